@@ -1,0 +1,226 @@
+//! What can be wrong with a request, and with a configuration.
+
+use std::{fmt, time::Duration};
+
+use http::{HeaderValue, StatusCode};
+
+/// Why a request was refused.
+///
+/// The client learns [`status`](Self::status), [`challenge`](Self::challenge) and
+/// [`description`](Self::description), which come from small closed sets; the log learns
+/// [`kind`](Self::kind). Neither holds anything of the request.
+#[derive(Debug, Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    challenge: Option<HeaderValue>,
+    retry_after: Option<Duration>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, challenge: Option<HeaderValue>, retry_after: Option<Duration>) -> Self {
+        Self { kind, challenge, retry_after }
+    }
+
+    /// Which check failed.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The HTTP status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.kind.status()
+    }
+
+    /// The value of `WWW-Authenticate` (RFC 6750, section 3), where the answer carries one.
+    pub fn challenge(&self) -> Option<&HeaderValue> {
+        self.challenge.as_ref()
+    }
+
+    /// After how long a retry makes sense, when the answer is 503.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// One sentence for the client, from a closed set.
+    pub fn description(&self) -> &'static str {
+        self.kind.description()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Which check refused a request.
+///
+/// `Display` prints a sentence for the log. The layer also puts the kind into the response's
+/// extensions, so that an outer layer can count it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// No `Authorization` header, another scheme, or `Bearer` without a token.
+    MissingToken,
+    /// Two `Authorization` headers, bytes outside ASCII, or a tab after the scheme.
+    InvalidRequest,
+    /// The token is larger than the verifier allows.
+    TooLarge,
+    /// Not a compact JWS: parts, base64url, JSON or the JOSE header are broken.
+    Malformed,
+    /// A Better Auth session token or signed session cookie instead of a JWT.
+    SessionToken,
+    /// A JWE: an encrypted token.
+    Encrypted,
+    /// `alg` is absent, `none`, or not one that a configured key could have.
+    UnsupportedAlgorithm,
+    /// The JOSE header has `crit` or `b64`, and with them demands nobody here understands.
+    CriticalHeader,
+    /// `typ` names another kind of token.
+    WrongType,
+    /// No configured key has this `kid` and `alg`, or several do.
+    UnknownKey,
+    /// The signature does not verify.
+    InvalidSignature,
+    /// A claim is missing, or has the wrong JSON type or an impossible value.
+    InvalidClaims,
+    /// `exp` has passed.
+    Expired,
+    /// `nbf` or `iat` lies in the future.
+    NotYetValid,
+    /// `iat` is longer ago than the verifier's maximum age.
+    TooOld,
+    /// `iss` is not a configured issuer.
+    WrongIssuer,
+    /// `aud` holds none of the configured audiences.
+    WrongAudience,
+    /// A client-credentials token: its `sub` is the client, not a user.
+    NotAUser,
+    /// The session of this token has been ended.
+    Revoked,
+    /// The user in the path is not the token's.
+    OtherUser,
+    /// The layer guards a route whose path names no user: a mistake in the service, not the client.
+    NoUserInPath,
+    /// A rule given with `require` refused the claims.
+    Refused,
+    /// The token lacks a scope that the route asks for.
+    InsufficientScope,
+    /// The user's path segment is not acceptable: an encoded separator, a control, broken encoding.
+    InvalidPath,
+    /// There are no keys to verify with at the moment.
+    KeysUnavailable,
+}
+
+impl ErrorKind {
+    /// The HTTP status of the answer.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidRequest | Self::InvalidPath => StatusCode::BAD_REQUEST,
+            Self::OtherUser | Self::NoUserInPath | Self::Refused | Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::UNAUTHORIZED,
+        }
+    }
+
+    /// The `error` attribute of the challenge (RFC 6750, section 3.1), where there is one.
+    pub const fn code(self) -> Option<&'static str> {
+        match self {
+            Self::InvalidRequest => Some("invalid_request"),
+            Self::InsufficientScope => Some("insufficient_scope"),
+            // RFC 6750, section 3.1: no error code when the request lacks any authentication.
+            Self::MissingToken => None,
+            _ => match self.status() {
+                StatusCode::UNAUTHORIZED => Some("invalid_token"),
+                _ => None,
+            },
+        }
+    }
+
+    /// One sentence for the client, from a closed set.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::MissingToken => "a bearer token is required",
+            Self::InvalidRequest => "the Authorization header is not valid",
+            Self::Expired => "the token expired",
+            Self::OtherUser | Self::NoUserInPath | Self::Refused => "access denied",
+            Self::InsufficientScope => "the token lacks a required scope",
+            Self::InvalidPath => "the path is not valid",
+            Self::KeysUnavailable => "tokens cannot be verified at the moment",
+            _ => "the token is not valid",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MissingToken => "no bearer token in the request",
+            Self::InvalidRequest => "the Authorization header is malformed or sent twice",
+            Self::TooLarge => "the token is larger than allowed",
+            Self::Malformed => "the token is not a well-formed compact JWS",
+            Self::SessionToken => "this is a Better Auth session token, not a JWT; call authClient.token()",
+            Self::Encrypted => "the token is a JWE; only signed tokens are accepted",
+            Self::UnsupportedAlgorithm => "no configured key uses the token's algorithm",
+            Self::CriticalHeader => "the token's header has crit or b64",
+            Self::WrongType => "the token's typ is that of another kind of token",
+            Self::UnknownKey => "no configured key fits the token's kid and algorithm",
+            Self::InvalidSignature => "the signature does not verify; do both sides use the same key or secret?",
+            Self::InvalidClaims => "a claim is missing or has the wrong type",
+            Self::Expired => "the token expired",
+            Self::NotYetValid => "the token is not valid yet; do the clocks agree?",
+            Self::TooOld => "the token was issued too long ago",
+            Self::WrongIssuer => "iss is not the configured issuer; Better Auth uses the origin of its baseURL",
+            Self::WrongAudience => {
+                "aud holds none of the configured audiences; Better Auth uses the origin of its baseURL"
+            }
+            Self::NotAUser => "the token belongs to a client, not to a user",
+            Self::Revoked => "the token's session has been ended",
+            Self::OtherUser => "the path names another user than the token",
+            Self::NoUserInPath => "the layer guards a route whose path names no user; check match_user and the route",
+            Self::Refused => "a required rule refused the claims",
+            Self::InsufficientScope => "the token lacks a required scope",
+            Self::InvalidPath => "the user's path segment is not acceptable",
+            Self::KeysUnavailable => "no keys to verify with; is the issuer reachable?",
+        })
+    }
+}
+
+/// What is wrong with a configuration, in a sentence that says what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_token_are_401_invalid_token_and_those_of_the_request_are_not() {
+        assert_eq!(ErrorKind::Expired.status(), 401);
+        assert_eq!(ErrorKind::Expired.code(), Some("invalid_token"));
+        assert_eq!(ErrorKind::MissingToken.status(), 401);
+        assert_eq!(ErrorKind::MissingToken.code(), None);
+        assert_eq!(ErrorKind::InvalidRequest.status(), 400);
+        assert_eq!(ErrorKind::InvalidRequest.code(), Some("invalid_request"));
+        assert_eq!(ErrorKind::OtherUser.status(), 403);
+        assert_eq!(ErrorKind::OtherUser.code(), None);
+        assert_eq!(ErrorKind::KeysUnavailable.status(), 503);
+        assert_eq!(ErrorKind::KeysUnavailable.code(), None);
+    }
+}

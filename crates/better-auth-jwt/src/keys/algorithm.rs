@@ -1,0 +1,164 @@
+//! The signature algorithms, by their JOSE names.
+
+use std::fmt;
+
+use aws_lc_rs::{hmac, signature};
+
+/// A signature algorithm of RFC 7518, RFC 8037 or RFC 9864.
+///
+/// Everything jsonwebtoken's enum has, and besides `ES512` and `Ed25519`, which Better Auth's
+/// issuer can use too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    HS256,
+    /// HMAC with SHA-384.
+    HS384,
+    /// HMAC with SHA-512.
+    HS512,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    RS256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    RS384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    RS512,
+    /// RSASSA-PSS with SHA-256.
+    PS256,
+    /// RSASSA-PSS with SHA-384.
+    PS384,
+    /// RSASSA-PSS with SHA-512.
+    PS512,
+    /// ECDSA on P-256 with SHA-256.
+    ES256,
+    /// ECDSA on P-384 with SHA-384.
+    ES384,
+    /// ECDSA on P-521 with SHA-512.
+    ES512,
+    /// Ed25519 under the name of RFC 8037.
+    EdDSA,
+    /// Ed25519 under the name of RFC 9864: for keys whose JWK says so.
+    Ed25519,
+}
+
+impl Algorithm {
+    /// The algorithm with this `alg` value, compared exactly (RFC 7515, section 4.1.1).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "HS256" => Self::HS256,
+            "HS384" => Self::HS384,
+            "HS512" => Self::HS512,
+            "RS256" => Self::RS256,
+            "RS384" => Self::RS384,
+            "RS512" => Self::RS512,
+            "PS256" => Self::PS256,
+            "PS384" => Self::PS384,
+            "PS512" => Self::PS512,
+            "ES256" => Self::ES256,
+            "ES384" => Self::ES384,
+            "ES512" => Self::ES512,
+            "EdDSA" => Self::EdDSA,
+            "Ed25519" => Self::Ed25519,
+            _ => return None,
+        })
+    }
+
+    /// Whether the key is a secret that both sides know.
+    pub fn is_symmetric(self) -> bool {
+        self.hmac().is_some()
+    }
+
+    pub(super) fn is_rsa(self) -> bool {
+        self.rsa().is_some()
+    }
+
+    pub(super) fn hmac(self) -> Option<hmac::Algorithm> {
+        match self {
+            Self::HS256 => Some(hmac::HMAC_SHA256),
+            Self::HS384 => Some(hmac::HMAC_SHA384),
+            Self::HS512 => Some(hmac::HMAC_SHA512),
+            _ => None,
+        }
+    }
+
+    pub(super) fn rsa(self) -> Option<&'static signature::RsaParameters> {
+        Some(match self {
+            Self::RS256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+            Self::RS384 => &signature::RSA_PKCS1_2048_8192_SHA384,
+            Self::RS512 => &signature::RSA_PKCS1_2048_8192_SHA512,
+            Self::PS256 => &signature::RSA_PSS_2048_8192_SHA256,
+            Self::PS384 => &signature::RSA_PSS_2048_8192_SHA384,
+            Self::PS512 => &signature::RSA_PSS_2048_8192_SHA512,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn curve(self) -> Option<&'static dyn signature::VerificationAlgorithm> {
+        Some(match self {
+            Self::ES256 => &signature::ECDSA_P256_SHA256_FIXED,
+            Self::ES384 => &signature::ECDSA_P384_SHA384_FIXED,
+            Self::ES512 => &signature::ECDSA_P521_SHA512_FIXED,
+            Self::EdDSA | Self::Ed25519 => &signature::ED25519,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The variants are named as RFC 7518 names the algorithms.
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl TryFrom<jsonwebtoken::Algorithm> for Algorithm {
+    type Error = UnknownAlgorithm;
+
+    fn try_from(algorithm: jsonwebtoken::Algorithm) -> Result<Self, Self::Error> {
+        use jsonwebtoken::Algorithm as Theirs;
+        Ok(match algorithm {
+            Theirs::HS256 => Self::HS256,
+            Theirs::HS384 => Self::HS384,
+            Theirs::HS512 => Self::HS512,
+            Theirs::RS256 => Self::RS256,
+            Theirs::RS384 => Self::RS384,
+            Theirs::RS512 => Self::RS512,
+            Theirs::PS256 => Self::PS256,
+            Theirs::PS384 => Self::PS384,
+            Theirs::PS512 => Self::PS512,
+            Theirs::ES256 => Self::ES256,
+            Theirs::ES384 => Self::ES384,
+            Theirs::EdDSA => Self::EdDSA,
+            _ => return Err(UnknownAlgorithm),
+        })
+    }
+}
+
+/// jsonwebtoken has learnt an algorithm that this crate does not know yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownAlgorithm;
+
+impl fmt::Display for UnknownAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this algorithm is not supported")
+    }
+}
+
+impl std::error::Error for UnknownAlgorithm {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_exactly() {
+        for name in ["HS256", "RS512", "PS384", "ES512", "EdDSA", "Ed25519"] {
+            assert_eq!(Algorithm::from_name(name).unwrap().to_string(), name);
+        }
+        for name in
+            ["", "none", "None", "hs256", "HS256 ", " HS256", "HS256\0", "EDDSA", "Ed448", "ES256K", "RS1", "dir"]
+        {
+            assert_eq!(Algorithm::from_name(name), None, "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The secret that both sides know.
+
+use std::{fmt, sync::Arc};
+
+use super::{Algorithm, Key, KeySource};
+use crate::{error::ConfigError, jws::Header};
+
+/// What Better Auth falls back to outside production. Everybody knows it.
+const BETTER_AUTH_DEFAULT: &str = "better-auth-secret-12345678901234567890";
+
+/// One secret, or several while they are being rotated, for tokens signed with HMAC.
+///
+/// The key is the raw bytes of the text, as Better Auth and jose take it. `HS256` unless another
+/// algorithm is named.
+///
+/// `Debug` does not print secrets.
+#[derive(Clone)]
+pub struct SharedSecret(Arc<Key>);
+
+impl SharedSecret {
+    /// One secret, for `HS256`.
+    ///
+    /// # Errors
+    ///
+    /// The secret is shorter than 32 bytes (RFC 7518, section 3.2), all zeros, or the default that
+    /// ships with Better Auth.
+    pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::keyring([secret])
+    }
+
+    /// Several secrets for `HS256`, the newest first; tokens signed with any of them are accepted.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or one of them is refused as in [`new`](Self::new).
+    pub fn keyring<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
+        Self::for_algorithm(Algorithm::HS256, secrets)
+    }
+
+    /// Secrets for `HS256`, `HS384` or `HS512`, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// The algorithm is another, there is no secret, or one is shorter than the algorithm's hash
+    /// (32, 48 or 64 bytes), all zeros, or Better Auth's default.
+    pub fn for_algorithm<S: AsRef<[u8]>>(
+        algorithm: Algorithm,
+        secrets: impl IntoIterator<Item = S>,
+    ) -> Result<Self, ConfigError> {
+        let least = match algorithm {
+            Algorithm::HS256 => 32,
+            Algorithm::HS384 => 48,
+            Algorithm::HS512 => 64,
+            _ => return Err(ConfigError::new(format!("{algorithm} does not use a shared secret"))),
+        };
+        let secrets: Vec<S> = secrets.into_iter().collect();
+        if secrets.is_empty() {
+            return Err(ConfigError::new("a shared secret is needed, but none is given"));
+        }
+        for secret in &secrets {
+            check(secret.as_ref(), algorithm, least)?;
+        }
+        Key::secrets(algorithm, secrets.iter().map(AsRef::as_ref))
+            .map(|key| Self(Arc::new(key)))
+            .ok_or_else(|| ConfigError::new(format!("{algorithm} does not use a shared secret")))
+    }
+
+    /// Secrets as Better Auth's `BETTER_AUTH_SECRETS` has them: `2:newest,1:older`, for `HS256`.
+    ///
+    /// # Errors
+    ///
+    /// An entry is not a version number, a colon and a secret, a version appears twice, or a secret
+    /// is refused as in [`new`](Self::new).
+    pub fn versioned(secrets: &str) -> Result<Self, ConfigError> {
+        let mut versions = Vec::new();
+        let mut ring = Vec::new();
+        for entry in secrets.split(',') {
+            let (version, secret) = entry
+                .trim()
+                .split_once(':')
+                .and_then(|(version, secret)| Some((version.trim().parse::<u32>().ok()?, secret.trim())))
+                .ok_or_else(|| {
+                    ConfigError::new("each entry must be a version, a colon and a secret, as in `2:newest,1:older`")
+                })?;
+            if versions.contains(&version) {
+                return Err(ConfigError::new(format!("version {version} is given twice")));
+            }
+            versions.push(version);
+            ring.push(secret);
+        }
+        Self::keyring(ring)
+    }
+}
+
+fn check(secret: &[u8], algorithm: Algorithm, least: usize) -> Result<(), ConfigError> {
+    if secret == BETTER_AUTH_DEFAULT.as_bytes() {
+        return Err(ConfigError::new(
+            "this secret is Better Auth's published default; make one of your own with `openssl rand -base64 32`",
+        ));
+    }
+    if secret.len() < least {
+        return Err(ConfigError::new(format!(
+            "the secret has {} bytes, but {algorithm} needs at least {least}; make one with `openssl rand -base64 {least}`",
+            secret.len(),
+        )));
+    }
+    if secret.iter().all(|byte| *byte == 0) {
+        return Err(ConfigError::new("the secret is all zeros"));
+    }
+    Ok(())
+}
+
+impl KeySource for SharedSecret {
+    fn supports(&self, algorithm: Algorithm) -> bool {
+        algorithm == self.0.algorithm()
+    }
+
+    /// The ring. A `kid` in the token is not looked at: secrets have no ids.
+    fn find(&self, header: &Header) -> Option<Arc<Key>> {
+        (header.algorithm() == self.0.algorithm()).then(|| self.0.clone())
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedSecret").field("algorithm", &self.0.algorithm()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weak_secrets_are_refused() {
+        assert!(SharedSecret::new("").is_err());
+        assert!(SharedSecret::new([7; 31]).is_err());
+        assert!(SharedSecret::new([7; 32]).is_ok());
+        assert!(SharedSecret::new([0; 64]).is_err());
+        assert!(SharedSecret::new(BETTER_AUTH_DEFAULT).is_err());
+        assert!(SharedSecret::for_algorithm(Algorithm::HS384, [[7; 47]]).is_err());
+        assert!(SharedSecret::for_algorithm(Algorithm::HS384, [[7; 48]]).is_ok());
+        assert!(SharedSecret::for_algorithm(Algorithm::HS512, [[7; 63]]).is_err());
+        assert!(SharedSecret::for_algorithm(Algorithm::HS512, [[7; 64]]).is_ok());
+        assert!(SharedSecret::for_algorithm(Algorithm::EdDSA, [[7; 64]]).is_err());
+    }
+
+    #[test]
+    fn one_weak_secret_spoils_the_ring() {
+        assert!(SharedSecret::keyring([&[7; 32][..], &[8; 31]]).is_err());
+        assert!(SharedSecret::keyring(Vec::<&[u8]>::new()).is_err());
+    }
+
+    #[test]
+    fn the_form_of_better_auth_is_read() {
+        let (new, old) = ("n".repeat(32), "o".repeat(32));
+        assert!(SharedSecret::versioned(&format!("2:{new}, 1:{old}")).is_ok());
+        for wrong in [
+            String::new(),
+            new.clone(),
+            format!("x:{new}"),
+            format!("1:{new},1:{old}"),
+            format!("-1:{new}"),
+            "1:short".to_owned(),
+        ] {
+            let error = SharedSecret::versioned(&wrong).unwrap_err();
+            assert!(!error.to_string().contains(&new), "{error}");
+        }
+    }
+
+    #[test]
+    fn debug_does_not_print_the_secret() {
+        let secret = SharedSecret::new("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n").unwrap();
+        assert_eq!(format!("{secret:?}"), "SharedSecret { algorithm: HS256, .. }");
+    }
+}

@@ -1,0 +1,152 @@
+//! What the user configures.
+
+use std::{fmt, sync::Arc};
+
+use tower_layer::Layer;
+
+use crate::{
+    claims::{Claims, FromClaims},
+    error::{ConfigError, ErrorKind},
+    gate::Gate,
+    rejection::{BearerRejection, Challenges},
+    service::JwtAuth,
+    user_path::UserPath,
+    verify::Verifier,
+};
+
+/// A Tower layer that lets only requests with a good bearer token through.
+///
+/// Handlers get the claims as [`Authenticated`](crate::Authenticated), from the request's
+/// extensions or, in axum, as an extractor.
+///
+/// ```
+/// use better_auth_jwt::{JwtAuthLayer, PathTemplate, Verifier};
+/// # use std::convert::Infallible;
+/// # use http::{Request, Response};
+/// # use tower::{ServiceBuilder, service_fn};
+///
+/// let verifier = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n")?
+///     .issuer("https://app.example.com")
+///     .audience("https://app.example.com");
+/// let auth = JwtAuthLayer::new(verifier).match_user(PathTemplate::new("/api/{user_id}/*")?);
+/// # let inner = service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new())));
+/// let service = ServiceBuilder::new().layer(auth).service(inner);
+/// # Ok::<(), better_auth_jwt::ConfigError>(())
+/// ```
+pub struct JwtAuthLayer<C = Claims, R = BearerRejection> {
+    gate: Gate<C>,
+    rejection: R,
+}
+
+impl JwtAuthLayer {
+    /// A layer that asks for a token this verifier accepts.
+    pub fn new(verifier: Verifier) -> Self {
+        let gate =
+            Gate { verifier, user_path: None, rules: Vec::new(), challenges: Challenges::new(), optional: false };
+        Self { gate, rejection: BearerRejection }
+    }
+
+    /// The same layer with claims of your own type, which handlers then get.
+    ///
+    /// A token whose claims are not of that shape is refused with 401. Rules given with
+    /// [`require`](JwtAuthLayer::require) come after this, since they see the new type.
+    #[must_use]
+    pub fn claims<C: FromClaims>(self) -> JwtAuthLayer<C> {
+        let gate = Gate {
+            verifier: self.gate.verifier,
+            user_path: self.gate.user_path,
+            rules: Vec::new(),
+            challenges: self.gate.challenges,
+            optional: self.gate.optional,
+        };
+        JwtAuthLayer { gate, rejection: self.rejection }
+    }
+}
+
+impl<C: FromClaims, R> JwtAuthLayer<C, R> {
+    /// Asks that the path names the token's user: 403 for another's, and for a path that names none.
+    #[must_use]
+    pub fn match_user(mut self, path: impl UserPath) -> Self {
+        self.gate.user_path = Some(Arc::new(path));
+        self
+    }
+
+    /// Asks that the claims satisfy a rule: 403 where they don't. May be called repeatedly.
+    #[must_use]
+    pub fn require(mut self, rule: impl Fn(&C) -> bool + Send + Sync + 'static) -> Self {
+        self.gate.rules.push((Arc::new(rule), ErrorKind::Refused));
+        self
+    }
+
+    /// Lets requests without a token through as anonymous, without claims; the path is then not
+    /// compared. A bad token is still refused.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.gate.optional = true;
+        self
+    }
+
+    /// Answers refused requests another way: `ProblemRejection`, `GrpcRejection` or a closure.
+    #[must_use]
+    pub fn reject_with<R2>(self, rejection: R2) -> JwtAuthLayer<C, R2> {
+        JwtAuthLayer { gate: self.gate, rejection }
+    }
+
+    /// The realm in the challenge. `api` by default.
+    ///
+    /// # Errors
+    ///
+    /// The realm is empty or has characters that a challenge cannot hold.
+    pub fn realm(mut self, realm: &str) -> Result<Self, ConfigError> {
+        self.gate.challenges.realm(realm)?;
+        Ok(self)
+    }
+
+    /// The URL of this service's protected resource metadata, named in the challenge
+    /// (RFC 9728, section 5.1).
+    ///
+    /// # Errors
+    ///
+    /// The URL is empty or has characters that a challenge cannot hold.
+    pub fn resource_metadata(mut self, url: &str) -> Result<Self, ConfigError> {
+        self.gate.challenges.resource_metadata(url)?;
+        Ok(self)
+    }
+}
+
+impl<R> JwtAuthLayer<Claims, R> {
+    /// Asks for all of these scopes, separated by spaces: 403 `insufficient_scope` for a token
+    /// without them (RFC 6750, section 3.1).
+    ///
+    /// # Errors
+    ///
+    /// The text is empty or has characters that a challenge cannot hold.
+    pub fn require_scope(mut self, scope: &str) -> Result<Self, ConfigError> {
+        self.gate.challenges.scope(scope)?;
+        let required: Vec<String> = scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
+        let rule = move |claims: &Claims| required.iter().all(|scope| claims.scopes().any(|held| held == scope));
+        self.gate.rules.push((Arc::new(rule), ErrorKind::InsufficientScope));
+        Ok(self)
+    }
+}
+
+impl<S, C, R: Clone> Layer<S> for JwtAuthLayer<C, R> {
+    type Service = JwtAuth<S, C, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        JwtAuth::new(inner, Arc::new(self.gate.clone()), self.rejection.clone())
+    }
+}
+
+impl<C, R: Clone> Clone for JwtAuthLayer<C, R> {
+    // Derived, it would ask for `C: Clone`.
+    fn clone(&self) -> Self {
+        Self { gate: self.gate.clone(), rejection: self.rejection.clone() }
+    }
+}
+
+impl<C, R> fmt::Debug for JwtAuthLayer<C, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtAuthLayer").field("verifier", &self.gate.verifier).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,38 @@
+#![doc = include_str!("../README.md")]
+
+mod base64url;
+mod bearer;
+#[cfg(feature = "remote-jwks")]
+mod better_auth;
+mod claims;
+mod clock;
+mod error;
+mod extract;
+mod future;
+mod gate;
+mod json;
+pub mod jws;
+pub mod keys;
+mod layer;
+mod numeric_date;
+mod rejection;
+mod service;
+mod user_path;
+mod verify;
+
+#[cfg(feature = "remote-jwks")]
+pub use self::better_auth::BetterAuth;
+#[cfg(feature = "axum")]
+pub use self::extract::{MissingLayer, PathParam};
+pub use self::{
+    claims::{ClaimError, Claims, FromClaims},
+    clock::{Clock, SystemClock},
+    error::{ConfigError, Error, ErrorKind},
+    extract::Authenticated,
+    future::ResponseFuture,
+    layer::JwtAuthLayer,
+    rejection::{BearerRejection, GrpcRejection, ProblemRejection, RejectionResponse, write_headers},
+    service::JwtAuth,
+    user_path::{PathTemplate, UserPath},
+    verify::{Profile, Verifier, WantsAudience, WantsIssuer},
+};

@@ -1,0 +1,260 @@
+//! From an error to the answer.
+
+use http::{
+    HeaderMap, HeaderValue, Response,
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE},
+};
+
+use crate::error::{ConfigError, Error, ErrorKind};
+
+/// Makes the answer to a refused request.
+///
+/// Implemented by [`BearerRejection`] (the default), [`ProblemRejection`], [`GrpcRejection`], and
+/// by closures from [`&Error`](Error) to a response.
+pub trait RejectionResponse<B> {
+    /// The answer. Nothing of the request may appear in it.
+    fn response(&self, error: &Error) -> Response<B>;
+}
+
+impl<F, B> RejectionResponse<B> for F
+where
+    F: Fn(&Error) -> Response<B>,
+{
+    fn response(&self, error: &Error) -> Response<B> {
+        self(error)
+    }
+}
+
+/// The answer of RFC 6750: status and challenge, no body.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BearerRejection;
+
+impl<B: Default> RejectionResponse<B> for BearerRejection {
+    fn response(&self, error: &Error) -> Response<B> {
+        let mut response = Response::new(B::default());
+        *response.status_mut() = error.status();
+        write_headers(error, response.headers_mut());
+        response
+    }
+}
+
+/// The same with a body in `application/problem+json` (RFC 9457).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProblemRejection;
+
+impl<B: From<String>> RejectionResponse<B> for ProblemRejection {
+    fn response(&self, error: &Error) -> Response<B> {
+        let status = error.status();
+        // Every part comes from a closed set without characters that JSON would escape.
+        let body = format!(
+            r#"{{"type":"about:blank","title":"{}","status":{},"detail":"{}"}}"#,
+            status.canonical_reason().unwrap_or_default(),
+            status.as_u16(),
+            error.description(),
+        );
+        let mut response = Response::new(B::from(body));
+        *response.status_mut() = status;
+        write_headers(error, response.headers_mut());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+}
+
+/// The answer of gRPC: HTTP 200 and the status in `grpc-status`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GrpcRejection;
+
+impl<B: Default> RejectionResponse<B> for GrpcRejection {
+    fn response(&self, error: &Error) -> Response<B> {
+        let code = match error.status().as_u16() {
+            400 => "3",  // INVALID_ARGUMENT
+            403 => "7",  // PERMISSION_DENIED
+            503 => "14", // UNAVAILABLE
+            _ => "16",   // UNAUTHENTICATED
+        };
+        let mut response = Response::new(B::default());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", HeaderValue::from_static(code));
+        // Descriptions have no character that gRPC would percent-encode.
+        headers.insert("grpc-message", HeaderValue::from_static(error.description()));
+        response
+    }
+}
+
+/// The headers that every HTTP answer to a refused request carries: the challenge, `Retry-After`
+/// and what keeps caches away (RFC 9111, section 3.5). For answers of your own.
+pub fn write_headers(error: &Error, headers: &mut HeaderMap) {
+    if let Some(challenge) = error.challenge() {
+        headers.insert(WWW_AUTHENTICATE, challenge.clone());
+    }
+    if let Some(after) = error.retry_after() {
+        // Rounded up: whoever waits this long finds the service willing to try.
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.append(VARY, HeaderValue::from_static("Authorization"));
+}
+
+/// The values of `WWW-Authenticate`, made once (RFC 6750, section 3; RFC 9728, section 5.1).
+#[derive(Debug, Clone)]
+pub(crate) struct Challenges {
+    realm: String,
+    resource_metadata: Option<String>,
+    scope: Option<String>,
+    missing: HeaderValue,
+    invalid_request: HeaderValue,
+    invalid_token: HeaderValue,
+    expired: HeaderValue,
+    insufficient_scope: HeaderValue,
+}
+
+impl Challenges {
+    pub(crate) fn new() -> Self {
+        let empty = HeaderValue::from_static("");
+        let mut challenges = Self {
+            realm: "api".to_owned(),
+            resource_metadata: None,
+            scope: None,
+            missing: empty.clone(),
+            invalid_request: empty.clone(),
+            invalid_token: empty.clone(),
+            expired: empty.clone(),
+            insufficient_scope: empty,
+        };
+        challenges.write();
+        challenges
+    }
+
+    pub(crate) fn realm(&mut self, realm: &str) -> Result<(), ConfigError> {
+        self.realm = quotable("realm", realm)?;
+        self.write();
+        Ok(())
+    }
+
+    pub(crate) fn resource_metadata(&mut self, url: &str) -> Result<(), ConfigError> {
+        self.resource_metadata = Some(quotable("resource_metadata", url)?);
+        self.write();
+        Ok(())
+    }
+
+    pub(crate) fn scope(&mut self, scope: &str) -> Result<(), ConfigError> {
+        self.scope = Some(quotable("scope", scope)?);
+        self.write();
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, kind: ErrorKind) -> Option<HeaderValue> {
+        let value = match (kind, kind.code()) {
+            (ErrorKind::MissingToken, _) => &self.missing,
+            (ErrorKind::Expired, _) => &self.expired,
+            (_, Some("invalid_request")) => &self.invalid_request,
+            (_, Some("invalid_token")) => &self.invalid_token,
+            (_, Some("insufficient_scope")) => &self.insufficient_scope,
+            _ => return None,
+        };
+        Some(value.clone())
+    }
+
+    fn write(&mut self) {
+        let mut base = format!(r#"Bearer realm="{}""#, self.realm);
+        if let Some(url) = &self.resource_metadata {
+            base += &format!(r#", resource_metadata="{url}""#);
+        }
+        let value = |kind: ErrorKind, scope: Option<&String>| {
+            let mut text = base.clone();
+            if let Some(code) = kind.code() {
+                text += &format!(r#", error="{code}", error_description="{}""#, kind.description());
+            }
+            if let Some(scope) = scope {
+                text += &format!(r#", scope="{scope}""#);
+            }
+            // `quotable` has let only printable ASCII in.
+            HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
+        };
+        self.missing = value(ErrorKind::MissingToken, None);
+        self.invalid_request = value(ErrorKind::InvalidRequest, None);
+        self.invalid_token = value(ErrorKind::Malformed, None);
+        self.expired = value(ErrorKind::Expired, None);
+        self.insufficient_scope = value(ErrorKind::InsufficientScope, self.scope.as_ref());
+    }
+}
+
+/// What may stand between the quotes of an auth-param: RFC 6750, section 3.
+fn quotable(name: &str, text: &str) -> Result<String, ConfigError> {
+    let allowed = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    if !text.is_empty() && text.bytes().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(ConfigError::new(format!("the {name} must be printable ASCII without quotes and backslashes")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenges_follow_rfc_6750() {
+        let mut challenges = Challenges::new();
+        let of = |challenges: &Challenges, kind| challenges.get(kind).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(of(&challenges, ErrorKind::MissingToken).unwrap(), r#"Bearer realm="api""#);
+        assert_eq!(
+            of(&challenges, ErrorKind::InvalidSignature).unwrap(),
+            r#"Bearer realm="api", error="invalid_token", error_description="the token is not valid""#
+        );
+        assert_eq!(
+            of(&challenges, ErrorKind::Expired).unwrap(),
+            r#"Bearer realm="api", error="invalid_token", error_description="the token expired""#
+        );
+        assert_eq!(of(&challenges, ErrorKind::OtherUser), None);
+        assert_eq!(of(&challenges, ErrorKind::KeysUnavailable), None);
+        assert_eq!(of(&challenges, ErrorKind::InvalidPath), None);
+
+        challenges.realm("tasks").unwrap();
+        challenges.resource_metadata("https://api.example.com/.well-known/oauth-protected-resource").unwrap();
+        assert_eq!(
+            of(&challenges, ErrorKind::MissingToken).unwrap(),
+            r#"Bearer realm="tasks", resource_metadata="https://api.example.com/.well-known/oauth-protected-resource""#
+        );
+    }
+
+    #[test]
+    fn what_would_break_out_of_the_quotes_is_refused() {
+        for realm in ["", "a\"b", "a\\b", "a\nb", "é", "a\tb"] {
+            assert!(Challenges::new().realm(realm).is_err(), "{realm:?}");
+        }
+    }
+
+    #[test]
+    fn grpc_answers_with_its_own_status() {
+        for (kind, code) in [
+            (ErrorKind::Expired, "16"),
+            (ErrorKind::MissingToken, "16"),
+            (ErrorKind::OtherUser, "7"),
+            (ErrorKind::KeysUnavailable, "14"),
+        ] {
+            let response: Response<String> = GrpcRejection.response(&Error::new(kind, None, None));
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.headers()["grpc-status"], code);
+        }
+    }
+
+    #[test]
+    fn a_problem_is_json() {
+        let response: Response<String> = ProblemRejection.response(&Error::new(ErrorKind::Expired, None, None));
+        let body: serde_json::Value = serde_json::from_str(response.body()).unwrap();
+        assert_eq!(body["status"], 401);
+        assert_eq!(body["title"], "Unauthorized");
+        assert_eq!(body["detail"], "the token expired");
+    }
+
+    #[test]
+    fn retry_after_is_rounded_up() {
+        let error = Error::new(ErrorKind::KeysUnavailable, None, Some(std::time::Duration::from_millis(1001)));
+        let response: Response<String> = BearerRejection.response(&error);
+        assert_eq!(response.headers()[RETRY_AFTER], "2");
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+    }
+}

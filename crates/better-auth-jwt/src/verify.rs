@@ -1,0 +1,504 @@
+//! From a token to its claims: the rules.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use crate::{
+    claims::Claims,
+    clock::{Clock, SystemClock},
+    error::{ConfigError, Error, ErrorKind},
+    json::{Document, Value, unescape},
+    jws::{Compact, TokenKind},
+    keys::{KeySource, Readiness, Refresh, SharedSecret},
+    numeric_date::NumericDate,
+};
+
+/// Tokens may be this long unless [`Verifier::longest_token`] says otherwise.
+const LONGEST_TOKEN: usize = 8 * 1024;
+
+/// How far clocks may be apart unless [`Verifier::leeway`] says otherwise.
+const LEEWAY: Duration = Duration::from_secs(30);
+
+/// How many fetches a token may wait for: one under way that began too early to have its key, and
+/// one made for it.
+pub(crate) const MOST_WAITS: u8 = 2;
+
+/// An `aud` with more entries than this is no audience but an attempt.
+const MOST_AUDIENCES: usize = 64;
+
+/// Verifies tokens: which keys, and which rules.
+///
+/// Issuer and audience must be named, or waived by name: a verifier without them cannot be built.
+/// Better Auth signs other things with the same keys, which only `iss`, `aud` and `typ` tell apart.
+///
+/// ```
+/// use better_auth_jwt::Verifier;
+///
+/// let verifier = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n")?
+///     .issuer("https://app.example.com")
+///     .audience("https://app.example.com");
+/// # Ok::<(), better_auth_jwt::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct Verifier {
+    trusts: Vec<Trust>,
+    clock: Arc<dyn Clock>,
+    longest_token: usize,
+}
+
+/// Keys, and the rules for tokens that they sign.
+#[derive(Clone)]
+struct Trust {
+    keys: Arc<dyn KeySource>,
+    rules: Rules,
+}
+
+#[derive(Clone)]
+struct Rules {
+    profile: Profile,
+    /// Empty: any.
+    issuers: Vec<Box<str>>,
+    /// Empty: any.
+    audiences: Vec<Box<str>>,
+    leeway: u64,
+    max_age: Option<u64>,
+    user_claim: &'static str,
+    clients_allowed: bool,
+}
+
+/// Which kind of token a verifier accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Profile {
+    /// What Better Auth's JWT plugin issues: `typ` absent or `JWT`.
+    #[default]
+    Jwt,
+    /// OAuth access tokens (RFC 9068): `typ` is `at+jwt`, and `client_id`, `iat` and `jti` are
+    /// required.
+    AccessToken,
+}
+
+impl Verifier {
+    /// A verifier with these keys. Issuer and audience come next.
+    pub fn new(keys: impl KeySource) -> WantsIssuer {
+        WantsIssuer { keys: Arc::new(keys) }
+    }
+
+    /// A verifier for `HS256` tokens signed with a secret that both sides know, usually
+    /// `BETTER_AUTH_SECRET`.
+    ///
+    /// # Errors
+    ///
+    /// The secret is too weak: see [`SharedSecret::new`].
+    pub fn shared_secret(secret: impl AsRef<[u8]>) -> Result<WantsIssuer, ConfigError> {
+        Ok(Self::new(SharedSecret::new(secret)?))
+    }
+
+    /// A verifier for tokens of the Better Auth server with this base URL, as its JWT plugin issues
+    /// them: keys at `/api/auth/jwks` below it, issuer and audience its origin.
+    ///
+    /// A path in the URL is taken for Better Auth's base path, instead of `/api/auth`.
+    ///
+    /// ```
+    /// use better_auth_jwt::Verifier;
+    ///
+    /// let verifier = Verifier::better_auth("https://app.example.com")?;
+    /// # Ok::<(), better_auth_jwt::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The text is no URL, or its scheme is neither `https` nor `http` to this machine.
+    #[cfg(feature = "remote-jwks")]
+    pub fn better_auth(url: &str) -> Result<Self, ConfigError> {
+        let server = crate::better_auth::BetterAuth::new(url)?;
+        let keys = crate::keys::RemoteKeySet::new(server.jwks_url())?;
+        Ok(Self::new(keys).issuer(server.origin()).audience(server.origin()))
+    }
+
+    /// Accepts one more issuer, such as an old domain, with the same keys and rules.
+    #[must_use]
+    pub fn issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
+        let issuer = issuer.into();
+        self.for_each_rules(|rules| rules.issuers.push(issuer.clone()));
+        self
+    }
+
+    /// Accepts one more audience.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<Box<str>>) -> Self {
+        let audience = audience.into();
+        self.for_each_rules(|rules| rules.audiences.push(audience.clone()));
+        self
+    }
+
+    /// Accepts what either verifier accepts, each by its own keys and rules alone.
+    ///
+    /// The token's `typ`, algorithm and `iss` decide which of them looks at it; keys of one never
+    /// verify a token meant for the other. Clock and size limit stay those of `self`.
+    #[must_use]
+    pub fn or(mut self, other: Self) -> Self {
+        self.trusts.extend(other.trusts);
+        self
+    }
+
+    /// How far the clocks of issuer and service may be apart. 30 seconds by default.
+    #[must_use]
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.for_each_rules(|rules| rules.leeway = leeway.as_secs());
+        self
+    }
+
+    /// Refuses tokens issued longer ago than this, whatever their `exp`; `iat` is then required.
+    #[must_use]
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.for_each_rules(|rules| rules.max_age = Some(age.as_secs()));
+        self
+    }
+
+    /// Which kind of token is accepted. [`Profile::Jwt`] by default.
+    #[must_use]
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.for_each_rules(|rules| rules.profile = profile);
+        self
+    }
+
+    /// The claim that identifies the user, for issuers that put it elsewhere than into `sub`.
+    ///
+    /// `sub` is required all the same: without it Better Auth's other tokens could pass.
+    #[must_use]
+    pub fn user_claim(mut self, name: &'static str) -> Self {
+        self.for_each_rules(|rules| rules.user_claim = name);
+        self
+    }
+
+    /// Accepts client-credentials tokens too: those whose `sub` is their own `client_id`.
+    ///
+    /// By default they are refused, since a client id could equal a user id (RFC 9700, section 4.15).
+    #[must_use]
+    pub fn allow_clients(mut self) -> Self {
+        self.for_each_rules(|rules| rules.clients_allowed = true);
+        self
+    }
+
+    /// The longest token that is looked at, in bytes. 8 KiB by default.
+    #[must_use]
+    pub fn longest_token(mut self, bytes: usize) -> Self {
+        self.longest_token = bytes;
+        self
+    }
+
+    /// Another clock than the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Whether tokens can be verified at the moment, by any of the key sources: for health checks.
+    pub fn readiness(&self) -> Readiness {
+        self.trusts.iter().map(|trust| trust.keys.readiness()).max().unwrap_or(Readiness::Unavailable)
+    }
+
+    /// Verifies a token outside of the layer, such as one that came over a WebSocket.
+    ///
+    /// # Errors
+    ///
+    /// The token is refused, or there are no keys.
+    pub async fn verify(&self, token: &str) -> Result<Claims, Error> {
+        let mut outcome = self.check(token);
+        for _ in 0..MOST_WAITS {
+            let Err(Failure::Wait(keys)) = outcome else { break };
+            keys.await;
+            outcome = self.check(token);
+        }
+        outcome.map_err(|failure| {
+            let (kind, retry_after) = failure.settled();
+            Error::new(kind, None, retry_after)
+        })
+    }
+
+    /// Verifies without waiting.
+    pub(crate) fn check(&self, token: &str) -> Result<Claims, Failure> {
+        if token.len() > self.longest_token {
+            return Err(ErrorKind::TooLarge.into());
+        }
+        let token = Compact::parse(token)?;
+        let mut candidates = self.trusts.iter().filter(|trust| trust.accepts(&token));
+        let now = self.clock.unix_time();
+        match (candidates.next(), candidates.next()) {
+            (None, _) => {
+                let typ_fits = self.trusts.iter().any(|trust| trust.rules.profile.accepts(token.header.kind()));
+                Err(if typ_fits { ErrorKind::UnsupportedAlgorithm } else { ErrorKind::WrongType }.into())
+            }
+            (Some(trust), None) => {
+                trust.verify_signature(&token)?;
+                Ok(trust.rules.check(claims_document(&token)?, now)?)
+            }
+            // Only the issuer can tell which keys are meant. It chooses and proves nothing: the
+            // token must then pass that issuer's keys and rules (RFC 8725, section 3.8).
+            (Some(_), Some(_)) => {
+                let document = claims_document(&token)?;
+                let issuer = document.find("iss").and_then(Value::as_str).map(str::to_owned);
+                let mut chosen = self
+                    .trusts
+                    .iter()
+                    .filter(|trust| trust.accepts(&token) && trust.rules.accepts_issuer(issuer.as_deref()))
+                    .peekable();
+                let first = *chosen.peek().ok_or(ErrorKind::WrongIssuer)?;
+                let trust = chosen.find(|trust| trust.keys.find(&token.header).is_some()).unwrap_or(first);
+                trust.verify_signature(&token)?;
+                Ok(trust.rules.check(document, now)?)
+            }
+        }
+    }
+
+    fn for_each_rules(&mut self, change: impl Fn(&mut Rules)) {
+        self.trusts.iter_mut().for_each(|trust| change(&mut trust.rules));
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rules = self.trusts.iter().map(|trust| (&trust.rules.issuers, &trust.rules.audiences));
+        f.write_str("Verifier")?;
+        f.debug_list().entries(rules).finish()
+    }
+}
+
+/// A verifier that still needs to know whose tokens it accepts.
+#[must_use = "name the issuer and the audience to get a `Verifier`"]
+pub struct WantsIssuer {
+    keys: Arc<dyn KeySource>,
+}
+
+impl WantsIssuer {
+    /// The `iss` that tokens must have, compared exactly: with Better Auth, the origin of its
+    /// `baseURL`.
+    pub fn issuer(self, issuer: impl Into<Box<str>>) -> WantsAudience {
+        WantsAudience { keys: self.keys, issuers: vec![issuer.into()] }
+    }
+
+    /// Accepts tokens of any issuer that has the keys, and tokens without `iss`.
+    ///
+    /// Better Auth signs other tokens with the same keys; do this only where you know them all.
+    pub fn any_issuer(self) -> WantsAudience {
+        WantsAudience { keys: self.keys, issuers: Vec::new() }
+    }
+}
+
+impl fmt::Debug for WantsIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WantsIssuer")
+    }
+}
+
+/// A verifier that still needs to know for whom the tokens are meant.
+#[must_use = "name the audience to get a `Verifier`"]
+pub struct WantsAudience {
+    keys: Arc<dyn KeySource>,
+    issuers: Vec<Box<str>>,
+}
+
+impl WantsAudience {
+    /// The audience that tokens must name, compared exactly: with Better Auth, the origin of its
+    /// `baseURL`.
+    pub fn audience(self, audience: impl Into<Box<str>>) -> Verifier {
+        self.build(vec![audience.into()])
+    }
+
+    /// Accepts tokens meant for anybody, and tokens without `aud`.
+    pub fn any_audience(self) -> Verifier {
+        self.build(Vec::new())
+    }
+
+    fn build(self, audiences: Vec<Box<str>>) -> Verifier {
+        let rules = Rules {
+            profile: Profile::default(),
+            issuers: self.issuers,
+            audiences,
+            leeway: LEEWAY.as_secs(),
+            max_age: None,
+            user_claim: "sub",
+            clients_allowed: false,
+        };
+        Verifier {
+            trusts: vec![Trust { keys: self.keys, rules }],
+            clock: Arc::new(SystemClock),
+            longest_token: LONGEST_TOKEN,
+        }
+    }
+}
+
+impl fmt::Debug for WantsAudience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WantsAudience").field("issuers", &self.issuers).finish_non_exhaustive()
+    }
+}
+
+/// Why [`Verifier::check`] has no claims.
+pub(crate) enum Failure {
+    Refused(ErrorKind),
+    /// After this a second look may find the key.
+    Wait(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Unavailable(Duration),
+}
+
+impl Failure {
+    /// What a failure means when there is no more waiting.
+    pub(crate) fn settled(self) -> (ErrorKind, Option<Duration>) {
+        match self {
+            Self::Refused(kind) => (kind, None),
+            Self::Wait(_) => (ErrorKind::KeysUnavailable, Some(Duration::from_secs(1))),
+            Self::Unavailable(retry_after) => (ErrorKind::KeysUnavailable, Some(retry_after)),
+        }
+    }
+}
+
+impl From<ErrorKind> for Failure {
+    fn from(kind: ErrorKind) -> Self {
+        Self::Refused(kind)
+    }
+}
+
+impl Trust {
+    fn accepts(&self, token: &Compact<'_>) -> bool {
+        self.rules.profile.accepts(token.header.kind()) && self.keys.supports(token.header.algorithm())
+    }
+
+    fn verify_signature(&self, token: &Compact<'_>) -> Result<(), Failure> {
+        match self.keys.find(&token.header) {
+            Some(key) => Ok(token.verify(&key)?),
+            None => Err(match self.keys.refresh(&token.header) {
+                Refresh::Pointless => Failure::Refused(ErrorKind::UnknownKey),
+                Refresh::Wait(keys) => Failure::Wait(keys),
+                Refresh::Unavailable(after) => Failure::Unavailable(after),
+            }),
+        }
+    }
+}
+
+impl Profile {
+    fn accepts(self, kind: TokenKind) -> bool {
+        match self {
+            Self::Jwt => matches!(kind, TokenKind::Untyped | TokenKind::Jwt),
+            Self::AccessToken => kind == TokenKind::AccessToken,
+        }
+    }
+}
+
+fn claims_document(token: &Compact<'_>) -> Result<Document, ErrorKind> {
+    // RFC 7519, section 7.2: a JSON object in UTF-8.
+    let text = String::from_utf8(token.payload()?).map_err(|_| ErrorKind::Malformed)?;
+    Document::parse(text).map_err(|_| ErrorKind::Malformed)
+}
+
+impl Rules {
+    fn check(&self, document: Document, now: u64) -> Result<Claims, ErrorKind> {
+        let mut seen = Seen::default();
+        for (name, value) in document.members() {
+            match name {
+                "iss" => seen.issuer = Some(text(value)?),
+                "sub" => seen.subject = Some(text(value)?),
+                "jti" => seen.id = Some(text(value)?),
+                "aud" => seen.audience = Some(value),
+                "exp" => seen.expires = Some(date(value)?),
+                "nbf" => seen.not_before = Some(date(value)?),
+                "iat" => seen.issued = Some(date(value)?),
+                "client_id" => seen.client = value.as_str(),
+                "azp" => seen.authorized_party = value.as_str(),
+                "email" | "name" | "sid" if !value.is_null() => _ = text(value)?,
+                _ => {}
+            }
+        }
+
+        // RFC 7519, section 4.1.4: on or after `exp` is too late.
+        let expires = seen.expires.ok_or(ErrorKind::InvalidClaims)?.floor();
+        if now >= expires.saturating_add(self.leeway) {
+            return Err(ErrorKind::Expired);
+        }
+        let latest_start = now.saturating_add(self.leeway);
+        if seen.not_before.is_some_and(|date| date.ceil() > latest_start)
+            || seen.issued.is_some_and(|date| date.ceil() > latest_start)
+        {
+            return Err(ErrorKind::NotYetValid);
+        }
+        if let Some(age) = self.max_age {
+            let issued = seen.issued.ok_or(ErrorKind::InvalidClaims)?.floor();
+            if now > issued.saturating_add(age).saturating_add(self.leeway) {
+                return Err(ErrorKind::TooOld);
+            }
+        }
+
+        if !self.accepts_issuer(seen.issuer) {
+            return Err(ErrorKind::WrongIssuer);
+        }
+        self.check_audience(seen.audience)?;
+
+        let subject = seen.subject.filter(|subject| !subject.is_empty()).ok_or(ErrorKind::InvalidClaims)?;
+        let is_subject = |claim: Option<&str>| claim == Some(subject);
+        if !self.clients_allowed && (is_subject(seen.client) || is_subject(seen.authorized_party)) {
+            return Err(ErrorKind::NotAUser);
+        }
+        let user = document.find(self.user_claim).and_then(Value::as_str);
+        if user.is_none_or(str::is_empty) {
+            return Err(ErrorKind::InvalidClaims);
+        }
+        // RFC 9068, section 2.2.
+        if self.profile == Profile::AccessToken && (seen.client.is_none() || seen.issued.is_none() || seen.id.is_none())
+        {
+            return Err(ErrorKind::InvalidClaims);
+        }
+        Ok(Claims::new(document, self.user_claim, expires))
+    }
+
+    fn accepts_issuer(&self, issuer: Option<&str>) -> bool {
+        self.issuers.is_empty() || issuer.is_some_and(|issuer| self.issuers.iter().any(|ours| **ours == *issuer))
+    }
+
+    /// RFC 7519, section 4.1.3: a string or an array of strings, one of which must be ours.
+    fn check_audience(&self, audience: Option<Value<'_>>) -> Result<(), ErrorKind> {
+        let is_ours = |name: &str| self.audiences.is_empty() || self.audiences.iter().any(|ours| **ours == *name);
+        let Some(value) = audience else {
+            return if self.audiences.is_empty() { Ok(()) } else { Err(ErrorKind::WrongAudience) };
+        };
+        let accepted = match value.as_str() {
+            Some("") => return Err(ErrorKind::InvalidClaims),
+            Some(one) => is_ours(one),
+            None => {
+                let (mut count, mut accepted) = (0, false);
+                for element in value.elements().ok_or(ErrorKind::InvalidClaims)? {
+                    let name = unescape(element).filter(|name| !name.is_empty()).ok_or(ErrorKind::InvalidClaims)?;
+                    accepted |= is_ours(&name);
+                    count += 1;
+                    if count > MOST_AUDIENCES {
+                        return Err(ErrorKind::InvalidClaims);
+                    }
+                }
+                accepted
+            }
+        };
+        if accepted { Ok(()) } else { Err(ErrorKind::WrongAudience) }
+    }
+}
+
+/// The registered claims of one token.
+#[derive(Default)]
+struct Seen<'d> {
+    issuer: Option<&'d str>,
+    subject: Option<&'d str>,
+    id: Option<&'d str>,
+    audience: Option<Value<'d>>,
+    expires: Option<NumericDate>,
+    not_before: Option<NumericDate>,
+    issued: Option<NumericDate>,
+    client: Option<&'d str>,
+    authorized_party: Option<&'d str>,
+}
+
+fn text(value: Value<'_>) -> Result<&str, ErrorKind> {
+    value.as_str().ok_or(ErrorKind::InvalidClaims)
+}
+
+fn date(value: Value<'_>) -> Result<NumericDate, ErrorKind> {
+    NumericDate::parse(value.as_json()).ok_or(ErrorKind::InvalidClaims)
+}
