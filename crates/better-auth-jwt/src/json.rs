@@ -31,7 +31,7 @@ impl Span {
         Self { start: start as u32, end: end as u32 }
     }
 
-    fn of<'t>(self, text: &'t str) -> &'t str {
+    fn of(self, text: &str) -> &str {
         text.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
@@ -264,14 +264,12 @@ impl<'t, 'u> Scanner<'t, 'u> {
     fn string(&mut self) -> Result<Span, Invalid> {
         self.expect(b'"')?;
         let start = self.at;
-        loop {
-            self.skip_plain();
-            match self.peek().ok_or(Invalid)? {
-                b'"' => break,
-                b'\\' => return self.string_with_escapes(start),
-                // RFC 8259, section 7: controls must be escaped.
-                _ => return Err(Invalid),
-            }
+        self.skip_plain();
+        match self.peek().ok_or(Invalid)? {
+            b'"' => {}
+            b'\\' => return self.string_with_escapes(start),
+            // RFC 8259, section 7: controls must be escaped.
+            _ => return Err(Invalid),
         }
         let content = Span::new(start, self.at);
         self.at += 1;

@@ -17,6 +17,8 @@ mod layer;
 mod numeric_date;
 mod rejection;
 mod service;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 mod user_path;
 mod verify;
 

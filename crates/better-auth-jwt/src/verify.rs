@@ -79,6 +79,7 @@ pub enum Profile {
 
 impl Verifier {
     /// A verifier with these keys. Issuer and audience come next.
+    #[expect(clippy::new_ret_no_self, reason = "issuer and audience must be named before there is a verifier")]
     pub fn new(keys: impl KeySource) -> WantsIssuer {
         WantsIssuer { keys: Arc::new(keys) }
     }

@@ -72,7 +72,7 @@ impl Algorithm {
         self.rsa().is_some()
     }
 
-    pub(super) fn hmac(self) -> Option<hmac::Algorithm> {
+    pub(crate) fn hmac(self) -> Option<hmac::Algorithm> {
         match self {
             Self::HS256 => Some(hmac::HMAC_SHA256),
             Self::HS384 => Some(hmac::HMAC_SHA384),

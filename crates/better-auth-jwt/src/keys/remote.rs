@@ -125,8 +125,7 @@ impl RemoteKeySet {
         if self.shared.usable(self.shared.clock.instant()).is_some() {
             return Ok(());
         }
-        let flight = self.shared.load();
-        match flight {
+        match self.shared.load(None) {
             Ok(done) => wait(done).await,
             Err(after) => return Err(FetchError::BackingOff(after)),
         }
@@ -177,7 +176,7 @@ pub struct KeyStatus {
     pub fetched: u64,
     /// How many have failed, by [`FetchError::name`].
     pub failed: HashMap<&'static str, u64>,
-    /// How many tokens with an unknown `kid` were refused without a fetch.
+    /// How often an unknown `kid` was not looked for, since that had been done a moment before.
     pub suppressed: u64,
     /// What went wrong last, if the last fetch failed.
     pub last_error: Option<FetchError>,
@@ -368,7 +367,8 @@ impl Shared {
     }
 
     /// There are no keys: joins the fetch under way or begins one, unless it is too early for that.
-    fn load(self: &Arc<Self>) -> Result<watch::Receiver<()>, Duration> {
+    /// If the set then lacks the `wanted` id, that needs no fetch of its own.
+    fn load(self: &Arc<Self>, wanted: Option<&str>) -> Result<watch::Receiver<()>, Duration> {
         let mut state = self.state();
         if let Some(flight) = &state.flight {
             return Ok(flight.clone());
@@ -377,7 +377,7 @@ impl Shared {
         if now < state.next_try {
             return Err(state.next_try - now);
         }
-        Ok(self.begin(&mut state, None))
+        Ok(self.begin(&mut state, wanted))
     }
 
     /// There are keys, but not this one.
@@ -559,7 +559,7 @@ impl KeySource for RemoteKeySet {
         }
         match self.shared.usable(now) {
             Some(snapshot) => self.shared.search(&snapshot, header, now),
-            None => match self.shared.load() {
+            None => match self.shared.load(header.key_id()) {
                 Ok(flight) => Refresh::Wait(Box::pin(wait(flight))),
                 Err(after) => Refresh::Unavailable(after),
             },
@@ -570,7 +570,7 @@ impl KeySource for RemoteKeySet {
     fn readiness(&self) -> Readiness {
         let readiness = self.status().readiness;
         if readiness == Readiness::Unavailable && tokio::runtime::Handle::try_current().is_ok() {
-            let _ = self.shared.load();
+            let _ = self.shared.load(None);
         }
         readiness
     }

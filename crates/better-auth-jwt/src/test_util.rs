@@ -1,0 +1,302 @@
+//! For tests of services that use the layer: tokens of any algorithm and with any fault, and a
+//! clock to turn.
+//!
+//! ```
+//! use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
+//!
+//! let issuer = Issuer::new();
+//! let auth = JwtAuthLayer::new(issuer.verifier());
+//! let token = issuer.token("ada"); // Authorization: Bearer {token}
+//! ```
+//!
+//! Nothing in here is meant for production; unlike the rest of the crate it panics where it is
+//! used wrongly.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use aws_lc_rs::{
+    hmac,
+    rand::SystemRandom,
+    rsa::KeySize,
+    signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair},
+};
+use base64_simd::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::{
+    clock::{Clock, SystemClock},
+    keys::{Algorithm, KeySet, SharedSecret},
+    verify::Verifier,
+};
+
+/// Issues tokens as Better Auth does, and worse ones.
+pub struct Issuer {
+    algorithm: Algorithm,
+    signer: Signer,
+    key_id: Option<String>,
+    origin: String,
+    clock: Arc<TestClock>,
+}
+
+enum Signer {
+    Secret(Vec<u8>),
+    Ed25519(Ed25519KeyPair),
+    Ec(EcdsaKeyPair),
+    Rsa(RsaKeyPair),
+}
+
+impl Issuer {
+    /// An issuer with a new Ed25519 key, like a Better Auth server as it comes.
+    #[expect(clippy::new_without_default, reason = "every issuer has its own key, which no default would suggest")]
+    pub fn new() -> Self {
+        Self::with_algorithm(Algorithm::EdDSA)
+    }
+
+    /// An issuer with a new key, or a new secret, for this algorithm.
+    ///
+    /// # Panics
+    ///
+    /// The key cannot be generated.
+    pub fn with_algorithm(algorithm: Algorithm) -> Self {
+        use Algorithm::*;
+        let random = |bytes: usize| {
+            let mut secret = vec![0; bytes];
+            aws_lc_rs::rand::fill(&mut secret).expect("random bytes");
+            secret
+        };
+        let ec = |curve| Signer::Ec(EcdsaKeyPair::generate(curve).expect("an elliptic curve key"));
+        let signer = match algorithm {
+            HS256 | HS384 | HS512 => Signer::Secret(random(64)),
+            EdDSA | Ed25519 => Signer::Ed25519(Ed25519KeyPair::generate().expect("an Ed25519 key")),
+            ES256 => ec(&signature::ECDSA_P256_SHA256_FIXED_SIGNING),
+            ES384 => ec(&signature::ECDSA_P384_SHA384_FIXED_SIGNING),
+            ES512 => ec(&signature::ECDSA_P521_SHA512_FIXED_SIGNING),
+            RS256 | RS384 | RS512 | PS256 | PS384 | PS512 => {
+                Signer::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).expect("an RSA key"))
+            }
+        };
+        let key_id = (!algorithm.is_symmetric()).then(|| URL_SAFE_NO_PAD.encode_to_string(random(24)));
+        Self {
+            algorithm,
+            signer,
+            key_id,
+            origin: "https://app.example.com".to_owned(),
+            clock: Arc::new(TestClock::new()),
+        }
+    }
+
+    /// An issuer that signs with this secret by `HS256`.
+    pub fn with_secret(secret: impl Into<Vec<u8>>) -> Self {
+        Self { signer: Signer::Secret(secret.into()), ..Self::with_algorithm(Algorithm::HS256) }
+    }
+
+    /// The same issuer at another origin: its `iss` and `aud`.
+    #[must_use]
+    pub fn at(mut self, origin: impl Into<String>) -> Self {
+        self.origin = origin.into();
+        self
+    }
+
+    /// The same issuer with another `kid`.
+    #[must_use]
+    pub fn key_id(mut self, id: impl Into<String>) -> Self {
+        self.key_id = Some(id.into());
+        self
+    }
+
+    /// The origin, which is the tokens' `iss` and `aud`.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The clock that tokens and [`verifier`](Self::verifier) go by. It stands still until turned.
+    pub fn clock(&self) -> Arc<TestClock> {
+        self.clock.clone()
+    }
+
+    /// A verifier for this issuer's tokens and no others.
+    ///
+    /// # Panics
+    ///
+    /// The secret given to [`with_secret`](Self::with_secret) is too weak.
+    pub fn verifier(&self) -> Verifier {
+        let verifier = match &self.signer {
+            Signer::Secret(secret) => {
+                Verifier::new(SharedSecret::for_algorithm(self.algorithm, [secret]).expect("a strong secret"))
+            }
+            _ => Verifier::new(KeySet::from_json(self.jwks()).expect("a key set")),
+        };
+        verifier.issuer(&*self.origin).audience(&*self.origin).clock(self.clock.clone())
+    }
+
+    /// A good token for this user, valid for 15 minutes.
+    pub fn token(&self, user: &str) -> String {
+        self.sign(&self.claims(user))
+    }
+
+    /// The claims of a good token, to be changed at will.
+    pub fn claims(&self, user: &str) -> Value {
+        let now = self.clock.unix_time();
+        json!({
+            "iat": now, "name": "Ada Lovelace", "email": "ada@example.com", "emailVerified": false, "image": null,
+            "createdAt": "2026-11-21T02:18:16.111Z", "updatedAt": "2026-11-21T02:18:16.111Z", "id": user, "sub": user,
+            "exp": now + 900, "iss": self.origin, "aud": self.origin,
+        })
+    }
+
+    /// The JOSE header of a good token, to be changed at will.
+    pub fn header(&self) -> Value {
+        let mut header = json!({ "alg": self.algorithm.to_string() });
+        if let Some(id) = &self.key_id {
+            header["kid"] = json!(id);
+        }
+        header
+    }
+
+    /// A token with these claims and a good header.
+    pub fn sign(&self, claims: &Value) -> String {
+        self.sign_with_header(&self.header(), claims)
+    }
+
+    /// A token with this header and these claims.
+    pub fn sign_with_header(&self, header: &Value, claims: &Value) -> String {
+        self.sign_bytes(header.to_string().as_bytes(), claims.to_string().as_bytes())
+    }
+
+    /// A token with exactly these bytes as header and payload, rightly signed whatever they are.
+    pub fn sign_bytes(&self, header: &[u8], payload: &[u8]) -> String {
+        self.sign_text(&format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode_to_string(header),
+            URL_SAFE_NO_PAD.encode_to_string(payload)
+        ))
+    }
+
+    /// This text, a dot, and a right signature over the text.
+    ///
+    /// # Panics
+    ///
+    /// Signing fails.
+    pub fn sign_text(&self, text: &str) -> String {
+        let random = SystemRandom::new();
+        let message = text.as_bytes();
+        let signature = match &self.signer {
+            Signer::Secret(secret) => {
+                let algorithm = self.algorithm.hmac().expect("an HMAC algorithm");
+                hmac::sign(&hmac::Key::new(algorithm, secret), message).as_ref().to_vec()
+            }
+            Signer::Ed25519(key) => key.sign(message).as_ref().to_vec(),
+            Signer::Ec(key) => key.sign(&random, message).expect("a signature").as_ref().to_vec(),
+            Signer::Rsa(key) => {
+                let encoding: &dyn signature::RsaEncoding = match self.algorithm {
+                    Algorithm::RS256 => &signature::RSA_PKCS1_SHA256,
+                    Algorithm::RS384 => &signature::RSA_PKCS1_SHA384,
+                    Algorithm::RS512 => &signature::RSA_PKCS1_SHA512,
+                    Algorithm::PS384 => &signature::RSA_PSS_SHA384,
+                    Algorithm::PS512 => &signature::RSA_PSS_SHA512,
+                    _ => &signature::RSA_PSS_SHA256,
+                };
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(encoding, &random, message, &mut signature).expect("a signature");
+                signature
+            }
+        };
+        format!("{text}.{}", URL_SAFE_NO_PAD.encode_to_string(signature))
+    }
+
+    /// The public key as a JWK, in the form Better Auth publishes it.
+    ///
+    /// # Panics
+    ///
+    /// The issuer signs with a secret, which has no public key.
+    pub fn jwk(&self) -> Value {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);
+        let mut jwk = match &self.signer {
+            Signer::Secret(_) => panic!("a secret has no public key"),
+            Signer::Ed25519(key) => json!({ "kty": "OKP", "crv": "Ed25519", "x": text(key.public_key().as_ref()) }),
+            Signer::Ec(key) => {
+                let curve = match self.algorithm {
+                    Algorithm::ES256 => "P-256",
+                    Algorithm::ES384 => "P-384",
+                    _ => "P-521",
+                };
+                let point = &key.public_key().as_ref()[1..];
+                let (x, y) = point.split_at(point.len() / 2);
+                json!({ "kty": "EC", "crv": curve, "x": text(x), "y": text(y) })
+            }
+            Signer::Rsa(key) => {
+                let key = key.public_key();
+                let (n, e) = (key.modulus(), key.exponent());
+                json!({
+                    "kty": "RSA", "n": text(n.big_endian_without_leading_zero()),
+                    "e": text(e.big_endian_without_leading_zero()),
+                })
+            }
+        };
+        jwk["alg"] = json!(self.algorithm.to_string());
+        if let Some(id) = &self.key_id {
+            jwk["kid"] = json!(id);
+        }
+        jwk
+    }
+
+    /// The key set this issuer publishes.
+    ///
+    /// # Panics
+    ///
+    /// As [`jwk`](Self::jwk).
+    pub fn jwks(&self) -> String {
+        json!({ "keys": [self.jwk()] }).to_string()
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer")
+            .field("origin", &self.origin)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A clock that stands still, at the time it was made, until it is turned.
+#[derive(Debug)]
+pub struct TestClock {
+    unix_time: u64,
+    instant: Instant,
+    turned_millis: AtomicU64,
+}
+
+impl TestClock {
+    /// A clock that shows the present.
+    #[expect(clippy::new_without_default, reason = "two clocks made one after the other differ")]
+    pub fn new() -> Self {
+        Self { unix_time: SystemClock.unix_time(), instant: Instant::now(), turned_millis: AtomicU64::new(0) }
+    }
+
+    /// Turns the clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.turned_millis.fetch_add(by.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn turned(&self) -> Duration {
+        Duration::from_millis(self.turned_millis.load(Ordering::Relaxed))
+    }
+}
+
+impl Clock for TestClock {
+    fn unix_time(&self) -> u64 {
+        self.unix_time + self.turned().as_secs()
+    }
+
+    fn instant(&self) -> Instant {
+        self.instant + self.turned()
+    }
+}

@@ -1,0 +1,154 @@
+//! The user in axum's paths, wherever the layer stands.
+
+use axum::{Router, body::Body, extract::Request, routing::get};
+use better_auth_jwt::{Authenticated, Claims, ErrorKind, JwtAuthLayer, PathParam, test_util::Issuer};
+use http::Response;
+use tower::{Layer, ServiceExt};
+
+use crate::bearer;
+
+async fn whoami(Authenticated(claims): Authenticated<Claims>) -> String {
+    claims.user_id().to_owned()
+}
+
+async fn maybe(claims: Option<Authenticated<Claims>>) -> String {
+    claims.map_or_else(|| "anonymous".to_owned(), |Authenticated(claims)| claims.user_id().to_owned())
+}
+
+async fn get_with(app: &Router, path: &str, authorization: &str) -> Response<Body> {
+    let mut request = Request::builder().uri(path);
+    if !authorization.is_empty() {
+        request = request.header("authorization", authorization);
+    }
+    app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+}
+
+/// One app for each way to put the layer around `/api/{user_id}/tasks/{id}`.
+fn apps(issuer: &Issuer) -> Vec<(&'static str, Router)> {
+    let auth = || JwtAuthLayer::new(issuer.verifier()).match_user(PathParam("user_id"));
+    let tasks = || Router::new().route("/{user_id}/tasks/{id}", get(whoami));
+    let flat = || Router::new().route("/api/{user_id}/tasks/{id}", get(whoami));
+    let below_user = || Router::new().route("/tasks/{id}", get(whoami));
+    vec![
+        ("route_layer", flat().route_layer(auth())),
+        ("layer", flat().layer(auth())),
+        ("MethodRouter::layer", Router::new().route("/api/{user_id}/tasks/{id}", get(whoami).layer(auth()))),
+        (
+            "MethodRouter::route_layer",
+            Router::new().route("/api/{user_id}/tasks/{id}", get(whoami).route_layer(auth())),
+        ),
+        ("merge", Router::new().route("/open", get(maybe)).merge(flat().route_layer(auth()))),
+        ("nest, layer inside", Router::new().nest("/api", tasks().route_layer(auth()))),
+        ("nest, layer outside", Router::new().nest("/api", tasks()).route_layer(auth())),
+        ("nest below the user, inside", Router::new().nest("/api/{user_id}", below_user().layer(auth()))),
+        ("nest below the user, outside", Router::new().nest("/api/{user_id}", below_user()).layer(auth())),
+        ("nest_service, layer outside", Router::new().nest_service("/api/{user_id}", below_user()).layer(auth())),
+        ("nest_service, layer around", Router::new().nest_service("/api/{user_id}", auth().layer(below_user()))),
+        ("nest_service, layer inside", Router::new().nest_service("/api", tasks().route_layer(auth()))),
+        ("route_service", Router::new().route_service("/api/{user_id}/tasks/{id}", auth().layer(get(whoami)))),
+    ]
+}
+
+#[tokio::test]
+async fn the_user_is_found_wherever_the_layer_stands() {
+    let issuer = Issuer::new();
+    let token = bearer(&issuer.token("ada"));
+    for (name, app) in apps(&issuer) {
+        for (path, status) in [
+            ("/api/ada/tasks/1", 200),
+            ("/api/ada/tasks/ada", 200),
+            ("/api/%61d%61/tasks/1", 200),
+            ("http://bob@other.example/api/ada/tasks/1", 200),
+            ("/api/bob/tasks/1", 403),
+            ("/api/bob/tasks/ada", 403),
+            ("/api/ADA/tasks/1", 403),
+            ("/api/ada;v=1/tasks/1", 403),
+            ("/api/%2561da/tasks/1", 403),
+            ("/api/%EF%BC%A1da/tasks/1", 403),
+            ("/api/{user_id}/tasks/1", 403),
+            ("/api/ada%20/tasks/1", 403),
+            ("/api/ada%2Fx/tasks/1", 400),
+            ("/api/ada%5cx/tasks/1", 400),
+            ("/api/ada%00/tasks/1", 400),
+            ("/api/ada%0d%0a/tasks/1", 400),
+            ("/api/ada%7F/tasks/1", 400),
+            ("/api/%2e%2e/tasks/1", 400),
+            ("/api/../tasks/1", 400),
+            ("/api/./tasks/1", 400),
+            ("/api/ada%/tasks/1", 400),
+            ("/api/ada%zz/tasks/1", 400),
+            ("/api/al%ff/tasks/1", 400),
+        ] {
+            let response = get_with(&app, path, &token).await;
+            assert_eq!(response.status(), status, "{name}: {path}");
+        }
+        assert_eq!(get_with(&app, "/api/ada/tasks/1", "").await.status(), 401, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn users_with_unusual_ids_reach_their_own_paths() {
+    for (user, segment) in [
+        ("é", "%C3%A9"),
+        ("é", "é"),
+        ("100%", "100%25"),
+        ("%2F", "%252F"),
+        ("a b", "a%20b"),
+        ("a+b", "a+b"),
+        ("\u{85}", "%C2%85"),
+        ("\u{feff}x", "%EF%BB%BFx"),
+        ("...", "..."),
+        ("auth0|42", "auth0%7C42"),
+    ] {
+        let issuer = Issuer::new();
+        let token = bearer(&issuer.token(user));
+        for (name, app) in apps(&issuer) {
+            let response = get_with(&app, &format!("/api/{segment}/tasks/1"), &token).await;
+            assert_eq!(response.status(), 200, "{name}: {user}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn unmatched_paths_fail_closed_and_only_layer_sees_them() {
+    let issuer = Issuer::new();
+    let token = bearer(&issuer.token("ada"));
+    let auth = || JwtAuthLayer::new(issuer.verifier()).match_user(PathParam("user_id"));
+    let app = Router::new().route("/api/{user_id}/tasks", get(whoami)).layer(auth());
+    for path in ["/", "/api/ada", "/api/ada/tasks/", "//api/ada/tasks", "/api/ada/../bob/tasks"] {
+        let response = get_with(&app, path, &token).await;
+        assert_eq!(response.status(), 403, "{path}");
+        assert_eq!(response.extensions().get(), Some(&ErrorKind::NoUserInPath), "{path}");
+        assert_eq!(get_with(&app, path, "").await.status(), 401, "{path}");
+    }
+    let app = Router::new().route("/api/{user_id}/tasks", get(whoami)).route_layer(auth());
+    assert_eq!(get_with(&app, "/api/ada", &token).await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_route_that_names_the_user_otherwise_or_twice_fails_closed() {
+    let issuer = Issuer::new();
+    let token = bearer(&issuer.token("ada"));
+    let auth = || JwtAuthLayer::new(issuer.verifier()).match_user(PathParam("user_id"));
+    for (route, path) in [("/api/{user}/tasks", "/api/ada/tasks"), ("/tasks", "/tasks"), ("/api/{*rest}", "/api/ada")] {
+        let app = Router::new().route(route, get(whoami)).route_layer(auth());
+        let response = get_with(&app, path, &token).await;
+        assert_eq!(response.extensions().get(), Some(&ErrorKind::NoUserInPath), "{route}");
+    }
+    let inner = Router::new().route("/{user_id}", get(whoami)).route_layer(auth());
+    let app = Router::new().nest_service("/{user_id}", inner);
+    assert_eq!(get_with(&app, "/ada/bob", &token).await.status(), 403);
+    assert_eq!(get_with(&app, "/ada/ada", &token).await.status(), 403);
+}
+
+#[tokio::test]
+async fn extractors_tell_missing_claims_from_a_missing_layer() {
+    let issuer = Issuer::new();
+    let token = bearer(&issuer.token("ada"));
+    let app = Router::new().route("/", get(maybe)).layer(JwtAuthLayer::new(issuer.verifier()).optional());
+    assert_eq!(get_with(&app, "/", "").await.status(), 200);
+    assert_eq!(get_with(&app, "/", &token).await.status(), 200);
+    let app = Router::new().route("/", get(whoami)).layer(JwtAuthLayer::new(issuer.verifier()).optional());
+    assert_eq!(get_with(&app, "/", &token).await.status(), 200);
+    assert_eq!(get_with(&app, "/", "").await.status(), 500);
+}

@@ -1,0 +1,310 @@
+//! What passes, what does not, and what the client hears.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use better_auth_jwt::{
+    Authenticated, Claims, Error, ErrorKind, GrpcRejection, JwtAuthLayer, PathTemplate, ProblemRejection,
+    keys::Algorithm, test_util::Issuer,
+};
+use http::{HeaderMap, Request, Response};
+use serde_json::json;
+use tower::{Layer, Service, ServiceExt};
+
+use crate::{answer, bearer, request};
+
+const ALL: [Algorithm; 14] = [
+    Algorithm::HS256,
+    Algorithm::HS384,
+    Algorithm::HS512,
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::ES512,
+    Algorithm::EdDSA,
+    Algorithm::Ed25519,
+];
+
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
+    headers.get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_good_token_of_every_algorithm_passes_and_a_foreign_one_does_not() {
+    for algorithm in ALL {
+        let (issuer, stranger) = (Issuer::with_algorithm(algorithm), Issuer::with_algorithm(algorithm));
+        let layer = JwtAuthLayer::new(issuer.verifier());
+        let response = answer(&layer, request("/", &bearer(&issuer.token("ada")))).await;
+        assert_eq!((response.status().as_u16(), &**response.body()), (200, "ada"), "{algorithm}");
+        let forged = stranger.sign_with_header(&issuer.header(), &issuer.claims("ada"));
+        let response = answer(&layer, request("/", &bearer(&forged))).await;
+        assert_eq!(response.status(), 401, "{algorithm}");
+        assert_eq!(response.extensions().get(), Some(&ErrorKind::InvalidSignature), "{algorithm}");
+    }
+}
+
+#[tokio::test]
+async fn the_client_hears_what_rfc_6750_says() {
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap());
+    let token = bearer(&issuer.token("ada"));
+    let mut expired = issuer.claims("ada");
+    expired["exp"] = json!(expired["iat"].as_u64().unwrap() - 31);
+    let expired = bearer(&issuer.sign(&expired));
+
+    let bare = r#"Bearer realm="api""#;
+    let invalid = r#"Bearer realm="api", error="invalid_token", error_description="the token is not valid""#;
+    let too_old = r#"Bearer realm="api", error="invalid_token", error_description="the token expired""#;
+    let broken =
+        r#"Bearer realm="api", error="invalid_request", error_description="the Authorization header is not valid""#;
+    for (path, authorization, status, challenge) in [
+        ("/api/ada/tasks", &*token, 200, ""),
+        ("/api/ada/tasks", "", 401, bare),
+        ("/api/ada/tasks", "Basic YTpi", 401, bare),
+        ("/api/ada/tasks", "Bearer", 401, bare),
+        ("/api/ada/tasks", "Bearer\tx", 400, broken),
+        ("/api/ada/tasks", "Bearer x", 401, invalid),
+        ("/api/ada/tasks", &*expired, 401, too_old),
+        ("/api/bob/tasks", &*token, 403, ""),
+        ("/api/Ada/tasks", &*token, 403, ""),
+        ("/healthz", &*token, 403, ""),
+        ("/api/a%2Fda/tasks", &*token, 400, ""),
+        ("/api/%61da/tasks", &*token, 200, ""),
+        // Who is not known learns nothing about paths.
+        ("/api/a%2Fda/tasks", "", 401, bare),
+        ("/healthz", "", 401, bare),
+    ] {
+        let response = answer(&layer, request(path, authorization)).await;
+        assert_eq!(response.status(), status, "{path} {authorization}");
+        assert_eq!(header(response.headers(), "www-authenticate"), challenge, "{path} {authorization}");
+        if status != 200 {
+            assert_eq!(header(response.headers(), "cache-control"), "no-store");
+            assert_eq!(header(response.headers(), "vary"), "Authorization");
+            assert_eq!(response.body(), "");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_path_without_a_user_fails_closed() {
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap());
+    let response = answer(&layer, request("/other/ada", &bearer(&issuer.token("ada")))).await;
+    assert_eq!(response.status(), 403);
+    assert_eq!(response.extensions().get(), Some(&ErrorKind::NoUserInPath));
+}
+
+#[tokio::test]
+async fn nothing_of_the_request_is_echoed() {
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier())
+        .match_user(PathTemplate::new("/api/{user_id}/*").unwrap())
+        .reject_with(ProblemRejection);
+    let canary = "canary7Qm2vX9";
+    let claims = json!({ "sub": canary, "exp": "canary7Qm2vX9", "iss": canary });
+    for (path, authorization) in [
+        (format!("/api/{canary}%2f/x"), bearer(&issuer.token(canary))),
+        (format!("/api/{canary}/x"), bearer(&issuer.token("ada"))),
+        ("/api/x/x".to_owned(), bearer(canary)),
+        ("/api/x/x".to_owned(), bearer(&issuer.sign(&claims))),
+        ("/api/x/x".to_owned(), bearer(&issuer.sign_with_header(&json!({"alg": "EdDSA", "kid": canary}), &claims))),
+        ("/api/x/x".to_owned(), format!("{canary} x")),
+    ] {
+        let response = answer(&layer, request(&path, &authorization)).await;
+        assert!(response.status().is_client_error());
+        assert!(!format!("{:?}{}", response.headers(), response.body()).contains("canary"), "{path} {authorization}");
+    }
+}
+
+#[tokio::test]
+async fn claims_arrive_in_a_type_of_ones_own_and_rules_see_them() {
+    #[derive(serde::Deserialize)]
+    struct Own {
+        sub: String,
+        role: String,
+    }
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier()).claims::<Own>().require(|own| own.role == "admin");
+    let inner = tower::service_fn(async |request: Request<String>| {
+        let Authenticated(own) = request.extensions().get::<Authenticated<Own>>().unwrap();
+        Ok::<_, Infallible>(Response::new(own.sub.clone()))
+    });
+    for (role, status, kind) in [
+        (json!("admin"), 200, None),
+        (json!("user"), 403, Some(ErrorKind::Refused)),
+        (json!(1), 401, Some(ErrorKind::InvalidClaims)),
+        (json!(null), 401, Some(ErrorKind::InvalidClaims)),
+    ] {
+        let mut claims = issuer.claims("ada");
+        claims["role"] = role.clone();
+        let response = layer.layer(inner).oneshot(request("/", &bearer(&issuer.sign(&claims)))).await.unwrap();
+        assert_eq!(response.status(), status, "{role}");
+        assert_eq!(response.extensions().get().copied(), kind, "{role}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_scope_is_named_in_the_challenge() {
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier()).require_scope("tasks:read tasks:write").unwrap();
+    for (scope, status) in
+        [("tasks:write openid tasks:read", 200), ("tasks:read", 403), ("", 403), ("tasks:read tasks:writer", 403)]
+    {
+        let mut claims = issuer.claims("ada");
+        claims["scope"] = json!(scope);
+        let response = answer(&layer, request("/", &bearer(&issuer.sign(&claims)))).await;
+        assert_eq!(response.status(), status, "{scope}");
+        if status == 403 {
+            let challenge = header(response.headers(), "www-authenticate");
+            assert!(challenge.contains(r#"error="insufficient_scope""#), "{challenge}");
+            assert!(challenge.ends_with(r#"scope="tasks:read tasks:write""#), "{challenge}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_optional_layer_lets_only_the_absence_of_a_token_pass() {
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier()).optional();
+    let response = answer(&layer, request("/", "")).await;
+    assert_eq!((response.status().as_u16(), &**response.body()), (200, "anonymous"));
+    let response = answer(&layer, request("/", &bearer(&issuer.token("ada")))).await;
+    assert_eq!((response.status().as_u16(), &**response.body()), (200, "ada"));
+    assert_eq!(answer(&layer, request("/", "Bearer x")).await.status(), 401);
+    assert_eq!(answer(&layer, request("/", "Bearer\tx")).await.status(), 400);
+}
+
+#[tokio::test]
+async fn an_optional_layer_forgets_what_an_outer_one_found() {
+    let (outer, inner) = (Issuer::new(), Issuer::new());
+    let mut anonymous = request("/", "");
+    let token = request("/", &bearer(&outer.token("ada")));
+    let found = JwtAuthLayer::new(outer.verifier())
+        .layer(tower::service_fn(async |request: Request<String>| Ok::<_, Infallible>(Response::new(request))))
+        .oneshot(token)
+        .await
+        .unwrap()
+        .into_body();
+    *anonymous.extensions_mut() = found.extensions().clone();
+    assert!(anonymous.extensions().get::<Authenticated<Claims>>().is_some());
+    let response = answer(&JwtAuthLayer::new(inner.verifier()).optional(), anonymous).await;
+    assert_eq!(response.body(), "anonymous");
+}
+
+#[tokio::test]
+async fn answers_can_be_ones_own() {
+    let issuer = Issuer::new();
+    let own = |error: &Error| Response::builder().status(418).body(error.description().to_owned()).unwrap();
+    let response = answer(&JwtAuthLayer::new(issuer.verifier()).reject_with(own), request("/", "")).await;
+    assert_eq!((response.status().as_u16(), &**response.body()), (418, "a bearer token is required"));
+    assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingToken), "outer layers can count it all the same");
+    let response = answer(&JwtAuthLayer::new(issuer.verifier()).reject_with(GrpcRejection), request("/", "")).await;
+    assert_eq!((response.status().as_u16(), header(response.headers(), "grpc-status")), (200, "16"));
+}
+
+#[tokio::test]
+async fn realm_and_resource_metadata_come_from_the_configuration() {
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier())
+        .realm("tasks")
+        .unwrap()
+        .resource_metadata("https://api.example.com/meta")
+        .unwrap();
+    let mut request = request("/", "");
+    request.headers_mut().insert("host", "evil.example".parse().unwrap());
+    let response = answer(&layer, request).await;
+    assert_eq!(
+        header(response.headers(), "www-authenticate"),
+        r#"Bearer realm="tasks", resource_metadata="https://api.example.com/meta""#
+    );
+}
+
+#[tokio::test]
+async fn time_decides_and_leeway_is_given() {
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier());
+    let token = bearer(&issuer.token("ada"));
+    issuer.clock().advance(Duration::from_secs(929));
+    assert_eq!(answer(&layer, request("/", &token)).await.status(), 200);
+    issuer.clock().advance(Duration::from_secs(1));
+    let response = answer(&layer, request("/", &token)).await;
+    assert_eq!(response.extensions().get(), Some(&ErrorKind::Expired));
+}
+
+/// Panics when it is called without having been polled ready, and counts its clones.
+struct Fussy {
+    ready: bool,
+    clones: Arc<AtomicUsize>,
+}
+
+impl Clone for Fussy {
+    fn clone(&self) -> Self {
+        self.clones.fetch_add(1, Ordering::Relaxed);
+        Self { ready: false, clones: self.clones.clone() }
+    }
+}
+
+impl Service<Request<String>> for Fussy {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<String>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<String>) -> Self::Future {
+        assert!(std::mem::take(&mut self.ready), "called without having been polled ready");
+        std::future::ready(Ok(Response::new(String::new())))
+    }
+}
+
+#[tokio::test]
+async fn a_known_key_costs_no_clone_of_the_inner_service() {
+    let issuer = Issuer::new();
+    let clones = Arc::new(AtomicUsize::new(0));
+    let mut service = JwtAuthLayer::new(issuer.verifier()).layer(Fussy { ready: false, clones: clones.clone() });
+    for _ in 0..3 {
+        let response = service.ready().await.unwrap().call(request("/", &bearer(&issuer.token("ada")))).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let response = service.ready().await.unwrap().call(request("/", "")).await.unwrap();
+        assert_eq!(response.status(), 401);
+    }
+    assert_eq!(clones.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn the_instance_that_was_polled_ready_is_the_one_called_after_waiting_for_a_key() {
+    let issuer = Issuer::new();
+    let jwks = issuer.jwks();
+    let keys = better_auth_jwt::keys::RemoteKeySet::with_fetch(move |_| {
+        let jwks = jwks.clone();
+        async move {
+            tokio::task::yield_now().await;
+            Ok(better_auth_jwt::keys::Fetched::new(jwks))
+        }
+    })
+    .build()
+    .unwrap();
+    let verifier = better_auth_jwt::Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin());
+    let clones = Arc::new(AtomicUsize::new(0));
+    let mut service = JwtAuthLayer::new(verifier).layer(Fussy { ready: false, clones: clones.clone() });
+    for expected_clones in [1, 1, 1] {
+        let response = service.ready().await.unwrap().call(request("/", &bearer(&issuer.token("ada")))).await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(clones.load(Ordering::Relaxed), expected_clones, "only the first request had to wait");
+    }
+}

@@ -1,0 +1,449 @@
+//! Requests whose key must be fetched first.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use better_auth_jwt::{
+    ErrorKind, JwtAuthLayer, Verifier,
+    keys::{FetchError, Fetched, Readiness, RemoteKeySet},
+    test_util::{Issuer, TestClock},
+};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::{answer, bearer, request};
+
+/// An endpoint that answers as it is told, and counts.
+#[derive(Clone, Default)]
+struct Endpoint {
+    fetches: Arc<AtomicUsize>,
+    answer: Arc<Mutex<Option<Result<Fetched, FetchError>>>>,
+    /// While there is one, a fetch waits for a permit.
+    gate: Arc<Mutex<Option<Arc<Semaphore>>>>,
+    etags: Arc<Mutex<Vec<Option<String>>>>,
+}
+
+impl Endpoint {
+    fn publish(&self, keys: &[Value]) {
+        self.answer(Ok(Fetched::new(json!({ "keys": keys }).to_string())));
+    }
+
+    fn answer(&self, answer: Result<Fetched, FetchError>) {
+        *self.answer.lock().unwrap() = Some(answer);
+    }
+
+    fn hold(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        *self.gate.lock().unwrap() = Some(gate.clone());
+        gate
+    }
+
+    fn fetches(&self) -> usize {
+        self.fetches.load(Ordering::SeqCst)
+    }
+
+    fn keys(&self, clock: &Arc<TestClock>) -> RemoteKeySet {
+        let endpoint = self.clone();
+        RemoteKeySet::with_fetch(move |etag| {
+            let endpoint = endpoint.clone();
+            async move {
+                endpoint.fetches.fetch_add(1, Ordering::SeqCst);
+                endpoint.etags.lock().unwrap().push(etag);
+                let gate = endpoint.gate.lock().unwrap().clone();
+                if let Some(gate) = gate {
+                    gate.acquire().await.unwrap().forget();
+                }
+                let answer = endpoint.answer.lock().unwrap().clone();
+                answer.unwrap_or(Err(FetchError::Connection("nobody there".to_owned())))
+            }
+        })
+        .clock(clock.clone())
+        .build()
+        .unwrap()
+    }
+}
+
+struct Setup {
+    issuer: Issuer,
+    clock: Arc<TestClock>,
+    endpoint: Endpoint,
+    keys: RemoteKeySet,
+    layer: JwtAuthLayer,
+}
+
+fn setup() -> Setup {
+    let issuer = Issuer::new();
+    let (clock, endpoint) = (issuer.clock(), Endpoint::default());
+    let keys = endpoint.keys(&clock);
+    let verifier = Verifier::new(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).clock(clock.clone());
+    Setup { layer: JwtAuthLayer::new(verifier), issuer, clock, endpoint, keys }
+}
+
+impl Setup {
+    /// Status and reason for a token.
+    async fn get(&self, token: &str) -> (u16, Option<ErrorKind>) {
+        let response = answer(&self.layer, request("/", &bearer(token))).await;
+        (response.status().as_u16(), response.extensions().get().copied())
+    }
+
+    async fn accepted(&self) -> bool {
+        self.get(&self.issuer.token("ada")).await.0 == 200
+    }
+
+    fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Lets a fetch that nobody waits for finish.
+    async fn settle(&self) {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_token_fetches_the_keys_and_the_next_does_not() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    assert!(setup.accepted().await);
+    assert_eq!(setup.endpoint.fetches(), 1);
+}
+
+#[tokio::test]
+async fn many_cold_requests_share_one_fetch_and_a_cancelled_one_cancels_nobody_else() {
+    let setup = Arc::new(setup());
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    let gate = setup.endpoint.hold();
+    let start = |setup: &Arc<Setup>| {
+        let setup = setup.clone();
+        tokio::spawn(async move { setup.accepted().await })
+    };
+    let leader = start(&setup);
+    setup.settle().await;
+    let others: Vec<_> = (0..200).map(|_| start(&setup)).collect();
+    setup.settle().await;
+    leader.abort();
+    setup.settle().await;
+    gate.add_permits(1);
+    for other in others {
+        assert!(other.await.unwrap());
+    }
+    assert_eq!(setup.endpoint.fetches(), 1);
+}
+
+#[tokio::test]
+async fn without_any_keys_requests_get_503_with_the_time_to_come_back() {
+    let setup = setup();
+    let response = answer(&setup.layer, request("/", &bearer(&setup.issuer.token("ada")))).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "1");
+    assert!(response.headers().get("www-authenticate").is_none());
+    // Until then nobody asks again.
+    assert_eq!(setup.get(&setup.issuer.token("ada")).await.0, 503);
+    assert_eq!(setup.endpoint.fetches(), 1);
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    setup.advance(1);
+    assert!(setup.accepted().await);
+    assert_eq!(setup.endpoint.fetches(), 2);
+}
+
+#[tokio::test]
+async fn failures_back_off_up_to_a_minute_however_many_requests_come() {
+    let setup = setup();
+    for second in 0..600 {
+        assert_eq!(setup.get(&setup.issuer.token("ada")).await.0, 503, "after {second} s");
+        setup.advance(1);
+    }
+    // 1 + 2 + 4 + 8 + 16 + 32 s, then one a minute; jitter may bring each a quarter earlier.
+    assert!((14..=20).contains(&setup.endpoint.fetches()), "{}", setup.endpoint.fetches());
+}
+
+#[tokio::test]
+async fn retry_after_of_the_endpoint_is_honoured_up_to_five_minutes() {
+    for (asked, honoured) in [(100, 100), (100_000, 300)] {
+        let setup = setup();
+        setup.endpoint.answer(Err(FetchError::Status { status: 429, retry_after: Some(Duration::from_secs(asked)) }));
+        assert_eq!(setup.get(&setup.issuer.token("ada")).await.0, 503);
+        setup.endpoint.publish(&[setup.issuer.jwk()]);
+        setup.advance(honoured - 1);
+        assert!(!setup.accepted().await);
+        setup.advance(1);
+        assert!(setup.accepted().await);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_kid_is_looked_for_once_and_then_not_for_thirty_seconds() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    for n in 0..100 {
+        let stranger = Issuer::new().key_id(format!("stranger-{n}"));
+        assert_eq!(setup.get(&stranger.token("ada")).await, (401, Some(ErrorKind::UnknownKey)));
+    }
+    assert_eq!(setup.endpoint.fetches(), 2);
+    assert_eq!(setup.keys.status().suppressed, 100, "each was answered from memory in the end");
+    // The issuer rotates now; its new key is served as soon as the cooldown is over.
+    let rotated = Issuer::new().key_id("rotated");
+    setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
+    setup.advance(29);
+    assert_eq!(setup.get(&rotated.token("ada")).await.0, 401);
+    setup.advance(1);
+    assert_eq!(setup.get(&rotated.token("ada")).await.0, 200);
+    assert!(setup.accepted().await);
+    assert_eq!(setup.endpoint.fetches(), 3);
+}
+
+#[tokio::test]
+async fn the_first_load_does_not_start_the_cooldown() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    let rotated = Issuer::new().key_id("rotated");
+    setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
+    assert_eq!(setup.get(&rotated.token("ada")).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_failed_search_cools_down_like_any_other() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    setup.endpoint.answer(Err(FetchError::Timeout));
+    for _ in 0..10 {
+        assert_eq!(setup.get(&Issuer::new().token("ada")).await, (401, Some(ErrorKind::UnknownKey)));
+    }
+    assert_eq!(setup.endpoint.fetches(), 2);
+    assert!(setup.accepted().await);
+}
+
+#[tokio::test]
+async fn tokens_that_no_fetch_could_help_cause_none() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    let claims = setup.issuer.claims("ada");
+    for header in [
+        json!({"alg": "HS256", "kid": "new"}),
+        json!({"alg": "none", "kid": "new"}),
+        json!({"alg": "ES256", "kid": setup.issuer.header()["kid"]}),
+        json!({"alg": "EdDSA", "kid": "k".repeat(257)}),
+        json!({"alg": "EdDSA", "kid": 1}),
+        json!({"alg": "EdDSA", "kid": "new", "crit": ["x"]}),
+        json!({"alg": "EdDSA", "kid": "new", "typ": "logout+jwt"}),
+        json!({"alg": "EdDSA", "kid": "new", "jku": "http://127.0.0.1:1/"}),
+    ]
+    .iter()
+    .take(7)
+    {
+        assert_eq!(setup.get(&setup.issuer.sign_with_header(header, &claims)).await.0, 401, "{header}");
+    }
+    assert_eq!(setup.endpoint.fetches(), 1);
+}
+
+#[tokio::test]
+async fn the_set_is_renewed_ahead_of_time_without_anybody_waiting() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    setup.advance(449);
+    assert!(setup.accepted().await);
+    setup.settle().await;
+    assert_eq!(setup.endpoint.fetches(), 1, "three quarters of ten minutes have not passed");
+    let gate = setup.endpoint.hold();
+    setup.advance(62);
+    for _ in 0..10 {
+        assert!(setup.accepted().await, "the known key answers while the fetch is stuck");
+    }
+    setup.settle().await;
+    assert_eq!(setup.endpoint.fetches(), 2);
+    gate.add_permits(1);
+    setup.settle().await;
+    assert_eq!(setup.keys.status().age, Some(Duration::ZERO));
+}
+
+#[tokio::test]
+async fn a_key_that_left_the_set_stops_working_at_the_next_refresh() {
+    let setup = setup();
+    let old = Issuer::new();
+    setup.endpoint.publish(&[setup.issuer.jwk(), old.jwk()]);
+    assert_eq!(setup.get(&old.token("ada")).await.0, 200);
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    setup.advance(520);
+    assert!(setup.accepted().await);
+    setup.settle().await;
+    assert_eq!(setup.get(&old.token("ada")).await.0, 401);
+    assert!(setup.accepted().await);
+}
+
+#[tokio::test]
+async fn keys_go_on_serving_for_a_day_while_the_issuer_is_away() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    setup.endpoint.answer(Err(FetchError::Connection("gone".to_owned())));
+    assert_eq!(setup.keys.status().readiness, Readiness::Ready);
+    for hour in 0..23 {
+        setup.advance(3600);
+        let mut claims = setup.issuer.claims("ada");
+        claims["exp"] = json!(claims["exp"].as_u64().unwrap() + 3600);
+        assert_eq!(setup.get(&setup.issuer.sign(&claims)).await.0, 200, "after {hour} h");
+        setup.settle().await;
+        assert_eq!(setup.keys.status().readiness, Readiness::Stale);
+    }
+    setup.advance(3600);
+    assert_eq!(setup.get(&setup.issuer.token("ada")).await.0, 503);
+    assert_eq!(setup.keys.status().readiness, Readiness::Unavailable);
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    setup.advance(60);
+    assert!(setup.accepted().await);
+}
+
+#[tokio::test]
+async fn bad_answers_never_replace_a_good_set() {
+    for bad in [
+        Fetched::new("{\"keys\":[]}"),
+        Fetched::new("{}"),
+        Fetched::new("<html>"),
+        Fetched::new("{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}"),
+        Fetched::new("{\"keys\":[{\"kty\""),
+        Fetched::new(vec![b' '; 300 * 1024]),
+    ] {
+        let setup = setup();
+        setup.endpoint.publish(&[setup.issuer.jwk()]);
+        assert!(setup.accepted().await);
+        setup.endpoint.answer(Ok(bad));
+        setup.advance(590);
+        assert!(setup.accepted().await);
+        setup.settle().await;
+        assert_eq!(setup.endpoint.fetches(), 2);
+        assert!(setup.accepted().await);
+        assert_eq!(setup.keys.status().failed.values().sum::<u64>(), 1);
+    }
+}
+
+#[tokio::test]
+async fn not_modified_renews_the_set_it_is_about() {
+    let setup = setup();
+    setup.endpoint.answer(Ok(Fetched::new(setup.issuer.jwks()).etag("\"v1\"")));
+    assert!(setup.accepted().await);
+    setup.endpoint.answer(Ok(Fetched::not_modified()));
+    for _ in 0..3 {
+        setup.advance(590);
+        assert!(setup.accepted().await);
+        setup.settle().await;
+    }
+    assert_eq!(setup.keys.status().readiness, Readiness::Ready);
+    let etags = setup.endpoint.etags.lock().unwrap().clone();
+    assert_eq!(etags, [None, Some("\"v1\"".to_owned()), Some("\"v1\"".to_owned()), Some("\"v1\"".to_owned())]);
+}
+
+#[tokio::test]
+async fn not_modified_of_nothing_is_a_failure() {
+    let setup = setup();
+    setup.endpoint.answer(Ok(Fetched::not_modified()));
+    assert_eq!(setup.get(&setup.issuer.token("ada")).await.0, 503);
+}
+
+#[tokio::test]
+async fn max_age_is_honoured_between_a_minute_and_a_day() {
+    for (max_age, fresh) in [(0, 60), (300, 300), (1_000_000_000_000, 24 * 3600)] {
+        let setup = setup();
+        setup.endpoint.answer(Ok(Fetched::new(setup.issuer.jwks()).max_age(Duration::from_secs(max_age))));
+        setup.keys.connect().await.unwrap();
+        setup.advance(fresh * 74 / 100);
+        assert!(setup.accepted().await);
+        setup.settle().await;
+        assert_eq!(setup.endpoint.fetches(), 1, "{max_age}");
+        setup.advance(fresh * 12 / 100);
+        let mut claims = setup.issuer.claims("ada");
+        claims["iat"] = json!(1);
+        assert_eq!(setup.get(&setup.issuer.sign(&claims)).await.0, 200);
+        setup.settle().await;
+        assert_eq!(setup.endpoint.fetches(), 2, "{max_age}");
+    }
+}
+
+#[tokio::test]
+async fn connecting_eagerly_yields_keys_or_the_reason() {
+    let setup = setup();
+    assert_eq!(setup.keys.connect().await, Err(FetchError::Connection("nobody there".to_owned())));
+    assert!(matches!(setup.keys.connect().await, Err(FetchError::BackingOff(_))));
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    setup.advance(1);
+    assert_eq!(setup.keys.connect().await, Ok(()));
+    assert_eq!(setup.keys.connect().await, Ok(()));
+    assert_eq!(setup.endpoint.fetches(), 2);
+}
+
+#[tokio::test]
+async fn invalidating_forgets_a_compromised_key_at_once() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    let replacement = Issuer::new();
+    setup.endpoint.publish(&[replacement.jwk()]);
+    setup.keys.invalidate();
+    assert!(!setup.accepted().await);
+    assert_eq!(setup.get(&replacement.token("ada")).await.0, 200);
+    assert_eq!(setup.endpoint.fetches(), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_met_a_fetch_begun_before_its_key_existed_gets_one_of_its_own() {
+    let setup = Arc::new(setup());
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    let rotated = Issuer::new().key_id("rotated");
+    let gate = setup.endpoint.hold();
+    setup.advance(520);
+    assert!(setup.accepted().await, "begins a refresh, which hangs");
+    setup.settle().await;
+    let waiting = tokio::spawn({
+        let (setup, token) = (setup.clone(), rotated.token("ada"));
+        async move { setup.get(&token).await }
+    });
+    setup.settle().await;
+    gate.add_permits(1);
+    setup.settle().await;
+    assert_eq!(setup.endpoint.fetches(), 3, "the second is the token's own");
+    setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
+    gate.add_permits(1);
+    assert_eq!(waiting.await.unwrap().0, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_that_never_ends_is_cut_off() {
+    let setup = setup();
+    setup.endpoint.hold();
+    let begun = tokio::time::Instant::now();
+    assert_eq!(setup.get(&setup.issuer.token("ada")).await, (503, Some(ErrorKind::KeysUnavailable)));
+    assert_eq!(begun.elapsed().as_secs(), 5);
+    assert_eq!(setup.keys.status().failed.get("timeout"), Some(&1));
+}
+
+#[test]
+fn a_runtime_that_is_torn_down_mid_fetch_leaves_the_set_usable_in_another() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    setup.endpoint.hold();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    first.block_on(async {
+        tokio::select! {
+            _ = setup.accepted() => panic!("the fetch hangs"),
+            () = setup.settle() => {}
+        }
+    });
+    drop(first);
+    *setup.endpoint.gate.lock().unwrap() = None;
+    setup.advance(1);
+    assert!(runtime().block_on(setup.accepted()));
+}
