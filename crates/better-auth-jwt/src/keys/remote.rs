@@ -51,6 +51,7 @@ pub struct RemoteKeySet {
 #[must_use]
 pub struct RemoteKeySetBuilder {
     source: Source,
+    #[cfg(feature = "remote-jwks")]
     allow_http: bool,
     policy: Policy,
     clock: Arc<dyn Clock>,
@@ -197,11 +198,18 @@ impl RemoteKeySetBuilder {
             most_bytes: 256 * 1024,
             rsa: None,
         };
-        Self { source, allow_http: false, policy, clock: Arc::new(SystemClock) }
+        Self {
+            source,
+            #[cfg(feature = "remote-jwks")]
+            allow_http: false,
+            policy,
+            clock: Arc::new(SystemClock),
+        }
     }
 
     /// Allows plain `http` to other machines, such as inside a container network. Whoever can
     /// answer in the endpoint's place can sign in as anybody.
+    #[cfg(feature = "remote-jwks")]
     pub fn allow_http(mut self) -> Self {
         self.allow_http = true;
         self
@@ -275,6 +283,10 @@ impl RemoteKeySetBuilder {
         if let Some(algorithm) = self.policy.rsa.filter(|algorithm| !algorithm.is_rsa()) {
             return Err(ConfigError::new(format!("{algorithm} is no algorithm for RSA keys")));
         }
+        #[cfg_attr(
+            not(feature = "remote-jwks"),
+            expect(clippy::infallible_destructuring_match, reason = "there is another source with the feature")
+        )]
         let fetch: Fetch = match self.source {
             Source::Function(fetch) => fetch,
             #[cfg(feature = "remote-jwks")]
