@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use crate::{
     bearer,
-    claims::FromClaims,
+    claims::{Claims, FromClaims},
     error::{Error, ErrorKind},
     extract::Authenticated,
     rejection::Challenges,
@@ -17,9 +17,28 @@ use crate::{
 pub(crate) struct Gate<C> {
     pub(crate) verifier: Verifier,
     pub(crate) user_path: Option<Arc<dyn UserPath>>,
-    pub(crate) rules: Vec<(Rule<C>, ErrorKind)>,
+    /// About the claims as they are in the token.
+    pub(crate) rules: Vec<(Rule<Claims>, ErrorKind)>,
+    /// About the claims as the handlers get them.
+    pub(crate) own_rules: Vec<Rule<C>>,
     pub(crate) challenges: Challenges,
     pub(crate) optional: bool,
+    pub(crate) observer: Option<Observer>,
+}
+
+/// Told of every decision.
+pub(crate) type Observer = Arc<dyn Fn(Outcome) + Send + Sync>;
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Its token was verified and everything else is as it should be.
+    Verified,
+    /// It has no token, and the layer is optional.
+    Anonymous,
+    /// It was refused.
+    Rejected(ErrorKind),
 }
 
 /// A rule of the user's about verified claims.
@@ -33,22 +52,48 @@ pub(crate) enum Decision {
     Wait(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
+impl<C> Gate<C> {
+    pub(crate) fn new(verifier: Verifier) -> Self {
+        Self {
+            verifier,
+            user_path: None,
+            rules: Vec::new(),
+            own_rules: Vec::new(),
+            challenges: Challenges::new(),
+            optional: false,
+            observer: None,
+        }
+    }
+}
+
+impl Gate<Claims> {
+    /// The same for claims of another type. Rules given so far stay in force.
+    pub(crate) fn with_claims<C>(self) -> Gate<C> {
+        let Self { verifier, user_path, mut rules, own_rules, challenges, optional, observer } = self;
+        rules.extend(own_rules.into_iter().map(|rule| (rule, ErrorKind::Refused)));
+        Gate { verifier, user_path, rules, own_rules: Vec::new(), challenges, optional, observer }
+    }
+}
+
 impl<C: FromClaims> Gate<C> {
     /// `waits_left` is how many more fetches the request may wait for.
     pub(crate) fn decide(&self, parts: &mut Parts, waits_left: u8) -> Decision {
         match self.pass(parts) {
-            Ok(()) => Decision::Admit,
+            Ok(outcome) => {
+                self.observe(outcome);
+                Decision::Admit
+            }
             Err(Failure::Wait(keys)) if waits_left > 0 => Decision::Wait(keys),
             Err(failure) => Decision::Reject(self.error(failure)),
         }
     }
 
-    fn pass(&self, parts: &mut Parts) -> Result<(), Failure> {
+    fn pass(&self, parts: &mut Parts) -> Result<Outcome, Failure> {
         let token = match bearer::token(&parts.headers) {
             Err(ErrorKind::MissingToken) if self.optional => {
                 // Whatever an outer layer found must not pass for what this one did.
                 parts.extensions.remove::<Authenticated<C>>();
-                return Ok(());
+                return Ok(Outcome::Anonymous);
             }
             token => token?,
         };
@@ -58,20 +103,28 @@ impl<C: FromClaims> Gate<C> {
         {
             return Err(ErrorKind::OtherUser.into());
         }
+        if let Some((_, kind)) = self.rules.iter().find(|(rule, _)| !rule(&claims)) {
+            return Err((*kind).into());
+        }
         let claims = C::from_claims(claims).map_err(|_| ErrorKind::InvalidClaims)?;
-        for (rule, kind) in &self.rules {
-            if !rule(&claims) {
-                return Err((*kind).into());
-            }
+        if !self.own_rules.iter().all(|rule| rule(&claims)) {
+            return Err(ErrorKind::Refused.into());
         }
         parts.extensions.insert(Authenticated(Arc::new(claims)));
-        Ok(())
+        Ok(Outcome::Verified)
     }
 
     fn error(&self, failure: Failure) -> Error {
         let (kind, retry_after) = failure.settled();
+        self.observe(Outcome::Rejected(kind));
         log(kind);
         Error::new(kind, self.challenges.get(kind), retry_after)
+    }
+
+    fn observe(&self, outcome: Outcome) {
+        if let Some(observer) = &self.observer {
+            observer(outcome);
+        }
     }
 }
 
@@ -82,8 +135,10 @@ impl<C> Clone for Gate<C> {
             verifier: self.verifier.clone(),
             user_path: self.user_path.clone(),
             rules: self.rules.clone(),
+            own_rules: self.own_rules.clone(),
             challenges: self.challenges.clone(),
             optional: self.optional,
+            observer: self.observer.clone(),
         }
     }
 }
@@ -92,7 +147,7 @@ impl<C> Clone for Gate<C> {
 fn log(kind: ErrorKind) {
     #[cfg(feature = "tracing")]
     match kind {
-        ErrorKind::NoUserInPath => tracing::error!(?kind, "request refused: {kind}"),
+        ErrorKind::NoUserInPath => tracing::warn!(?kind, "request refused: {kind}"),
         ErrorKind::KeysUnavailable => tracing::warn!(?kind, "request refused: {kind}"),
         ErrorKind::MissingToken => tracing::debug!(?kind, "request refused: {kind}"),
         _ => tracing::info!(?kind, "request refused: {kind}"),

@@ -7,8 +7,8 @@ use tower_layer::Layer;
 use crate::{
     claims::{Claims, FromClaims},
     error::{ConfigError, ErrorKind},
-    gate::Gate,
-    rejection::{BearerRejection, Challenges},
+    gate::{Gate, Outcome},
+    rejection::BearerRejection,
     service::JwtAuth,
     user_path::UserPath,
     verify::Verifier,
@@ -41,25 +41,19 @@ pub struct JwtAuthLayer<C = Claims, R = BearerRejection> {
 impl JwtAuthLayer {
     /// A layer that asks for a token this verifier accepts.
     pub fn new(verifier: Verifier) -> Self {
-        let gate =
-            Gate { verifier, user_path: None, rules: Vec::new(), challenges: Challenges::new(), optional: false };
-        Self { gate, rejection: BearerRejection }
+        Self { gate: Gate::new(verifier), rejection: BearerRejection }
     }
+}
 
+impl<R> JwtAuthLayer<Claims, R> {
     /// The same layer with claims of your own type, which handlers then get.
     ///
     /// A token whose claims are not of that shape is refused with 401. Rules given with
-    /// [`require`](JwtAuthLayer::require) come after this, since they see the new type.
+    /// [`require`](JwtAuthLayer::require) after this see the new type; those given before stay in
+    /// force.
     #[must_use]
-    pub fn claims<C: FromClaims>(self) -> JwtAuthLayer<C> {
-        let gate = Gate {
-            verifier: self.gate.verifier,
-            user_path: self.gate.user_path,
-            rules: Vec::new(),
-            challenges: self.gate.challenges,
-            optional: self.gate.optional,
-        };
-        JwtAuthLayer { gate, rejection: self.rejection }
+    pub fn claims<C: FromClaims>(self) -> JwtAuthLayer<C, R> {
+        JwtAuthLayer { gate: self.gate.with_claims(), rejection: self.rejection }
     }
 }
 
@@ -74,7 +68,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// Asks that the claims satisfy a rule: 403 where they don't. May be called repeatedly.
     #[must_use]
     pub fn require(mut self, rule: impl Fn(&C) -> bool + Send + Sync + 'static) -> Self {
-        self.gate.rules.push((Arc::new(rule), ErrorKind::Refused));
+        self.gate.own_rules.push(Arc::new(rule));
         self
     }
 
@@ -83,6 +77,15 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.gate.optional = true;
+        self
+    }
+
+    /// Calls a function with the outcome of every request: for metrics, in whatever library.
+    ///
+    /// It runs on the request's path, so it should do no more than count.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Fn(Outcome) + Send + Sync + 'static) -> Self {
+        self.gate.observer = Some(Arc::new(observer));
         self
     }
 
@@ -112,9 +115,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         self.gate.challenges.resource_metadata(url)?;
         Ok(self)
     }
-}
 
-impl<R> JwtAuthLayer<Claims, R> {
     /// Asks for all of these scopes, separated by spaces: 403 `insufficient_scope` for a token
     /// without them (RFC 6750, section 3.1).
     ///

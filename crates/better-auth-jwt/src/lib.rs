@@ -32,6 +32,7 @@ pub use self::{
     error::{ConfigError, Error, ErrorKind},
     extract::Authenticated,
     future::ResponseFuture,
+    gate::Outcome,
     layer::JwtAuthLayer,
     rejection::{BearerRejection, GrpcRejection, ProblemRejection, RejectionResponse, write_headers},
     service::JwtAuth,

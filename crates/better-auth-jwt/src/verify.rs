@@ -135,7 +135,8 @@ impl Verifier {
     /// Accepts what either verifier accepts, each by its own keys and rules alone.
     ///
     /// The token's `typ`, algorithm and `iss` decide which of them looks at it; keys of one never
-    /// verify a token meant for the other. Clock and size limit stay those of `self`.
+    /// verify a token meant for the other. Clock and size limit stay those of `self`; rules that are
+    /// set on the result apply to both.
     #[must_use]
     pub fn or(mut self, other: Self) -> Self {
         self.trusts.extend(other.trusts);

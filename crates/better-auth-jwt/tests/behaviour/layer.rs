@@ -11,7 +11,7 @@ use std::{
 };
 
 use better_auth_jwt::{
-    Authenticated, Claims, Error, ErrorKind, GrpcRejection, JwtAuthLayer, PathTemplate, ProblemRejection,
+    Authenticated, Claims, Error, ErrorKind, GrpcRejection, JwtAuthLayer, Outcome, PathTemplate, ProblemRejection,
     keys::Algorithm, test_util::Issuer,
 };
 use http::{HeaderMap, Request, Response};
@@ -156,6 +156,28 @@ async fn claims_arrive_in_a_type_of_ones_own_and_rules_see_them() {
 }
 
 #[tokio::test]
+async fn rules_given_before_the_claims_type_changes_stay_in_force() {
+    #[derive(serde::Deserialize)]
+    struct Own {}
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier())
+        .require(|claims| claims.get("banned").is_ok_and(|banned: bool| !banned))
+        .require_scope("tasks:read")
+        .unwrap()
+        .claims::<Own>();
+    for (banned, scope, kind) in [
+        (false, "tasks:read", None),
+        (true, "tasks:read", Some(ErrorKind::Refused)),
+        (false, "tasks:write", Some(ErrorKind::InsufficientScope)),
+    ] {
+        let mut claims = issuer.claims("ada");
+        (claims["banned"], claims["scope"]) = (json!(banned), json!(scope));
+        let response = answer(&layer, request("/", &bearer(&issuer.sign(&claims)))).await;
+        assert_eq!(response.extensions().get().copied(), kind, "{banned} {scope}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_scope_is_named_in_the_challenge() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier()).require_scope("tasks:read tasks:write").unwrap();
@@ -201,6 +223,21 @@ async fn an_optional_layer_forgets_what_an_outer_one_found() {
     assert!(anonymous.extensions().get::<Authenticated<Claims>>().is_some());
     let response = answer(&JwtAuthLayer::new(inner.verifier()).optional(), anonymous).await;
     assert_eq!(response.body(), "anonymous");
+}
+
+#[tokio::test]
+async fn every_outcome_can_be_counted() {
+    let issuer = Issuer::new();
+    let outcomes = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let layer = JwtAuthLayer::new(issuer.verifier()).optional().observe({
+        let outcomes = outcomes.clone();
+        move |outcome| outcomes.lock().unwrap().push(outcome)
+    });
+    for authorization in ["", &bearer(&issuer.token("ada")), "Bearer x"] {
+        answer(&layer, request("/", authorization)).await;
+    }
+    let expected = [Outcome::Anonymous, Outcome::Verified, Outcome::Rejected(ErrorKind::Malformed)];
+    assert_eq!(*outcomes.lock().unwrap(), expected);
 }
 
 #[tokio::test]
