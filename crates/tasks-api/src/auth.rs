@@ -1,0 +1,58 @@
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use better_auth_jwt::{
+    Claims, ConfigError, Error, ErrorKind, JwtAuthLayer, PathParam, Verifier,
+    keys::{KeySource, SharedSecret},
+    write_headers,
+};
+
+use crate::{
+    config::{AuthConfig, Redacted},
+    problem::{Problem, Refusal},
+};
+
+/// Accepts what the configuration names: tokens signed with the secrets, tokens signed with the issuer's published keys.
+pub(crate) fn verifier(config: &AuthConfig) -> Result<Verifier, ConfigError> {
+    let shared = SharedSecret::keyring(config.secrets.iter().map(Redacted::expose)).map(|keys| bound(keys, config));
+    match &config.jwks {
+        None => shared,
+        Some(jwks) => {
+            let published = bound(jwks.key_set()?, config);
+            Ok(if config.secrets.is_empty() { published } else { shared?.or(published) })
+        }
+    }
+}
+
+/// The layer for routes below `/api/{user_id}`.
+pub(crate) fn layer(verifier: Verifier) -> JwtAuthLayer<Claims, fn(&Error) -> Response> {
+    JwtAuthLayer::new(verifier).match_user(PathParam("user_id")).reject_with(refuse)
+}
+
+fn bound(keys: impl KeySource, config: &AuthConfig) -> Verifier {
+    let keys = Verifier::new(keys);
+    let keys = match &config.issuer {
+        Some(issuer) => keys.issuer(issuer.as_str()),
+        None => keys.any_issuer(),
+    };
+    match &config.audience {
+        Some(audience) => keys.audience(audience.as_str()),
+        None => keys.any_audience(),
+    }
+}
+
+fn refuse(error: &Error) -> Response {
+    let code = match error.kind() {
+        ErrorKind::MissingToken => "missing_token",
+        ErrorKind::InvalidRequest => "invalid_request",
+        ErrorKind::InvalidPath => "invalid_path",
+        ErrorKind::KeysUnavailable => "unavailable",
+        _ if error.status() == StatusCode::FORBIDDEN => "forbidden",
+        _ => "invalid_token",
+    };
+    let refusal = Refusal { status: error.status(), code, detail: error.description() };
+    let mut response = Problem::Refused(refusal).into_response();
+    write_headers(error, response.headers_mut());
+    response
+}

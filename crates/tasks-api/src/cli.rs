@@ -1,0 +1,107 @@
+use std::{
+    fmt,
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    config::{Config, ConfigFaults, Needs, Settings},
+    database, dev, serve,
+    token::{self, TokenArgs},
+};
+
+/// Runs the command that the arguments name; what `main` calls.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Cli { command, settings } = Cli::parse();
+    log_to_stderr();
+    match run(command, settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nothing is left to tell when standard error is closed.
+            let _ = writeln!(io::stderr(), "tasks-api: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a command ended early: a sentence that says what to do.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl Failure {
+    pub(crate) fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<ConfigFaults> for Failure {
+    fn from(faults: ConfigFaults) -> Self {
+        Self(faults.to_string())
+    }
+}
+
+/// Six endpoints for tasks, behind tokens that Better Auth issues.
+#[derive(Parser)]
+#[command(name = "tasks-api", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve; tokens come from the Better Auth server that the settings name
+    Serve,
+    /// Try it out: serve with a random secret, and print a token and curl lines
+    Dev,
+    /// Print a token for a user, signed with BETTER_AUTH_SECRET
+    Token(TokenArgs),
+    /// Bring the database's tables up to date, and end
+    Migrate,
+}
+
+fn run(command: Command, settings: Settings) -> Result<(), Failure> {
+    let needs = match command {
+        Command::Serve => Needs::AnyKey,
+        Command::Token(_) => Needs::Secret,
+        Command::Dev | Command::Migrate => Needs::Nothing,
+    };
+    let config = Config::read(settings, needs)?;
+    match command {
+        Command::Serve => block_on(serve::serve(config)),
+        Command::Dev => block_on(dev::dev(config)),
+        Command::Token(args) => token::print(&args, &config.auth),
+        Command::Migrate => block_on(async move { database::connect(config.database_url.expose()).await.map(drop) }),
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::new(format!("The system gives no threads to run on: {error}.")))?
+        .block_on(command)
+}
+
+/// Standard output belongs to what a command prints.
+fn log_to_stderr() {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm_migration=warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+}

@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+use sea_orm_migration::MigratorTrait;
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use tokio::time::timeout;
+
+use crate::{cli::Failure, migration::Migrator};
+
+/// A start that waits for its database longer than this has failed.
+const START: Duration = Duration::from_secs(8);
+
+/// Connects, and brings the tables up to date.
+pub(crate) async fn connect(url: &str) -> Result<DatabaseConnection, Failure> {
+    let connected = timeout(START, async {
+        let db = Database::connect(options(url)).await?;
+        migrate(&db).await?;
+        Ok::<_, DbErr>(db)
+    });
+    let reason = match connected.await {
+        Ok(Ok(db)) => return Ok(db),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} seconds", START.as_secs()),
+    };
+    Err(Failure::new(format!(
+        "the database cannot be used: {reason}. Check DATABASE_URL, and that the database is running and lets this user in \
+         (SQLite: that the directory exists and can be written to)."
+    )))
+}
+
+fn options(url: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options.sqlx_logging(false);
+    if url.starts_with("sqlite:") {
+        // One connection: SQLite has one writer anyway, and here requests queue for it fairly instead of fighting for its lock.
+        // It is never closed, for with it would go a database in memory.
+        options.max_connections(1).idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+        options.map_sqlx_sqlite_opts(|sqlite| {
+            sqlite
+                .create_if_missing(true)
+                .foreign_keys(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Normal)
+                .busy_timeout(Duration::from_secs(4))
+        });
+    } else {
+        options
+            .max_connections(10)
+            .test_before_acquire_if_idle_for(Duration::from_secs(30))
+            .statement_timeout(Duration::from_secs(4))
+            .set_application_name("tasks-api");
+    }
+    options.acquire_timeout(Duration::from_secs(4));
+    options
+}
+
+/// Several servers may start at once on one database: the first to come migrates, and the others wait for it.
+async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
+    let options =
+        TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+    let turn = db.begin_with_options(options).await?;
+    if turn.get_database_backend() == DbBackend::Postgres {
+        // Any number does, as long as nothing else in this database takes the same; these are the bytes of "tasks".
+        turn.execute_unprepared("SELECT pg_advisory_xact_lock(500069397363)").await?;
+    }
+    Migrator::up(&turn, None).await?;
+    turn.commit().await
+}

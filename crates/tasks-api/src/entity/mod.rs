@@ -1,0 +1,4 @@
+//! The tables, as SeaORM sees them.
+#![expect(unreachable_pub, reason = "SeaORM derives public items from these")]
+
+pub(crate) mod task;

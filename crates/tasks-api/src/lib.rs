@@ -1,0 +1,29 @@
+//! The reference server of `better-auth-jwt`: six endpoints for tasks over SeaORM, on SQLite or PostgreSQL.
+//!
+//! A request goes through the files in this order:
+//!
+//! - [`router`](app) names every route and layer,
+//! - `observe` gives it an id, and turns any error into `application/problem+json` (`problem`),
+//! - `auth` is `better-auth-jwt` with our configuration and our answers,
+//! - `body` reads JSON strictly,
+//! - `tasks` is the resource: handlers, their shapes, their queries.
+//!
+//! `cli`, `config`, `serve`, `dev` and `token` are the commands around it.
+
+mod auth;
+mod body;
+mod cli;
+mod config;
+mod database;
+mod dev;
+mod entity;
+mod migration;
+mod observe;
+mod problem;
+mod router;
+mod serve;
+mod tasks;
+mod token;
+
+pub use cli::{Failure, main};
+pub use router::{AppState, app};

@@ -1,0 +1,7 @@
+//! `tasks-api serve | dev | token | migrate`: see `tasks-api --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tasks_api::main()
+}

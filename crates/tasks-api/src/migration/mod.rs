@@ -1,0 +1,14 @@
+//! The tables' history. A migration that has been released is never edited: add the next one.
+#![expect(elided_lifetimes_in_paths, reason = "as in SeaORM's trait, else async_trait's lifetimes differ")]
+
+use sea_orm_migration::prelude::*;
+
+mod m0001_create_tasks;
+
+pub(crate) struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_create_tasks::Migration)]
+    }
+}

@@ -1,0 +1,208 @@
+use std::borrow::Cow;
+
+use axum::{
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+    },
+    response::{IntoResponse, Response},
+};
+use sea_orm::{DbErr, RuntimeErr};
+use serde::Serialize;
+use tracing::error;
+
+/// Every way in which a request can fail, as the client hears it: one `code` each, from this closed set.
+#[derive(Debug, Clone)]
+pub(crate) enum Problem {
+    /// The layer's refusal: no token, a bad one, another user's path, or no keys to verify with.
+    Refused(Refusal),
+    InvalidPath,
+    InvalidQuery(Cow<'static, str>),
+    InvalidJson(Cow<'static, str>),
+    Invalid(Vec<FieldFault>),
+    NotFound,
+    MethodNotAllowed,
+    PreconditionFailed,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    /// The database is away, for now.
+    Unavailable,
+    /// Our fault; the log has the reason.
+    Internal,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) detail: &'static str,
+}
+
+/// What is wrong with one member of the body; `pointer` is a JSON pointer (RFC 6901).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct FieldFault {
+    pub(crate) pointer: String,
+    pub(crate) detail: Cow<'static, str>,
+}
+
+impl Problem {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Refused(refusal) => refusal.status,
+            Self::InvalidPath | Self::InvalidQuery(_) | Self::InvalidJson(_) => StatusCode::BAD_REQUEST,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code,
+            Self::InvalidPath => "invalid_path",
+            Self::InvalidQuery(_) => "invalid_query",
+            Self::InvalidJson(_) => "invalid_json",
+            Self::Invalid(_) => "validation_failed",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+
+    fn detail(&self) -> &str {
+        match self {
+            Self::Refused(refusal) => refusal.detail,
+            Self::InvalidPath => "the user id in the path is longer than 255 bytes",
+            Self::InvalidQuery(detail) | Self::InvalidJson(detail) => detail,
+            Self::Invalid(_) => "the body's members are not as they should be; see errors",
+            // The same words for a task of another user, for one that never was, and for a route we do not have.
+            Self::NotFound => "there is nothing at this address",
+            Self::MethodNotAllowed => "this address does not take this method; see the Allow header",
+            Self::PreconditionFailed => {
+                "the task is not in the state that If-Match or If-None-Match asks for; read it again"
+            }
+            Self::PayloadTooLarge => "the body is larger than 64 KiB",
+            Self::UnsupportedMediaType => "the body must be JSON, sent with Content-Type: application/json",
+            Self::Unavailable => "the service cannot answer right now; try again shortly",
+            Self::Internal => "something went wrong on our side",
+        }
+    }
+
+    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = vec![(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        if matches!(self, Self::Unavailable) {
+            headers.push((RETRY_AFTER, HeaderValue::from_static("2")));
+        }
+        headers
+    }
+}
+
+/// Status and headers only: the body is written by [`render`], which knows the request.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.headers_mut().extend(self.headers());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes the body of a failed response as RFC 9457 has it; what failed without a [`Problem`] is given one by its status.
+pub(crate) fn render(response: Response, instance: &str, request_id: &str) -> Response {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let problem = response.extensions().get::<Problem>().cloned();
+    let problem = problem.unwrap_or_else(|| by_status(status));
+    let errors = match &problem {
+        Problem::Invalid(faults) => faults.as_slice(),
+        _ => &[],
+    };
+    let body = Body {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        detail: problem.detail(),
+        code: problem.code(),
+        instance,
+        request_id,
+        errors,
+    };
+    let body = serde_json::to_vec(&body).expect("texts and numbers can be written");
+
+    // The headers that the answer has already (Allow, a challenge) stay, but for those on its old body.
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    for (name, value) in problem.headers() {
+        parts.headers.insert(name, value);
+    }
+    Response::from_parts(parts, body.into())
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    instance: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldFault],
+}
+
+fn by_status(status: StatusCode) -> Problem {
+    match status {
+        StatusCode::NOT_FOUND => Problem::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Problem::MethodNotAllowed,
+        _ => {
+            error!(%status, "a response failed without saying why");
+            Problem::Internal
+        }
+    }
+}
+
+impl From<DbErr> for Problem {
+    fn from(error: DbErr) -> Self {
+        if is_away(&error) {
+            error!(%error, "the database is away");
+            Self::Unavailable
+        } else {
+            error!(%error, "the database refused a statement");
+            Self::Internal
+        }
+    }
+}
+
+/// Does the error speak of the connection, rather than of the statement?
+fn is_away(error: &DbErr) -> bool {
+    use sqlx::Error as Sqlx;
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_));
+    };
+    match &**error {
+        Sqlx::Io(_) | Sqlx::Tls(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => true,
+        // PostgreSQL: class 08 connection, 53 resources, 57 operator (shutdown, statement timeout); SQLite: 5 busy, 6 locked.
+        Sqlx::Database(error) => {
+            let code = error.code().unwrap_or_default();
+            matches!(code.as_ref(), "5" | "6")
+                || ["08", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class))
+        }
+        _ => false,
+    }
+}

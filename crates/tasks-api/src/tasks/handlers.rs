@@ -1,0 +1,105 @@
+use std::convert::Infallible;
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, Path},
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, ETAG, LOCATION},
+        request::Parts,
+    },
+    response::{IntoResponse, Response},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use uuid::Uuid;
+
+use super::{
+    preconditions::{Preconditions, etag},
+    queries::Tasks,
+    shapes::{Completion, NewTask, PageRequest, Task, TaskPage, TaskReplacement},
+};
+use crate::{body::Valid, entity::task, problem::Problem};
+
+pub(crate) async fn list(tasks: Tasks, request: PageRequest) -> Result<Response, Problem> {
+    let (rows, next) = tasks.page(&request).await?;
+    let page =
+        TaskPage { items: rows.into_iter().map(Task::from).collect(), next_cursor: next.map(|next| next.to_string()) };
+    Ok((PRIVATE, Json(page)).into_response())
+}
+
+pub(crate) async fn create(tasks: Tasks, Valid(new): Valid<NewTask>) -> Result<Response, Problem> {
+    let row = tasks.create(new).await?;
+    let location = [(LOCATION, location(&row))];
+    Ok((StatusCode::CREATED, location, answer(row)).into_response())
+}
+
+pub(crate) async fn read(tasks: Tasks, id: TaskId, when: Preconditions) -> Result<Response, Problem> {
+    let row = tasks.find(id.existing()?).await?;
+    when.allow(&row)?;
+    if when.client_has(&row) {
+        return Ok((StatusCode::NOT_MODIFIED, PRIVATE, [(ETAG, etag(&row))]).into_response());
+    }
+    Ok(answer(row))
+}
+
+pub(crate) async fn replace(
+    tasks: Tasks,
+    id: TaskId,
+    when: Preconditions,
+    Valid(new): Valid<TaskReplacement>,
+) -> Result<Response, Problem> {
+    tasks.replace(id.existing()?, new, &when).await.map(answer)
+}
+
+pub(crate) async fn complete(
+    tasks: Tasks,
+    id: TaskId,
+    when: Preconditions,
+    completion: Option<Valid<Completion>>,
+) -> Result<Response, Problem> {
+    let id = id.existing()?;
+    let row = match completion {
+        Some(Valid(Completion { completed })) => tasks.complete(id, completed, &when).await?,
+        None => tasks.toggle(id, &when).await?,
+    };
+    Ok(answer(row))
+}
+
+pub(crate) async fn delete(tasks: Tasks, id: TaskId, when: Preconditions) -> Result<Response, Problem> {
+    tasks.delete(id.existing()?, &when).await?;
+    Ok((StatusCode::NO_CONTENT, PRIVATE).into_response())
+}
+
+/// The `{id}` of the path. One that is no UUID names no task: it is looked for like any other, and found like none.
+pub(crate) struct TaskId(Option<Uuid>);
+
+impl TaskId {
+    fn existing(self) -> Result<Uuid, Problem> {
+        self.0.ok_or(Problem::NotFound)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for TaskId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        // Hyphenated only: the other ways to write a UUID would be other addresses of the same task.
+        let id = path.ok().filter(|Path((_, id))| id.len() == 36).and_then(|Path((_, id))| id.parse().ok());
+        Ok(Self(id))
+    }
+}
+
+const PRIVATE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "private, no-cache")];
+
+/// RFC 3986: everything but the unreserved characters is encoded, and `.` too, lest a segment be `..`.
+const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+
+fn answer(row: task::Model) -> Response {
+    (PRIVATE, [(ETAG, etag(&row))], Json(Task::from(row))).into_response()
+}
+
+fn location(row: &task::Model) -> HeaderValue {
+    let user = utf8_percent_encode(&row.user_id, PATH_SEGMENT);
+    HeaderValue::from_str(&format!("/api/{user}/tasks/{}", row.id)).expect("a percent-encoded path is ASCII")
+}

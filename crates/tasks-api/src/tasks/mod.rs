@@ -1,0 +1,9 @@
+//! Tasks: handlers, their shapes, their queries.
+
+mod cursor;
+mod handlers;
+mod preconditions;
+mod queries;
+mod shapes;
+
+pub(crate) use handlers::{complete, create, delete, list, read, replace};

@@ -1,0 +1,157 @@
+use axum::{extract::FromRequestParts, http::request::Parts};
+use better_auth_jwt::{Authenticated, Claims};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, DatabaseConnection, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QueryTrait, Set, UpdateMany,
+    sea_query::{CaseStatement, Expr, SimpleExpr},
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    cursor::Cursor,
+    preconditions::Preconditions,
+    shapes::{NewTask, PageRequest, TaskReplacement},
+};
+use crate::{
+    entity::task::{ActiveModel, Column, Entity, Model},
+    problem::Problem,
+    router::AppState,
+};
+
+/// One user's tasks, and the only way to the table: it is made of a verified token, so a query without its user does not compile.
+pub(crate) struct Tasks {
+    db: DatabaseConnection,
+    user: String,
+}
+
+impl FromRequestParts<AppState> for Tasks {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let authenticated = Authenticated::<Claims>::from_request_parts(parts, state).await;
+        let Authenticated(claims) = authenticated.map_err(|_| Problem::Internal)?;
+        match claims.user_id() {
+            user if user.len() > 255 => Err(Problem::InvalidPath),
+            user => Ok(Self { db: state.db.clone(), user: user.to_owned() }),
+        }
+    }
+}
+
+impl Tasks {
+    /// The newest tasks first, from the cursor on; with the cursor of the next page, if there is one.
+    pub(super) async fn page(&self, request: &PageRequest) -> Result<(Vec<Model>, Option<Cursor>), Problem> {
+        let filter = request.filter();
+        let mut mine = Condition::all().add(Column::UserId.eq(&self.user));
+        if let Some(completed) = request.completed {
+            mine = mine.add(Column::Completed.eq(completed));
+        }
+        if let Some(text) = &request.cursor {
+            let unknown = || Problem::InvalidQuery("the cursor is not one of this list: begin without one".into());
+            mine = mine.add(Column::Id.lt(Cursor::of_list(text, &self.user, filter).ok_or_else(unknown)?.after));
+        }
+        let mut newest = Entity::find().filter(mine).order_by_desc(Column::Id).build(self.db.get_database_backend());
+        // Written out: SQLite prepares a statement anew each time its LIMIT is bound. One row more tells whether there is a next page.
+        newest.sql.push_str(&format!(" LIMIT {}", request.limit + 1));
+        let mut rows = Entity::find().from_raw_sql(newest).all(&self.db).await?;
+
+        let is_last = rows.len() as u64 <= request.limit;
+        rows.truncate(request.limit as usize);
+        let next = rows.last().filter(|_| !is_last).map(|last| Cursor::new(last.id, &self.user, filter));
+        Ok((rows, next))
+    }
+
+    pub(super) async fn create(&self, new: NewTask) -> Result<Model, Problem> {
+        let now = now();
+        let row = ActiveModel {
+            user_id: Set(self.user.clone()),
+            id: Set(Uuid::now_v7()),
+            title: Set(new.title),
+            description: Set(new.description),
+            completed: Set(false),
+            version: Set(1),
+            created_at: Set(now),
+            updated_at: Set(now),
+        };
+        Ok(row.insert(&self.db).await?)
+    }
+
+    pub(super) async fn find(&self, id: Uuid) -> Result<Model, Problem> {
+        // Not `.one()`: that binds a LIMIT, see `page`.
+        let rows = Entity::find().filter(self.mine(id)).all(&self.db).await?;
+        rows.into_iter().next().ok_or(Problem::NotFound)
+    }
+
+    pub(super) async fn replace(&self, id: Uuid, new: TaskReplacement, when: &Preconditions) -> Result<Model, Problem> {
+        let other_description = match &new.description {
+            Some(text) => Column::Description.is_null().or(Column::Description.ne(text)),
+            None => Column::Description.is_not_null(),
+        };
+        let other = Column::Title.ne(&new.title).or(other_description).or(Column::Completed.ne(new.completed));
+        let change = update_if(other)
+            .col_expr(Column::Title, Expr::value(new.title))
+            .col_expr(Column::Description, Expr::value(new.description))
+            .col_expr(Column::Completed, Expr::value(new.completed));
+        self.change(id, change, when).await
+    }
+
+    pub(super) async fn complete(&self, id: Uuid, completed: bool, when: &Preconditions) -> Result<Model, Problem> {
+        let change = update_if(Column::Completed.ne(completed)).col_expr(Column::Completed, Expr::value(completed));
+        self.change(id, change, when).await
+    }
+
+    pub(super) async fn toggle(&self, id: Uuid, when: &Preconditions) -> Result<Model, Problem> {
+        let change = update_if(Expr::value(true)).col_expr(Column::Completed, Expr::col(Column::Completed).not());
+        self.change(id, change, when).await
+    }
+
+    pub(super) async fn delete(&self, id: Uuid, when: &Preconditions) -> Result<(), Problem> {
+        loop {
+            let deleted = Entity::delete_many().filter(self.mine_when(id, when).await?).exec(&self.db).await?;
+            match deleted.rows_affected {
+                0 if when.is_empty() => return Err(Problem::NotFound),
+                0 => {}
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// One statement where the client asks for no certain version; otherwise a look, and a change of the version seen.
+    async fn change(&self, id: Uuid, change: UpdateMany<Entity>, when: &Preconditions) -> Result<Model, Problem> {
+        loop {
+            let change = change.clone().filter(self.mine_when(id, when).await?);
+            match change.exec_with_returning(&self.db).await?.pop() {
+                Some(row) => return Ok(row),
+                None if when.is_empty() => return Err(Problem::NotFound),
+                // Someone was faster than our two statements: look again.
+                None => {}
+            }
+        }
+    }
+
+    fn mine(&self, id: Uuid) -> Condition {
+        Condition::all().add(Column::UserId.eq(&self.user)).add(Column::Id.eq(id))
+    }
+
+    async fn mine_when(&self, id: Uuid, when: &Preconditions) -> Result<Condition, Problem> {
+        if when.is_empty() {
+            return Ok(self.mine(id));
+        }
+        let row = self.find(id).await?;
+        when.allow(&row)?;
+        Ok(self.mine(id).add(Column::Version.eq(row.version)))
+    }
+}
+
+/// A new version, if `other` says that the row is not yet as it is to be: to repeat a request changes nothing.
+fn update_if(other: SimpleExpr) -> UpdateMany<Entity> {
+    let version =
+        CaseStatement::new().case(other.clone(), Expr::col(Column::Version).add(1)).finally(Expr::col(Column::Version));
+    let updated_at = CaseStatement::new().case(other, now()).finally(Expr::col(Column::UpdatedAt));
+    Entity::update_many().col_expr(Column::Version, version.into()).col_expr(Column::UpdatedAt, updated_at.into())
+}
+
+/// Microseconds since 1970.
+fn now() -> i64 {
+    (OffsetDateTime::now_utc().unix_timestamp_nanos() / 1000) as i64
+}

@@ -1,0 +1,191 @@
+use std::borrow::Cow;
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use serde::Serialize;
+use serde_json::Value;
+use time::{
+    OffsetDateTime,
+    format_description::well_known::{
+        Iso8601,
+        iso8601::{Config, EncodedConfig, TimePrecision},
+    },
+};
+use uuid::Uuid;
+
+use crate::{
+    body::{Fields, FromFields},
+    entity::task,
+    problem::Problem,
+};
+
+/// A task, as the client sees it.
+#[derive(Serialize)]
+pub(crate) struct Task {
+    id: Uuid,
+    user_id: String,
+    title: String,
+    description: Option<String>,
+    completed: bool,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct TaskPage {
+    pub(crate) items: Vec<Task>,
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// The body of POST.
+pub(crate) struct NewTask {
+    pub(crate) title: String,
+    pub(crate) description: Option<String>,
+}
+
+/// The body of PUT.
+pub(crate) struct TaskReplacement {
+    pub(crate) title: String,
+    pub(crate) description: Option<String>,
+    pub(crate) completed: bool,
+}
+
+/// The body of PATCH, where there is one.
+pub(crate) struct Completion {
+    pub(crate) completed: bool,
+}
+
+/// The query of a list.
+pub(crate) struct PageRequest {
+    pub(crate) limit: u64,
+    pub(crate) completed: Option<bool>,
+    pub(crate) cursor: Option<String>,
+}
+
+impl From<task::Model> for Task {
+    fn from(row: task::Model) -> Self {
+        Self {
+            id: row.id,
+            user_id: row.user_id,
+            title: row.title,
+            description: row.description,
+            completed: row.completed,
+            created_at: rfc3339(row.created_at),
+            updated_at: rfc3339(row.updated_at),
+        }
+    }
+}
+
+impl FromFields for NewTask {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let title = fields.required("title", title);
+        let description = fields.optional("description", description);
+        Some(Self { title: title?, description: description?.flatten() })
+    }
+}
+
+impl FromFields for TaskReplacement {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let title = fields.required("title", title);
+        let description = fields.required("description", description);
+        let completed = fields.required("completed", boolean);
+        Some(Self { title: title?, description: description?, completed: completed? })
+    }
+}
+
+impl FromFields for Completion {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { completed: fields.required("completed", boolean)? })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for PageRequest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let (mut limit, mut completed, mut cursor) = (None, None, None);
+        for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+            let repeated = match &*name {
+                "limit" => limit.replace(page_size(&value)?).is_some(),
+                "completed" => completed.replace(completed_filter(&value)?).is_some(),
+                "cursor" => cursor.replace(value.into_owned()).is_some(),
+                _ => {
+                    return Err(Problem::InvalidQuery("a list takes limit, cursor and completed, nothing else".into()));
+                }
+            };
+            if repeated {
+                return Err(Problem::InvalidQuery("a query parameter appears twice".into()));
+            }
+        }
+        Ok(Self { limit: limit.unwrap_or(50), completed, cursor })
+    }
+}
+
+impl PageRequest {
+    /// What a cursor is bound to, besides the user: everything but the page's size.
+    pub(super) fn filter(&self) -> &'static str {
+        match self.completed {
+            None => "",
+            Some(true) => "completed=true",
+            Some(false) => "completed=false",
+        }
+    }
+}
+
+fn page_size(text: &str) -> Result<u64, Problem> {
+    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    // More digits than a u64 holds are still a number above 100.
+    match text.parse().unwrap_or(u64::MAX) {
+        size @ 1.. if is_number => Ok(size.min(100)),
+        _ => Err(Problem::InvalidQuery("limit must be a whole number from 1".into())),
+    }
+}
+
+fn completed_filter(text: &str) -> Result<bool, Problem> {
+    text.parse().map_err(|_| Problem::InvalidQuery("completed must be true or false".into()))
+}
+
+fn title(value: Value) -> Result<String, Cow<'static, str>> {
+    let text = text(value)?;
+    match text.trim() {
+        "" => Err("must not be empty".into()),
+        title if title.chars().count() > 200 => Err("must be at most 200 characters long".into()),
+        title => Ok(title.to_owned()),
+    }
+}
+
+fn description(value: Value) -> Result<Option<String>, Cow<'static, str>> {
+    match value {
+        Value::Null => Ok(None),
+        value => match text(value) {
+            Ok(text) if text.chars().count() > 2000 => Err("must be at most 2000 characters long".into()),
+            Ok(text) => Ok(Some(text)),
+            Err(fault) if fault == NO_TEXT => Err("must be a string or null".into()),
+            Err(fault) => Err(fault),
+        },
+    }
+}
+
+const NO_TEXT: &str = "must be a string";
+
+fn text(value: Value) -> Result<String, Cow<'static, str>> {
+    match value {
+        // PostgreSQL stores no NUL in a text, and SQLite's own functions stop at one.
+        Value::String(text) if text.contains('\0') => Err("must not contain a NUL character".into()),
+        Value::String(text) => Ok(text),
+        _ => Err(NO_TEXT.into()),
+    }
+}
+
+fn boolean(value: Value) -> Result<bool, Cow<'static, str>> {
+    value.as_bool().ok_or("must be true or false".into())
+}
+
+/// Always six digits after the point, so that clients may compare times as texts.
+const TIME: EncodedConfig =
+    Config::DEFAULT.set_time_precision(TimePrecision::Second { decimal_digits: std::num::NonZero::new(6) }).encode();
+
+fn rfc3339(micros: i64) -> String {
+    let time =
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    time.format(&Iso8601::<TIME>).expect("a time after 1970 can be written")
+}

@@ -1,0 +1,163 @@
+//! Bodies: size, content type, JSON, fields, in this order.
+
+use axum::body::Body;
+use serde_json::{Value, json};
+
+use crate::test_app::{Answer, Client, TestApp};
+
+const UNKNOWN: &str = "tasks/01890a5d-ac96-774b-bcce-b302099a8057";
+
+async fn post(client: &Client, body: &str) -> Answer {
+    client.raw("POST", "tasks", body.to_owned()).await
+}
+
+#[tokio::test]
+async fn a_body_of_64_kib_is_read_and_a_larger_one_refused_before_anything_else() {
+    let app = TestApp::new().await;
+    let (ada, nobody) = (app.user("ada"), app.client("ada", &[]));
+    let task = r#"{"title":"t"}"#;
+    let full = format!("{task}{}", " ".repeat(64 * 1024 - task.len()));
+    post(&ada, &full).await.assert_status(201);
+    let too_large = format!("{full} ");
+    for client in [&ada, &nobody] {
+        client.raw("POST", "tasks", too_large.clone()).await.assert_problem(413, "payload_too_large");
+        client.raw("POST", "tasks", in_chunks(&too_large)).await.assert_problem(413, "payload_too_large");
+        client.raw("POST", "/api/bob/tasks", too_large.clone()).await.assert_problem(413, "payload_too_large");
+    }
+    ada.raw("POST", "tasks", in_chunks(&full)).await.assert_status(201);
+}
+
+#[tokio::test]
+async fn only_json_is_taken() {
+    let app = TestApp::new().await;
+    let ada = app.user("ada");
+    for refused in
+        ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "application/problem+json", "", "json"]
+    {
+        let ada = ada.clone().header("content-type", refused);
+        ada.raw("POST", "tasks", "{").await.assert_problem(415, "unsupported_media_type");
+        ada.raw("PUT", UNKNOWN, "{").await.assert_problem(415, "unsupported_media_type");
+        ada.raw("PATCH", &format!("{UNKNOWN}/complete"), "{").await.assert_problem(415, "unsupported_media_type");
+    }
+    ada.send("POST", "tasks", Body::from("{}")).await.assert_problem(415, "unsupported_media_type");
+    for taken in ["application/json", "Application/JSON; charset=utf-8", "application/json;charset=UTF-8"] {
+        ada.clone().header("content-type", taken).raw("POST", "tasks", r#"{"title":"t"}"#).await.assert_status(201);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_400() {
+    let app = TestApp::new().await;
+    let ada = app.user("ada");
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for malformed in [
+        "",
+        " ",
+        "{",
+        "}",
+        "{\"title\":\"t\"} x",
+        "{'title':'t'}",
+        "{\"title\":\"t\",}",
+        "{\"title\":NaN}",
+        "\u{feff}{\"title\":\"t\"}",
+        r#"{"title":"\ud800"}"#,
+        "{\"title\":\"a\nb\"}",
+        &deep,
+    ] {
+        post(&ada, malformed).await.assert_problem(400, "invalid_json");
+        ada.raw("PUT", UNKNOWN, malformed.to_owned()).await.assert_problem(400, "invalid_json");
+    }
+    ada.raw("POST", "tasks", b"{\"title\":\"\xff\"}".to_vec()).await.assert_problem(400, "invalid_json");
+}
+
+#[tokio::test]
+async fn a_member_that_appears_twice_is_400_at_any_depth_and_however_it_is_written() {
+    let app = TestApp::new().await;
+    let ada = app.user("ada");
+    for twice in [
+        r#"{"title":"a","title":"b"}"#,
+        r#"{"title":"a","title":"a"}"#,
+        r#"{"title":"a","titl\u0065":"b"}"#,
+        r#"{"title":{"x":1,"x":2}}"#,
+        r#"{"title":[{"":1,"":1}]}"#,
+    ] {
+        post(&ada, twice).await.assert_problem(400, "invalid_json");
+    }
+}
+
+#[tokio::test]
+async fn all_faults_come_at_once_with_pointers() {
+    let app = TestApp::new().await;
+    let ada = app.user("ada");
+    for (body, pointers) in [
+        (json!({}), vec!["/title"]),
+        (json!({ "title": 1, "description": 2 }), vec!["/description", "/title"]),
+        (json!({ "title": null }), vec!["/title"]),
+        (json!({ "title": "" }), vec!["/title"]),
+        (json!({ "title": " \u{2003}\n" }), vec!["/title"]),
+        (json!({ "title": "a\0b", "description": "\0" }), vec!["/description", "/title"]),
+        (json!({ "title": "t", "description": ["x"] }), vec!["/description"]),
+        (
+            json!({ "title": "t", "id": 1, "user_id": "bob", "created_at": "", "updated_at": "" }),
+            vec!["/created_at", "/id", "/updated_at", "/user_id"],
+        ),
+        (
+            json!({ "title": "t", "completed": true, "Title": "T", "a/b~c": 1, "": 1 }),
+            vec!["/", "/Title", "/a~1b~0c", "/completed"],
+        ),
+        (json!([]), vec![""]),
+        (json!("title"), vec![""]),
+        (Value::Null, vec![""]),
+    ] {
+        assert_eq!(ada.post("tasks", body.clone()).await.pointers(), pointers, "{body}");
+    }
+    for (body, pointers) in [
+        (json!({}), vec!["/completed", "/description", "/title"]),
+        (json!({ "title": "t", "description": null, "completed": "true" }), vec!["/completed"]),
+        (json!({ "title": "t", "description": null, "completed": 1, "x": 1 }), vec!["/completed", "/x"]),
+    ] {
+        // Validation comes before existence.
+        assert_eq!(ada.put(UNKNOWN, body.clone()).await.pointers(), pointers, "{body}");
+    }
+    for (body, pointers) in [
+        (json!({}), vec!["/completed"]),
+        (json!({ "completed": null, "title": "t" }), vec!["/completed", "/title"]),
+        (json!(true), vec![""]),
+    ] {
+        assert_eq!(
+            ada.json("PATCH", &format!("{UNKNOWN}/complete"), body.clone()).await.pointers(),
+            pointers,
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn lengths_are_counted_in_characters_after_trimming() {
+    let app = TestApp::new().await;
+    let ada = app.user("ada");
+    for (title, description, pointers) in [
+        ("ü".repeat(200), "😀".repeat(2000), vec![]),
+        (format!("  {}\t", "x".repeat(200)), String::new(), vec![]),
+        ("x".repeat(201), "x".repeat(2001), vec!["/description", "/title"]),
+        ("x".into(), format!(" {}", "x".repeat(2000)), vec!["/description"]),
+    ] {
+        let answer = ada.post("tasks", json!({ "title": title, "description": description })).await;
+        if pointers.is_empty() {
+            answer.assert_status(201);
+            assert_eq!(
+                (&answer.body["title"], &answer.body["description"]),
+                (&json!(title.trim()), &json!(description))
+            );
+        } else {
+            assert_eq!(answer.pointers(), pointers);
+        }
+    }
+}
+
+/// A body without a length.
+fn in_chunks(text: &str) -> Body {
+    let chunks: Vec<_> =
+        text.as_bytes().chunks(1000).map(|chunk| Ok::<_, std::convert::Infallible>(chunk.to_vec())).collect();
+    Body::from_stream(futures_util::stream::iter(chunks))
+}

@@ -1,0 +1,144 @@
+//! The server as a process: `dev` and its curl lines, `serve` and its end.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    command_line::tasks_api,
+    test_app::{SECRET, token},
+};
+
+/// A running server; killed when dropped.
+struct Server {
+    process: Child,
+    /// Everything it printed until it was ready.
+    printed: Vec<String>,
+}
+
+impl Server {
+    fn dev(directory: &tempfile::TempDir) -> Self {
+        let mut process = tasks_api(directory)
+            .args(["dev", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut printed = Vec::new();
+        for line in lines {
+            let done = line.starts_with("Ctrl-C");
+            printed.push(line);
+            if done {
+                break;
+            }
+        }
+        Self { process, printed }
+    }
+
+    fn curls(&self) -> Vec<&str> {
+        self.printed.iter().map(String::as_str).filter(|line| line.starts_with("curl")).collect()
+    }
+
+    /// Asks the server to stop, and says how long it took.
+    fn stop(mut self, signal: &str) -> Duration {
+        let start = Instant::now();
+        Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
+        let status = self.process.wait().unwrap();
+        assert!(status.success(), "{status}");
+        start.elapsed()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn shell(line: &str) -> String {
+    let output = Command::new("sh").args(["-c", line]).output().unwrap();
+    assert!(output.status.success(), "{line}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| panic!("JSON: {text}"))
+}
+
+#[test]
+fn the_printed_curl_lines_do_what_they_say_and_tasks_survive_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::dev(&directory);
+    let curls: Vec<String> = server.curls().iter().map(|&line| line.to_owned()).collect();
+    let [health, create, list, read, replace, complete, delete] = curls.as_slice() else { panic!("{curls:#?}") };
+
+    assert_eq!(shell(health), "ok\n");
+    let created = json_of(&shell(create));
+    assert_eq!((created["title"].as_str(), created["completed"].as_bool()), (Some("Buy milk"), Some(false)));
+    assert!(json_of(&shell(list))["items"].as_array().unwrap().contains(&created));
+    let task = json_of(&shell(read));
+    let replaced = json_of(&shell(replace));
+    assert_eq!((&replaced["id"], replaced["description"].as_str()), (&task["id"], Some("Replaced")));
+    assert_eq!(json_of(&shell(complete))["completed"], true);
+    assert_eq!(json_of(&shell(complete))["completed"], false);
+    assert!(shell(delete).starts_with("HTTP/1.1 204"));
+    assert!(server.stop("-INT") < Duration::from_secs(8));
+
+    let again = Server::dev(&directory);
+    let [_, _, list, read, ..] = again.curls()[..] else { panic!() };
+    let items = json_of(&shell(list));
+    assert!(items["items"].as_array().unwrap().contains(&created), "{items}");
+    assert_eq!(json_of(&shell(read))["completed"], false, "the example is there again");
+}
+
+#[test]
+fn serve_logs_one_line_a_request_without_paths_or_tokens_and_ends_well_on_sigterm() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = tasks_api(&directory)
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .env("BETTER_AUTH_SECRET", SECRET)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(process.stderr.take().unwrap());
+    let mut server = Server { process, printed: Vec::new() };
+    let address = loop {
+        let mut line = String::new();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "no address in {:?}", server.printed);
+        let address = line.split("address=").nth(1).map(|rest| rest.trim().to_owned());
+        server.printed.push(line);
+        if let Some(address) = address {
+            break address;
+        }
+    };
+    assert!(server.printed.concat().contains("BETTER_AUTH_URL"), "says that iss and aud are not checked");
+
+    let token = token("ada-the-user");
+    let list = shell(&format!(
+        "curl -sS -H 'Authorization: Bearer {token}' -H 'X-Request-Id: mine' http://{address}/api/ada-the-user/tasks"
+    ));
+    assert_eq!(json_of(&list), json!({ "items": [], "next_cursor": null }));
+    // A connection left open must not hold up the end.
+    let idle = std::net::TcpStream::connect(&address).unwrap();
+    let reader = thread::spawn(move || {
+        let mut rest = String::new();
+        log.read_to_string(&mut rest).map(|_| rest)
+    });
+    assert!(server.stop("-TERM") < Duration::from_secs(8));
+    drop(idle);
+
+    let log = reader.join().unwrap().unwrap();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("request_id=mine")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    for part in ["GET", "/api/{user_id}/tasks", "status=200", "latency"] {
+        assert!(lines[0].contains(part), "{log}");
+    }
+    assert!(!log.contains(&token) && !log.contains("ada-the-user") && !log.contains(SECRET), "{log}");
+}

@@ -1,0 +1,12 @@
+//! The HTTP contract and the command line, from outside.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod authentication;
+mod bodies;
+mod command_line;
+mod concurrency;
+mod dev_server;
+mod lists;
+mod routes;
+mod tasks;
+mod test_app;
