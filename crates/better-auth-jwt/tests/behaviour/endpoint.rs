@@ -1,0 +1,318 @@
+//! Keys from a real HTTP endpoint on loopback that misbehaves in every way it can.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use better_auth_jwt::{
+    JwtAuthLayer, Verifier,
+    keys::{FetchError, Readiness, RemoteKeySet, RemoteKeySetBuilder},
+    test_util::Issuer,
+};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::{answer, bearer, request};
+
+/// What the endpoint does with the next connections.
+#[derive(Clone)]
+enum Act {
+    /// Sends these bytes and closes.
+    Send(Vec<u8>),
+    /// Accepts, reads and says nothing more.
+    Hang,
+    /// Sends a byte at a time, for ever.
+    Drip(Vec<u8>),
+    /// Sends without end.
+    Flood,
+    /// Closes at once.
+    Slam,
+}
+
+fn http(status: &str, headers: &str, body: &str) -> Act {
+    Act::Send(
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n{body}", body.len())
+            .into_bytes(),
+    )
+}
+
+fn ok(body: &str) -> Act {
+    http("200 OK", "content-type: application/json\r\n", body)
+}
+
+/// A JWKS endpoint, one connection a request.
+struct Endpoint {
+    url: String,
+    act: Arc<Mutex<Act>>,
+    requests: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Endpoint {
+    async fn start(act: Act) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/api/auth/jwks", listener.local_addr().unwrap());
+        let act = Arc::new(Mutex::new(act));
+        let (requests, connections) = <(Arc<Mutex<Vec<String>>>, Arc<AtomicUsize>)>::default();
+        let (acts, seen, count) = (act.clone(), requests.clone(), connections.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serve(stream, acts.clone(), seen.clone()));
+            }
+        });
+        Self { url, act, requests, connections }
+    }
+
+    fn act(&self, act: Act) {
+        *self.act.lock().unwrap() = act;
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    fn keys(&self) -> RemoteKeySetBuilder {
+        RemoteKeySet::builder(&self.url).timeout(Duration::from_millis(500))
+    }
+}
+
+async fn serve(mut stream: TcpStream, act: Arc<Mutex<Act>>, seen: Arc<Mutex<Vec<String>>>) {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+        let mut buffer = [0; 1024];
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(count) => head.extend_from_slice(&buffer[..count]),
+        }
+    }
+    seen.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
+    let act = act.lock().unwrap().clone();
+    match act {
+        Act::Send(bytes) => _ = stream.write_all(&bytes).await,
+        Act::Hang => tokio::time::sleep(Duration::from_secs(60)).await,
+        Act::Drip(bytes) => {
+            for byte in bytes.iter().chain(std::iter::repeat(&b' ')) {
+                if stream.write_all(&[*byte]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        Act::Flood => {
+            let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+            let mut alive = stream.write_all(head).await.is_ok();
+            while alive {
+                alive = stream.write_all(&chunk).await.is_ok();
+            }
+        }
+        Act::Slam => {}
+    }
+}
+
+#[tokio::test]
+async fn keys_arrive_over_http() {
+    let issuer = Issuer::new();
+    let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
+    let keys = endpoint.keys().build().unwrap();
+    assert_eq!(keys.connect().await, Ok(()));
+    assert_eq!(keys.status().keys, 1);
+    let request = endpoint.requests.lock().unwrap()[0].to_lowercase();
+    assert!(request.starts_with("get /api/auth/jwks http/1.1\r\n"), "{request}");
+    assert!(request.contains("accept: application/json\r\n"), "{request}");
+    assert!(!request.contains("accept-encoding"), "a compressed answer could hide its size: {request}");
+}
+
+#[tokio::test]
+async fn every_misbehaviour_has_its_error() {
+    let issuer = Issuer::new();
+    let elsewhere = Endpoint::start(ok(&issuer.jwks())).await;
+    let location = format!("location: {}\r\n", elsewhere.url);
+    let jwks = issuer.jwks();
+    let status = |status: u16| FetchError::Status { status, retry_after: None };
+    let rows: Vec<(&str, Act, Result<FetchError, &str>)> = vec![
+        ("500", http("500 Oops", "", ""), Ok(status(500))),
+        ("502 with a body", http("502 Bad Gateway", "", &jwks), Ok(status(502))),
+        ("404", http("404 Not Found", "", "<html>"), Ok(status(404))),
+        (
+            "429 with Retry-After",
+            http("429 Slow Down", "retry-after: 7\r\n", ""),
+            Ok(FetchError::Status { status: 429, retry_after: Some(Duration::from_secs(7)) }),
+        ),
+        ("503 with a date", http("503 Down", "retry-after: Sat, 21 Nov 2026 02:18:16 GMT\r\n", ""), Ok(status(503))),
+        ("204", http("204 No Content", "", ""), Ok(status(204))),
+        ("206", http("206 Partial Content", "", &jwks), Ok(status(206))),
+        ("304 unasked", http("304 Not Modified", "", ""), Ok(status(304))),
+        ("301", http("301 Moved", &location, ""), Ok(FetchError::Redirect)),
+        ("302", http("302 Found", &location, ""), Ok(FetchError::Redirect)),
+        ("307", http("307 Temporary Redirect", &location, ""), Ok(FetchError::Redirect)),
+        ("308", http("308 Permanent Redirect", &location, ""), Ok(FetchError::Redirect)),
+        ("HTML", ok("<!doctype html><title>Sign in</title>"), Err("unusable")),
+        ("nothing", ok(""), Err("unusable")),
+        ("a byte order mark", ok(&format!("\u{feff}{jwks}")), Err("unusable")),
+        ("an empty set", ok(r#"{"keys":[]}"#), Err("unusable")),
+        ("another document", ok(r#"{"issuer":"x"}"#), Err("unusable")),
+        ("a set of secrets", ok(r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#), Err("unusable")),
+        ("truncated JSON", ok(&jwks[..jwks.len() - 5]), Err("unusable")),
+        (
+            "a wrong length",
+            Act::Send(format!("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n{jwks}").into_bytes()),
+            Err("connection"),
+        ),
+        ("a body over the limit", ok(&format!("{jwks}{}", " ".repeat(256 * 1024))), Ok(FetchError::TooLarge)),
+        ("10 MB", ok(&" ".repeat(10 * 1024 * 1024)), Ok(FetchError::TooLarge)),
+        ("a body without end", Act::Flood, Ok(FetchError::TooLarge)),
+        ("no HTTP", Act::Send(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()), Err("connection")),
+        ("a closed connection", Act::Slam, Err("connection")),
+        ("silence", Act::Hang, Ok(FetchError::Timeout)),
+        ("a slow drip", Act::Drip(format!("HTTP/1.1 200 OK\r\n\r\n{jwks}").into_bytes()), Ok(FetchError::Timeout)),
+    ];
+    for (idea, act, expected) in rows {
+        let endpoint = Endpoint::start(act).await;
+        let keys = endpoint.keys().build().unwrap();
+        let error = keys.connect().await.expect_err(idea);
+        match expected {
+            Ok(expected) => assert_eq!(error, expected, "{idea}"),
+            Err(name) => assert_eq!(error.name(), name, "{idea}: {error}"),
+        }
+        assert_eq!(endpoint.connections(), 1, "{idea}");
+    }
+    assert_eq!(elsewhere.connections(), 0, "redirects are never followed");
+    // Nobody listens where a server has just been.
+    let gone = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        format!("http://{}/jwks", listener.local_addr().unwrap())
+    };
+    assert_eq!(RemoteKeySet::new(gone).unwrap().connect().await.unwrap_err().name(), "connection");
+}
+
+#[tokio::test]
+async fn a_set_of_exactly_the_allowed_size_is_read() {
+    let jwks = Issuer::new().jwks();
+    let padded = format!("{jwks}{}", " ".repeat(256 * 1024 - jwks.len()));
+    let endpoint = Endpoint::start(ok(&padded)).await;
+    assert_eq!(endpoint.keys().build().unwrap().connect().await, Ok(()));
+}
+
+#[tokio::test]
+async fn whatever_the_endpoint_does_later_the_last_good_set_serves() {
+    let issuer = Issuer::new();
+    for act in [
+        http("500 Oops", "", ""),
+        http("302 Found", "location: http://127.0.0.1:1/\r\n", ""),
+        ok("<html>"),
+        ok(r#"{"keys":[]}"#),
+        ok(&" ".repeat(10 * 1024 * 1024)),
+        ok("{\"keys\":[{\"kty\""),
+        Act::Drip(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()),
+        Act::Hang,
+        Act::Slam,
+    ] {
+        let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
+        let keys = endpoint.keys().clock(issuer.clock()).build().unwrap();
+        let verifier =
+            Verifier::new(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).clock(issuer.clock());
+        let layer = JwtAuthLayer::new(verifier);
+        let status = async |token: &str| answer(&layer, request("/", &bearer(token))).await.status().as_u16();
+        assert_eq!(status(&issuer.token("ada")).await, 200);
+        endpoint.act(act);
+        issuer.clock().advance(Duration::from_secs(601));
+        assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh has begun");
+        while endpoint.connections() < 2 || keys.status().failed.is_empty() {
+            assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh is under way");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh has failed");
+        assert_eq!(keys.status().readiness, Readiness::Stale);
+        assert_eq!(endpoint.connections(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_stalled_endpoint_stalls_no_known_key() {
+    let issuer = Issuer::new();
+    let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
+    let keys = endpoint.keys().timeout(Duration::from_secs(2)).build().unwrap();
+    let layer = JwtAuthLayer::new(Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin()));
+    assert_eq!(answer(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
+    endpoint.act(Act::Hang);
+    let stranger = bearer(&Issuer::new().token("ada"));
+    let waiting = {
+        let (layer, stranger) = (layer.clone(), stranger.clone());
+        tokio::spawn(async move { answer(&layer, request("/", &stranger)).await.status() })
+    };
+    while endpoint.connections() < 2 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        assert_eq!(answer(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
+    }
+    assert!(!waiting.is_finished(), "the stranger waits; nobody else does");
+    assert_eq!(waiting.await.unwrap(), 401);
+}
+
+#[tokio::test]
+async fn an_etag_is_sent_back_and_not_modified_understood() {
+    let issuer = Issuer::new();
+    let endpoint =
+        Endpoint::start(http("200 OK", "etag: \"v1\"\r\ncache-control: max-age=100\r\n", &issuer.jwks())).await;
+    let keys = endpoint.keys().clock(issuer.clock()).build().unwrap();
+    let verifier = Verifier::new(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).clock(issuer.clock());
+    assert!(verifier.verify(&issuer.token("ada")).await.is_ok());
+    endpoint.act(http("304 Not Modified", "cache-control: max-age=100\r\n", ""));
+    issuer.clock().advance(Duration::from_secs(99));
+    assert!(verifier.verify(&issuer.token("ada")).await.is_ok());
+    while keys.status().fetched < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(keys.status().age, Some(Duration::ZERO));
+    assert!(verifier.verify(&issuer.token("ada")).await.is_ok());
+    let second = endpoint.requests.lock().unwrap()[1].to_lowercase();
+    assert!(second.contains("if-none-match: \"v1\"\r\n"), "{second}");
+}
+
+#[tokio::test]
+async fn a_cold_crowd_makes_one_connection() {
+    let issuer = Arc::new(Issuer::new());
+    let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
+    let keys = endpoint.keys().build().unwrap();
+    let layer = JwtAuthLayer::new(Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin()));
+    let crowd: Vec<_> = (0..200)
+        .map(|n| {
+            let (layer, token) = (layer.clone(), bearer(&issuer.token(&format!("user-{n}"))));
+            tokio::spawn(async move { answer(&layer, request("/", &token)).await.status() })
+        })
+        .collect();
+    for one in crowd {
+        assert_eq!(one.await.unwrap(), 200);
+    }
+    assert_eq!(endpoint.connections(), 1);
+}
+
+#[tokio::test]
+async fn ten_thousand_random_kids_cause_one_fetch() {
+    let issuer = Issuer::new();
+    let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
+    let keys = endpoint.keys().build().unwrap();
+    let layer = JwtAuthLayer::new(Verifier::new(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()));
+    assert_eq!(answer(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
+    let claims = issuer.claims("ada");
+    let good = issuer.token("ada");
+    for n in 0..10_000 {
+        let forged = issuer.sign_with_header(&json!({"alg": "EdDSA", "kid": format!("random-{n}")}), &claims);
+        assert_eq!(answer(&layer, request("/", &bearer(&forged))).await.status(), 401);
+        if n % 100 == 0 {
+            assert_eq!(answer(&layer, request("/", &bearer(&good))).await.status(), 200);
+        }
+    }
+    assert_eq!(endpoint.connections(), 2);
+    assert_eq!(keys.status().suppressed, 10_000);
+}
