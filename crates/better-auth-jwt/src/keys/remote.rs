@@ -138,6 +138,9 @@ impl RemoteKeySet {
 
     /// Forgets all keys at once, for when one is known to be compromised. The next token fetches anew.
     pub fn invalidate(&self) {
+        let mut state = self.shared.state();
+        // A fetch under way may have been answered before the key was withdrawn.
+        state.invalidated = state.sequence;
         self.shared.snapshot.store(None);
         self.shared.next_refresh.store(u64::MAX, Ordering::Relaxed);
     }
@@ -300,6 +303,7 @@ impl RemoteKeySetBuilder {
         let state = State {
             flight: None,
             sequence: 0,
+            invalidated: 0,
             last_search: None,
             unknown_ids: HashMap::new(),
             failures: 0,
@@ -348,6 +352,8 @@ struct State {
     /// Ends when the fetch under way ends.
     flight: Option<watch::Receiver<()>>,
     sequence: u64,
+    /// Answers to fetches up to this one are not used.
+    invalidated: u64,
     /// When an unknown `kid` last caused a fetch.
     last_search: Option<Instant>,
     /// Ids that a fetch has shown to be unknown, and when.
@@ -484,10 +490,8 @@ impl Shared {
                 state.unknown_ids.insert(id, now);
             }
         }
-        for skipped in snapshot.keys.skipped() {
-            log_skipped(skipped);
-        }
-        let newest = self.snapshot.load().as_ref().is_none_or(|current| current.sequence < snapshot.sequence);
+        let newest = snapshot.sequence > state.invalidated
+            && self.snapshot.load().as_ref().is_none_or(|current| current.sequence < snapshot.sequence);
         if newest {
             self.snapshot.store(Some(Arc::new(snapshot)));
         }
@@ -506,7 +510,6 @@ impl Shared {
         state.next_try = self.clock.instant() + backoff.max(asked);
         self.next_refresh.store(self.since_start(state.next_try), Ordering::Relaxed);
         *state.failed.entry(error.name()).or_default() += 1;
-        log_failure(&error);
         state.last_error = Some(error);
     }
 }
@@ -535,12 +538,14 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
+        let cut_off = || Err(FetchError::Connection("the fetch was cut off".to_owned()));
+        let outcome = self.outcome.take().unwrap_or_else(cut_off);
+        log(&outcome);
         let mut state = self.shared.state();
         state.flight = None;
-        match self.outcome.take() {
-            Some(Ok(snapshot)) => self.shared.store(&mut state, snapshot, self.wanted.take()),
-            Some(Err(error)) => self.shared.fail(&mut state, error),
-            None => self.shared.fail(&mut state, FetchError::Connection("the fetch was cut off".to_owned())),
+        match outcome {
+            Ok(snapshot) => self.shared.store(&mut state, snapshot, self.wanted.take()),
+            Err(error) => self.shared.fail(&mut state, error),
         }
     }
 }
@@ -605,16 +610,15 @@ fn random() -> f64 {
     RandomState::new().hash_one(0) as f64 / u64::MAX as f64
 }
 
-fn log_failure(error: &FetchError) {
+fn log(outcome: &Result<Snapshot, FetchError>) {
     #[cfg(feature = "tracing")]
-    tracing::warn!("keys could not be fetched: {error}");
+    match outcome {
+        Ok(snapshot) => {
+            tracing::debug!(keys = snapshot.keys.len(), "keys fetched");
+            snapshot.keys.skipped().iter().for_each(|skipped| tracing::warn!("{skipped}"));
+        }
+        Err(error) => tracing::warn!("keys could not be fetched: {error}"),
+    }
     #[cfg(not(feature = "tracing"))]
-    let _ = error;
-}
-
-fn log_skipped(skipped: &super::SkippedKey) {
-    #[cfg(feature = "tracing")]
-    tracing::warn!("{skipped}");
-    #[cfg(not(feature = "tracing"))]
-    let _ = skipped;
+    let _ = outcome;
 }

@@ -397,6 +397,25 @@ async fn invalidating_forgets_a_compromised_key_at_once() {
 }
 
 #[tokio::test]
+async fn a_fetch_under_way_does_not_bring_back_what_was_invalidated() {
+    let setup = Arc::new(setup());
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    let gate = setup.endpoint.hold();
+    let waiting = tokio::spawn({
+        let setup = setup.clone();
+        async move { setup.accepted().await }
+    });
+    setup.settle().await;
+    setup.keys.invalidate();
+    gate.add_permits(1);
+    setup.settle().await;
+    assert_eq!(setup.keys.status().keys, 0);
+    assert_eq!(setup.endpoint.fetches(), 2, "the request asks anew");
+    gate.add_permits(1);
+    assert!(waiting.await.unwrap());
+}
+
+#[tokio::test]
 async fn a_token_that_met_a_fetch_begun_before_its_key_existed_gets_one_of_its_own() {
     let setup = Arc::new(setup());
     setup.endpoint.publish(&[setup.issuer.jwk()]);
