@@ -32,6 +32,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clock::{Clock, SystemClock},
+    error::ConfigError,
     keys::{Algorithm, KeySet, SharedSecret},
     verify::Verifier,
 };
@@ -255,6 +256,19 @@ impl Issuer {
     pub fn jwks(&self) -> String {
         json!({ "keys": [self.jwk()] }).to_string()
     }
+}
+
+/// As [`SharedSecret::for_algorithm`], but takes secrets that everybody knows too: all zeros, or
+/// Better Auth's default. Published test vectors are signed with such.
+///
+/// # Errors
+///
+/// The algorithm is none for secrets, there is no secret, or one is too short for the algorithm.
+pub fn known_secrets<S: AsRef<[u8]>>(
+    algorithm: Algorithm,
+    secrets: impl IntoIterator<Item = S>,
+) -> Result<SharedSecret, ConfigError> {
+    SharedSecret::of_any_secrets(algorithm, secrets)
 }
 
 impl fmt::Debug for Issuer {
