@@ -1,33 +1,38 @@
+use std::sync::Arc;
+
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use better_auth_jwt::{
     Claims, ConfigError, Error, ErrorKind, JwtAuthLayer, PathParam, Verifier,
-    keys::{KeySource, SharedSecret},
+    keys::{KeySource, RemoteKeySet, SharedSecret},
     write_headers,
 };
 
 use crate::{
     config::{AuthConfig, Redacted},
+    metrics::Metrics,
     problem::{Problem, Refusal},
 };
 
 /// Accepts what the configuration names: tokens signed with the secrets, tokens signed with the issuer's published keys.
-pub(crate) fn verifier(config: &AuthConfig) -> Result<Verifier, ConfigError> {
+/// The published keys come along, for those who want to watch them.
+pub(crate) fn verifier(config: &AuthConfig) -> Result<(Verifier, Option<RemoteKeySet>), ConfigError> {
     let shared = SharedSecret::keyring(config.secrets.iter().map(Redacted::expose)).map(|keys| bound(keys, config));
-    match &config.jwks {
-        None => shared,
-        Some(jwks) => {
-            let published = bound(jwks.key_set()?, config);
-            Ok(if config.secrets.is_empty() { published } else { shared?.or(published) })
-        }
-    }
+    let Some(jwks) = &config.jwks else { return Ok((shared?, None)) };
+    let keys = jwks.key_set()?;
+    let published = bound(keys.clone(), config);
+    let verifier = if config.secrets.is_empty() { published } else { shared?.or(published) };
+    Ok((verifier, Some(keys)))
 }
 
 /// The layer for routes below `/api/{user_id}`.
-pub(crate) fn layer(verifier: Verifier) -> JwtAuthLayer<Claims, fn(&Error) -> Response> {
-    JwtAuthLayer::new(verifier).match_user(PathParam("user_id")).reject_with(refuse)
+pub(crate) fn layer(verifier: Verifier, metrics: Arc<Metrics>) -> JwtAuthLayer<Claims, fn(&Error) -> Response> {
+    JwtAuthLayer::new(verifier)
+        .match_user(PathParam("user_id"))
+        .observe(move |outcome| metrics.authenticated(outcome))
+        .reject_with(refuse)
 }
 
 fn bound(keys: impl KeySource, config: &AuthConfig) -> Verifier {

@@ -31,6 +31,16 @@ pub(crate) async fn connect(url: &str) -> Result<DatabaseConnection, Failure> {
     )))
 }
 
+/// Are all tables as this program needs them? Asks, and changes nothing.
+pub(crate) async fn is_migrated(db: &DatabaseConnection) -> Result<bool, DbErr> {
+    match Migrator::get_pending_migrations_read_only(db).await {
+        Ok(pending) => Ok(pending.is_empty()),
+        // A migration that we do not know: a newer program has been here, and old ones go on beside it.
+        Err(DbErr::Custom(_)) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
 fn options(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false);

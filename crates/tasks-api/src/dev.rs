@@ -23,7 +23,7 @@ use crate::{
     cli::Failure,
     config::{Config, Redacted},
     router::app,
-    serve::{listen, run, state},
+    serve::{Signals, listen, run, state},
     token::sign,
 };
 
@@ -38,13 +38,15 @@ pub(crate) async fn dev(mut config: Config) -> Result<(), Failure> {
     let session = Uuid::now_v7().to_string();
     let token = sign(USER, Duration::from_secs(7 * 24 * 60 * 60), Some(&session), &config.auth)?;
 
+    let signals = Signals::listen()?;
     let listener = listen(config.listen).await?;
     let address = listener.local_addr().map_err(|error| Failure::new(format!("the address is not known: {error}.")))?;
-    let app = app(state(&config).await?);
-    let example = example_task(&app, &token).with_subscriber(NoSubscriber::default()).await?;
+    let state = state(&config).await?;
+    let example = example_task(&app(state.clone()), &token).with_subscriber(NoSubscriber::default()).await?;
     // Nobody may be reading, and the server is of use all the same.
     let _ = io::stdout().write_all(tour(address, &token, &example).as_bytes());
-    run(listener, app).await
+    run(listener, state, signals).await;
+    Ok(())
 }
 
 /// Lines to paste, in any order, each whole in itself; so those on one task name a task that is there.

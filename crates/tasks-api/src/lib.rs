@@ -8,6 +8,8 @@
 //! - `body` reads JSON strictly,
 //! - `tasks` is the resource: handlers, their shapes, their queries.
 //!
+//! `health` and `metrics` are for those who operate it.
+//!
 //! `cli`, `config`, `serve`, `dev` and `token` are the commands around it.
 
 mod auth;
@@ -17,6 +19,8 @@ mod config;
 mod database;
 mod dev;
 mod entity;
+mod health;
+mod metrics;
 mod migration;
 mod observe;
 mod problem;

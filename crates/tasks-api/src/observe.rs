@@ -1,40 +1,49 @@
 use std::time::Instant;
 
 use axum::{
-    extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue},
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header::CONNECTION},
     middleware::Next,
     response::Response,
 };
 use tracing::{Instrument, info, info_span};
 use uuid::Uuid;
 
-use crate::problem;
+use crate::{problem, router::AppState};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The outermost layer: gives the request an id, writes the body of a failed answer, and logs one line.
-pub(crate) async fn observe(request: Request, next: Next) -> Response {
+/// The outermost layer: gives the request an id, writes the body of a failed answer, counts it, and logs one line.
+pub(crate) async fn observe(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let start = Instant::now();
+    let in_hand = state.metrics.in_hand();
     let id = request_id(request.headers());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     // The template, never the path: a log is no place for user ids.
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("-", MatchedPath::as_str);
 
     let span = info_span!("request", request_id = %id);
     let response = next.run(request).instrument(span).await;
     let mut response = problem::render(response, &path, &id);
+    let took = start.elapsed();
+    state.metrics.answered(&method, route, response.status(), took);
+    drop(in_hand);
     info!(
         %method,
-        route = route.as_ref().map_or("-", MatchedPath::as_str),
+        route,
         status = response.status().as_u16(),
-        latency_us = start.elapsed().as_micros(),
+        latency_us = took.as_micros(),
         request_id = %id,
         "request"
     );
     let id = HeaderValue::from_str(&id).expect("a request id is visible ASCII");
     response.headers_mut().insert(REQUEST_ID, id);
+    if state.is_draining() {
+        // Clients that keep connections open learn here, and not from a reset, that this one is over.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

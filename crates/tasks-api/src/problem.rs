@@ -27,6 +27,8 @@ pub(crate) enum Problem {
     UnsupportedMediaType,
     /// The database is away, for now.
     Unavailable,
+    /// The server as a whole is not ready, and why.
+    NotReady(Cow<'static, str>),
     /// Our fault; the log has the reason.
     Internal,
 }
@@ -56,7 +58,7 @@ impl Problem {
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -74,6 +76,7 @@ impl Problem {
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Unavailable => "unavailable",
+            Self::NotReady(_) => "not_ready",
             Self::Internal => "internal",
         }
     }
@@ -82,7 +85,7 @@ impl Problem {
         match self {
             Self::Refused(refusal) => refusal.detail,
             Self::InvalidPath => "the user id in the path is longer than 255 bytes",
-            Self::InvalidQuery(detail) | Self::InvalidJson(detail) => detail,
+            Self::InvalidQuery(detail) | Self::InvalidJson(detail) | Self::NotReady(detail) => detail,
             Self::Invalid(_) => "the body's members are not as they should be; see errors",
             // The same words for a task of another user, for one that never was, and for a route we do not have.
             Self::NotFound => "there is nothing at this address",

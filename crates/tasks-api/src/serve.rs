@@ -1,8 +1,17 @@
-use std::{future::IntoFuture, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::Router;
-use tokio::{net::TcpListener, sync::oneshot, time::timeout};
-use tracing::{info, warn};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tracing::{debug, info, warn};
 
 use crate::{
     auth,
@@ -11,17 +20,25 @@ use crate::{
     router::{AppState, app},
 };
 
-/// A supervisor waits 10 seconds or more before it kills; we are gone before that.
-const DRAIN: Duration = Duration::from_secs(7);
+/// After SIGTERM we go on as before for so long, and only `/readyz` tells: the time that balancers need to notice.
+const NOTICE: Duration = Duration::from_secs(2);
+
+/// From then on what is in hand has this long; together with [`NOTICE`] less than the 10 seconds after which supervisors kill.
+const FINISH: Duration = Duration::from_secs(5);
+
+/// Longer than the 60 seconds for which balancers keep idle connections: theirs is the first close, so none of their requests meets ours.
+const IDLE: Duration = Duration::from_secs(75);
 
 pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
+    let signals = Signals::listen()?;
     let listener = listen(config.listen).await?;
-    let app = app(state(&config).await?);
+    let state = state(&config).await?;
     if config.auth.issuer.is_none() || config.auth.audience.is_none() {
         warn!("tokens of any issuer or for any audience are accepted; set BETTER_AUTH_URL to have iss and aud checked");
     }
     info!(address = %listener.local_addr().unwrap_or(config.listen), "serving");
-    run(listener, app).await
+    run(listener, state, signals).await;
+    Ok(())
 }
 
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -34,37 +51,126 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> 
 }
 
 pub(crate) async fn state(config: &Config) -> Result<AppState, Failure> {
-    let verifier = auth::verifier(&config.auth).map_err(|error| Failure::new(error.to_string()))?;
+    let (verifier, keys) = auth::verifier(&config.auth).map_err(|error| Failure::new(error.to_string()))?;
     let state = AppState::connect(config.database_url.expose(), verifier).await?;
-    Ok(state.allow_origins(config.cors_origins.clone()))
+    let state = state.allow_origins(config.cors_origins.clone());
+    Ok(match keys {
+        Some(keys) => state.watch_keys(keys),
+        None => state,
+    })
 }
 
-/// Serves until SIGTERM or Ctrl-C; then finishes what is in hand.
-pub(crate) async fn run(listener: TcpListener, app: Router) -> Result<(), Failure> {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, app).with_graceful_shutdown(async { drop(stopped.await) });
-    let server = tokio::spawn(server.into_future());
-
-    told_to_stop().await?;
-    info!("stopping: finishing the requests in hand");
-    drop(stop);
-    if timeout(DRAIN, server).await.is_err() {
-        warn!("some requests did not end within {} seconds", DRAIN.as_secs());
-    }
-    Ok(())
-}
-
-async fn told_to_stop() -> Result<(), Failure> {
-    let failure = |error: std::io::Error| Failure::new(format!("cannot listen for signals: {error}."));
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).map_err(failure)?;
+/// Serves until SIGTERM or Ctrl-C; then finishes what is in hand and in the accept queue.
+pub(crate) async fn run(listener: TcpListener, state: AppState, mut signals: Signals) {
+    let server = Server::new(app(state.clone()));
+    let mut last_call = pin!(async {
+        let notice = signals.stop().await;
+        info!("stopping: finishing the requests in hand");
+        state.drain();
+        sleep(notice).await;
+    });
+    loop {
         tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            interrupt = tokio::signal::ctrl_c() => interrupt.map_err(failure),
+            () = &mut last_call => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => server.serve(stream),
+                Err(error) => {
+                    // Out of file descriptors, for instance: some will be given back soon.
+                    warn!(%error, "cannot accept a connection");
+                    sleep(Duration::from_millis(50)).await;
+                }
+            },
         }
     }
+    for stream in close(listener) {
+        server.serve(stream);
+    }
+    server.finish().await;
+}
+
+/// Closes the door behind those who stand in the queue. Between the last accept and the close nothing else is done:
+/// who comes just then is reset, everybody later is refused.
+fn close(listener: TcpListener) -> Vec<TcpStream> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let queue: Vec<_> = std::iter::from_fn(|| listener.accept().ok()).collect();
+    drop(listener);
+    let served = |(stream, _): (std::net::TcpStream, _)| {
+        stream.set_nonblocking(true)?;
+        TcpStream::from_std(stream)
+    };
+    queue.into_iter().filter_map(|accepted| served(accepted).ok()).collect()
+}
+
+struct Server {
+    app: Router,
+    http: http1::Builder,
+    connections: GracefulShutdown,
+}
+
+impl Server {
+    fn new(app: Router) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(IDLE);
+        Self { app, http, connections: GracefulShutdown::new() }
+    }
+
+    fn serve(&self, stream: TcpStream) {
+        // Answers are written whole; waiting for more only makes them late.
+        let _ = stream.set_nodelay(true);
+        let connection = self.http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.app.clone()));
+        let connection = self.connections.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(%error, "a connection ended early");
+            }
+        });
+    }
+
+    async fn finish(self) {
+        // Connections that have said nothing are closed next: those just accepted get the time to be read.
+        sleep(Duration::from_millis(250)).await;
+        if timeout(FINISH, self.connections.shutdown()).await.is_err() {
+            warn!("some requests did not end within {} seconds", FINISH.as_secs());
+        }
+    }
+}
+
+/// What tells the server to stop. Made before anybody can know that it runs.
+pub(crate) struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failure = |error: io::Error| Failure::new(format!("cannot listen for signals: {error}."));
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(failure)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failure)?,
+        })
+    }
+
+    /// Waits for a signal; for how long to go on as before follows from which it was: at a terminal nobody wants to wait.
+    #[cfg(unix)]
+    async fn stop(&mut self) -> Duration {
+        tokio::select! {
+            _ = self.terminate.recv() => NOTICE,
+            _ = self.interrupt.recv() => Duration::ZERO,
+        }
+    }
+
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(failure)
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn stop(&mut self) -> Duration {
+        let _ = tokio::signal::ctrl_c().await;
+        Duration::ZERO
+    }
 }

@@ -21,12 +21,16 @@ const BY_COMPLETED: &str = "tasks_by_user_and_completed";
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // By code point, as SQLite does: the same order of titles and the same upper and lower case everywhere, whatever the
+        // database's own language is.
+        let by_code_point =
+            if manager.get_database_backend() == sea_orm::DbBackend::Postgres { "COLLATE \"C\"" } else { "" };
         let tasks = Table::create()
             .table(Tasks::Table)
-            .col(text(Tasks::UserId))
+            .col(text(Tasks::UserId).extra(by_code_point))
             .col(uuid(Tasks::Id))
-            .col(text(Tasks::Title))
-            .col(text_null(Tasks::Description))
+            .col(text(Tasks::Title).extra(by_code_point))
+            .col(text_null(Tasks::Description).extra(by_code_point))
             .col(boolean(Tasks::Completed))
             .col(big_integer(Tasks::Version))
             .col(big_integer(Tasks::CreatedAt))

@@ -5,10 +5,10 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::{
         HeaderName, HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, ETAG, LOCATION},
+        header::{CACHE_CONTROL, ETAG, LINK, LOCATION},
         request::Parts,
     },
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use uuid::Uuid;
@@ -22,9 +22,13 @@ use crate::{body::Valid, entity::task, problem::Problem};
 
 pub(crate) async fn list(tasks: Tasks, request: PageRequest) -> Result<Response, Problem> {
     let (rows, next) = tasks.page(&request).await?;
-    let page =
-        TaskPage { items: rows.into_iter().map(Task::from).collect(), next_cursor: next.map(|next| next.to_string()) };
-    Ok((PRIVATE, Json(page)).into_response())
+    // RFC 8288; relative to this server, whatever name it goes by outside.
+    let link = next.as_deref().map(|next| {
+        let query = request.at(next);
+        [(LINK, format!("<{}?{query}>; rel=\"next\"", list_path(tasks.user())))]
+    });
+    let page = TaskPage { items: rows.into_iter().map(Task::from).collect(), next_cursor: next };
+    Ok((PRIVATE, link.map(AppendHeaders), Json(page)).into_response())
 }
 
 pub(crate) async fn create(tasks: Tasks, Valid(new): Valid<NewTask>) -> Result<Response, Problem> {
@@ -100,6 +104,9 @@ fn answer(row: task::Model) -> Response {
 }
 
 fn location(row: &task::Model) -> HeaderValue {
-    let user = utf8_percent_encode(&row.user_id, PATH_SEGMENT);
-    HeaderValue::from_str(&format!("/api/{user}/tasks/{}", row.id)).expect("a percent-encoded path is ASCII")
+    HeaderValue::from_str(&format!("{}/{}", list_path(&row.user_id), row.id)).expect("a percent-encoded path is ASCII")
+}
+
+fn list_path(user: &str) -> String {
+    format!("/api/{}/tasks", utf8_percent_encode(user, PATH_SEGMENT))
 }

@@ -1,9 +1,9 @@
 use axum::{extract::FromRequestParts, http::request::Parts};
 use better_auth_jwt::{Authenticated, Claims};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, DatabaseConnection, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
-    QueryTrait, Set, UpdateMany,
-    sea_query::{CaseStatement, Expr, SimpleExpr},
+    ActiveModelTrait, ColumnTrait, Condition, DatabaseConnection, DbBackend, EntityTrait, ExprTrait, Order,
+    QueryFilter, QueryOrder, QueryTrait, Set, UpdateMany,
+    sea_query::{CaseStatement, Expr, Func, SimpleExpr},
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     cursor::Cursor,
     preconditions::Preconditions,
-    shapes::{NewTask, PageRequest, TaskReplacement},
+    shapes::{NewTask, PageRequest, Sort, TaskReplacement},
 };
 use crate::{
     entity::task::{ActiveModel, Column, Entity, Model},
@@ -39,33 +39,49 @@ impl FromRequestParts<AppState> for Tasks {
 }
 
 impl Tasks {
-    /// The newest tasks first, from the cursor on; with the cursor of the next page, if there is one.
-    pub(super) async fn page(&self, request: &PageRequest) -> Result<(Vec<Model>, Option<Cursor>), Problem> {
-        let filter = request.filter();
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// A page of the list, from the cursor on; with the cursor of the next page, if there is one.
+    pub(super) async fn page(&self, request: &PageRequest) -> Result<(Vec<Model>, Option<String>), Problem> {
+        let backend = self.db.get_database_backend();
         let mut mine = Condition::all().add(Column::UserId.eq(&self.user));
         if let Some(completed) = request.completed {
             mine = mine.add(Column::Completed.eq(completed));
         }
+        if !request.q.is_empty() {
+            let has = |column| contains(column, &request.q, backend);
+            mine = mine.add(has(Column::Title).or(has(Column::Description)));
+        }
         if let Some(text) = &request.cursor {
             let unknown = || Problem::InvalidQuery("the cursor is not one of this list: begin without one".into());
-            mine = mine.add(Column::Id.lt(Cursor::of_list(text, &self.user, filter).ok_or_else(unknown)?.after));
+            mine = mine.add(beyond(Cursor::read(text, &self.user, request).ok_or_else(unknown)?, request.sort));
         }
-        let mut newest = Entity::find().filter(mine).order_by_desc(Column::Id).build(self.db.get_database_backend());
+        let order = if request.sort.descending { Order::Desc } else { Order::Asc };
+        let mut list = Entity::find().filter(mine);
+        if request.sort.by_title {
+            list = list.order_by(Column::Title, order.clone());
+        }
+        let mut list = list.order_by(Column::Id, order).build(backend);
         // Written out: SQLite prepares a statement anew each time its LIMIT is bound. One row more tells whether there is a next page.
-        newest.sql.push_str(&format!(" LIMIT {}", request.limit + 1));
-        let mut rows = Entity::find().from_raw_sql(newest).all(&self.db).await?;
+        list.sql.push_str(&format!(" LIMIT {}", request.limit + 1));
+        let mut rows = Entity::find().from_raw_sql(list).all(&self.db).await?;
 
         let is_last = rows.len() as u64 <= request.limit;
         rows.truncate(request.limit as usize);
-        let next = rows.last().filter(|_| !is_last).map(|last| Cursor::new(last.id, &self.user, filter));
+        let last = rows.last().filter(|_| !is_last);
+        let next = last.map(|last| Cursor::after(last, request.sort).write(&self.user, request));
         Ok((rows, next))
     }
 
     pub(super) async fn create(&self, new: NewTask) -> Result<Model, Problem> {
-        let now = now();
+        let id = Uuid::now_v7();
+        // The id's own time: so the order of ids is the order of creation, whichever replica makes them.
+        let now = id.get_timestamp().map_or_else(now, micros);
         let row = ActiveModel {
             user_id: Set(self.user.clone()),
-            id: Set(Uuid::now_v7()),
+            id: Set(id),
             title: Set(new.title),
             description: Set(new.description),
             completed: Set(false),
@@ -143,12 +159,34 @@ impl Tasks {
     }
 }
 
+/// Is the text somewhere in the column, letter by letter? `LIKE` would take `%` and `_` for wildcards.
+fn contains(column: Column, text: &str, backend: DbBackend) -> SimpleExpr {
+    let position = if backend == DbBackend::Postgres { "strpos" } else { "instr" };
+    Expr::expr(Func::cust(position).args([Func::lower(Expr::col(column)).into(), Expr::value(text)])).gt(0)
+}
+
+/// What comes after the cursor in this order.
+fn beyond(cursor: Cursor, sort: Sort) -> SimpleExpr {
+    let (here, there) = if sort.by_title {
+        let here = Expr::tuple([Expr::col(Column::Title), Expr::col(Column::Id)]);
+        (here, Expr::tuple([Expr::value(cursor.title), Expr::value(cursor.id)]))
+    } else {
+        (Expr::col(Column::Id), Expr::value(cursor.id))
+    };
+    if sort.descending { here.lt(there) } else { here.gt(there) }
+}
+
 /// A new version, if `other` says that the row is not yet as it is to be: to repeat a request changes nothing.
 fn update_if(other: SimpleExpr) -> UpdateMany<Entity> {
     let version =
         CaseStatement::new().case(other.clone(), Expr::col(Column::Version).add(1)).finally(Expr::col(Column::Version));
     let updated_at = CaseStatement::new().case(other, now()).finally(Expr::col(Column::UpdatedAt));
     Entity::update_many().col_expr(Column::Version, version.into()).col_expr(Column::UpdatedAt, updated_at.into())
+}
+
+fn micros(time: uuid::Timestamp) -> i64 {
+    let (seconds, nanos) = time.to_unix();
+    seconds as i64 * 1_000_000 + i64::from(nanos) / 1000
 }
 
 /// Microseconds since 1970.

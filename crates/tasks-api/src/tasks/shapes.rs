@@ -58,7 +58,17 @@ pub(crate) struct Completion {
 pub(crate) struct PageRequest {
     pub(crate) limit: u64,
     pub(crate) completed: Option<bool>,
+    /// Lower-case, and empty if everything is wanted.
+    pub(crate) q: String,
+    pub(crate) sort: Sort,
     pub(crate) cursor: Option<String>,
+}
+
+/// The order of a list; tasks with the same title come in the order of their creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sort {
+    pub(crate) by_title: bool,
+    pub(crate) descending: bool,
 }
 
 impl From<task::Model> for Task {
@@ -102,31 +112,67 @@ impl<S: Sync> FromRequestParts<S> for PageRequest {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let (mut limit, mut completed, mut cursor) = (None, None, None);
+        let (mut limit, mut completed, mut q, mut sort, mut cursor) = (None, None, None, None, None);
         for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
             let repeated = match &*name {
                 "limit" => limit.replace(page_size(&value)?).is_some(),
                 "completed" => completed.replace(completed_filter(&value)?).is_some(),
+                "q" => q.replace(search_text(&value)?).is_some(),
+                "sort" => sort.replace(Sort::read(&value)?).is_some(),
                 "cursor" => cursor.replace(value.into_owned()).is_some(),
                 _ => {
-                    return Err(Problem::InvalidQuery("a list takes limit, cursor and completed, nothing else".into()));
+                    return Err(Problem::InvalidQuery(
+                        "a list takes limit, completed, q, sort and cursor, nothing else".into(),
+                    ));
                 }
             };
             if repeated {
                 return Err(Problem::InvalidQuery("a query parameter appears twice".into()));
             }
         }
-        Ok(Self { limit: limit.unwrap_or(50), completed, cursor })
+        Ok(Self {
+            limit: limit.unwrap_or(50),
+            completed,
+            q: q.unwrap_or_default(),
+            sort: sort.unwrap_or(Sort::NEWEST_FIRST),
+            cursor,
+        })
     }
 }
 
 impl PageRequest {
-    /// What a cursor is bound to, besides the user: everything but the page's size.
-    pub(super) fn filter(&self) -> &'static str {
-        match self.completed {
-            None => "",
-            Some(true) => "completed=true",
-            Some(false) => "completed=false",
+    /// The query that asks for the same list from another place on.
+    pub(super) fn at(&self, cursor: &str) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("limit", &self.limit.to_string());
+        if let Some(completed) = self.completed {
+            query.append_pair("completed", if completed { "true" } else { "false" });
+        }
+        if !self.q.is_empty() {
+            query.append_pair("q", &self.q);
+        }
+        query.append_pair("sort", self.sort.name()).append_pair("cursor", cursor).finish()
+    }
+}
+
+impl Sort {
+    const NEWEST_FIRST: Self = Self { by_title: false, descending: true };
+
+    fn read(text: &str) -> Result<Self, Problem> {
+        let (by, descending) = text.strip_prefix('-').map_or((text, false), |by| (by, true));
+        match by {
+            "created_at" => Ok(Self { by_title: false, descending }),
+            "title" => Ok(Self { by_title: true, descending }),
+            _ => Err(Problem::InvalidQuery("sort must be created_at, -created_at, title or -title".into())),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match (self.by_title, self.descending) {
+            (false, false) => "created_at",
+            (false, true) => "-created_at",
+            (true, false) => "title",
+            (true, true) => "-title",
         }
     }
 }
@@ -142,6 +188,17 @@ fn page_size(text: &str) -> Result<u64, Problem> {
 
 fn completed_filter(text: &str) -> Result<bool, Problem> {
     text.parse().map_err(|_| Problem::InvalidQuery("completed must be true or false".into()))
+}
+
+/// Only ASCII letters are the same in upper and lower case: of the others each database has an opinion of its own.
+fn search_text(text: &str) -> Result<String, Problem> {
+    match text {
+        text if text.chars().count() > 200 => {
+            Err(Problem::InvalidQuery("q must be at most 200 characters long".into()))
+        }
+        text if text.contains('\0') => Err(Problem::InvalidQuery("q must not contain a NUL character".into())),
+        text => Ok(text.to_ascii_lowercase()),
+    }
 }
 
 fn title(value: Value) -> Result<String, Cow<'static, str>> {

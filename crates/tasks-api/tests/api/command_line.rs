@@ -2,20 +2,13 @@
 
 use std::{
     net::TcpListener,
-    process::{Command, Output},
+    process::Output,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use crate::test_app::SECRET;
-
-/// The program, in a directory of its own and with nothing configured.
-pub(crate) fn tasks_api(directory: &tempfile::TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tasks-api"));
-    command.current_dir(directory).env_clear();
-    command
-}
+use crate::{process::tasks_api, test_app::SECRET};
 
 fn run(args: &[&str], environment: &[(&str, &str)]) -> Output {
     let directory = tempfile::tempdir().unwrap();

@@ -1,20 +1,19 @@
 //! The server as a process: `dev` and its curl lines, `serve` and its end.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 use crate::{
-    command_line::tasks_api,
+    process::{self, tasks_api},
     test_app::{SECRET, token},
 };
 
-/// A running server; killed when dropped.
+/// A server that was started to look around; killed when dropped.
 struct Server {
     process: Child,
     /// Everything it printed until it was ready.
@@ -101,25 +100,8 @@ fn the_printed_curl_lines_do_what_they_say_and_tasks_survive_a_restart() {
 #[test]
 fn serve_logs_one_line_a_request_without_paths_or_tokens_and_ends_well_on_sigterm() {
     let directory = tempfile::tempdir().unwrap();
-    let mut process = tasks_api(&directory)
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .env("BETTER_AUTH_SECRET", SECRET)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(process.stderr.take().unwrap());
-    let mut server = Server { process, printed: Vec::new() };
-    let address = loop {
-        let mut line = String::new();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0, "no address in {:?}", server.printed);
-        let address = line.split("address=").nth(1).map(|rest| rest.trim().to_owned());
-        server.printed.push(line);
-        if let Some(address) = address {
-            break address;
-        }
-    };
-    assert!(server.printed.concat().contains("BETTER_AUTH_URL"), "says that iss and aud are not checked");
-
+    let server = process::Server::serve(&directory, &[("BETTER_AUTH_SECRET", SECRET)]);
+    let address = server.address.clone();
     let token = token("ada-the-user");
     let list = shell(&format!(
         "curl -sS -H 'Authorization: Bearer {token}' -H 'X-Request-Id: mine' http://{address}/api/ada-the-user/tasks"
@@ -127,14 +109,11 @@ fn serve_logs_one_line_a_request_without_paths_or_tokens_and_ends_well_on_sigter
     assert_eq!(json_of(&list), json!({ "items": [], "next_cursor": null }));
     // A connection left open must not hold up the end.
     let idle = std::net::TcpStream::connect(&address).unwrap();
-    let reader = thread::spawn(move || {
-        let mut rest = String::new();
-        log.read_to_string(&mut rest).map(|_| rest)
-    });
-    assert!(server.stop("-TERM") < Duration::from_secs(8));
+    let (took, log) = server.stop("-TERM");
+    assert!(took < Duration::from_secs(4), "{took:?}");
     drop(idle);
 
-    let log = reader.join().unwrap().unwrap();
+    assert!(log.contains("BETTER_AUTH_URL"), "says that iss and aud are not checked");
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("request_id=mine")).collect();
     assert_eq!(lines.len(), 1, "{log}");
     for part in ["GET", "/api/{user_id}/tasks", "status=200", "latency"] {

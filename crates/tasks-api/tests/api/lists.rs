@@ -97,9 +97,12 @@ async fn a_cursor_serves_its_own_list_alone() {
     ada.get(&format!("tasks?cursor={cursor}")).await.assert_status(200);
 
     bob.get(&format!("tasks?cursor={cursor}")).await.assert_problem(400, "invalid_query");
-    ada.get(&format!("tasks?completed=false&cursor={cursor}")).await.assert_problem(400, "invalid_query");
+    for other in ["completed=false", "q=1", "sort=created_at", "sort=title"] {
+        ada.get(&format!("tasks?{other}&cursor={cursor}")).await.assert_problem(400, "invalid_query");
+    }
     let mut changed: HashSet<String> = ["", "x", "%00", &cursor[1..]].map(str::to_owned).into();
-    changed.extend([format!("{cursor}="), format!("{cursor}A"), cursor.to_lowercase(), cursor.chars().rev().collect()]);
+    changed.extend([format!("{cursor}="), format!("{cursor}A"), format!("{cursor}AAAA"), format!("{cursor}%20")]);
+    changed.extend([cursor.to_lowercase(), cursor.chars().rev().collect()]);
     for place in 0..cursor.len() {
         let other = if &cursor[place..=place] == "A" { "B" } else { "A" };
         changed.insert(format!("{}{other}{}", &cursor[..place], &cursor[place + 1..]));
@@ -138,4 +141,132 @@ async fn queries_are_taken_at_their_word() {
         ada.get(&format!("tasks?{query}")).await.assert_problem(400, "invalid_query");
     }
     ada.get("tasks?").await.assert_status(200);
+}
+
+#[tokio::test]
+async fn q_finds_its_letters_in_title_or_description_and_knows_no_wildcards() {
+    let app = TestApp::new().await;
+    let ada = app.user("ada");
+    for (title, description) in
+        [("Buy MILK", None), ("100% sure", Some("snake_case")), ("Über", Some("a\\b")), ("plain", Some("with milk"))]
+    {
+        ada.post("tasks", json!({ "title": title, "description": description })).await.assert_status(201);
+    }
+    app.user("bob").task("Bob's milk").await;
+    for (q, found) in [
+        ("milk", vec!["plain", "Buy MILK"]),
+        ("MiLk", vec!["plain", "Buy MILK"]),
+        ("y%20m", vec!["Buy MILK"]),
+        ("y+M", vec!["Buy MILK"]),
+        ("%25", vec!["100% sure"]),
+        ("_", vec!["100% sure"]),
+        ("e_c", vec!["100% sure"]),
+        ("%5C", vec!["Über"]),
+        // Beyond ASCII a letter is what it is.
+        ("%C3%9C", vec!["Über"]),
+        ("%C3%BC", vec![]),
+        ("%27", vec![]),
+        ("*", vec![]),
+        ("", vec!["plain", "Über", "100% sure", "Buy MILK"]),
+    ] {
+        let list = ada.get(&format!("tasks?q={q}")).await;
+        list.assert_status(200);
+        assert_eq!(titles(&list), found, "{q}");
+    }
+    ada.patch(&format!("tasks/{}/complete", ada.task("more milk").await)).await;
+    assert_eq!(titles(&ada.get("tasks?q=milk&completed=true").await), ["more milk"]);
+    for q in ["%00", &"x".repeat(201)] {
+        ada.get(&format!("tasks?q={q}")).await.assert_problem(400, "invalid_query");
+    }
+}
+
+#[tokio::test]
+async fn sort_orders_by_age_or_by_title_and_pages_follow_the_order() {
+    let app = TestApp::new().await;
+    let ada = app.user("ada");
+    let made = ["b", "B", "a", "ä", "b", "A", "Z", "aa", "b", "😀", "\u{ffee}"];
+    for title in made {
+        ada.task(title).await;
+    }
+    // By code point: upper case first, and what lies beyond ASCII last.
+    let by_title = ["A", "B", "Z", "a", "aa", "b", "b", "b", "ä", "\u{ffee}", "😀"];
+    let backwards = |titles: &[&'static str]| titles.iter().rev().copied().collect::<Vec<_>>();
+    for (sort, expected) in [
+        ("created_at", made.to_vec()),
+        ("-created_at", backwards(&made)),
+        ("title", by_title.to_vec()),
+        ("-title", backwards(&by_title)),
+    ] {
+        let whole = ada.get(&format!("tasks?sort={sort}")).await;
+        assert_eq!(titles(&whole), expected, "{sort}");
+        let (mut seen, mut path) = (Vec::new(), format!("tasks?limit=2&sort={sort}"));
+        loop {
+            let page = ada.get(&path).await;
+            seen.extend(page.body["items"].as_array().unwrap().clone());
+            match page.header("link") {
+                "" => break,
+                link => path = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned(),
+            }
+        }
+        assert_eq!(json!(seen), whole.body["items"], "{sort}");
+    }
+    for sort in ["", "id", "-", "--title", "Title", "title,id", "updated_at"] {
+        ada.get(&format!("tasks?sort={sort}")).await.assert_problem(400, "invalid_query");
+    }
+}
+
+#[tokio::test]
+async fn a_link_leads_to_the_next_page_of_the_same_list() {
+    let app = TestApp::new().await;
+    let user = app.user("a b/ü?");
+    let here = "/api/a%20b%2F%C3%BC%3F/tasks";
+    // A slash in a user id cannot be in a path that is compared with it.
+    user.get(here).await.assert_problem(400, "invalid_path");
+
+    let user = app.user("a b@ü");
+    let here = "/api/a%20b%40%C3%BC/tasks";
+    for n in 0..5 {
+        user.post(here, json!({ "title": format!("x&y {n}") })).await.assert_status(201);
+    }
+    let first = user.get(&format!("{here}?limit=2&completed=false&q=X%26Y&sort=title")).await;
+    assert_eq!(titles(&first), ["x&y 0", "x&y 1"]);
+    let cursor = first.body["next_cursor"].as_str().unwrap();
+    assert_eq!(
+        first.header("link"),
+        format!("<{here}?limit=2&completed=false&q=x%26y&sort=title&cursor={cursor}>; rel=\"next\"")
+    );
+    let next = |page: &Answer| page.header("link").split(['<', '>']).nth(1).unwrap().to_owned();
+    let second = user.get(&next(&first)).await;
+    assert_eq!(titles(&second), ["x&y 2", "x&y 3"]);
+    let last = user.get(&next(&second)).await;
+    assert_eq!((titles(&last), last.header("link")), (vec!["x&y 4"], ""));
+}
+
+#[tokio::test]
+async fn a_page_goes_on_where_the_last_one_ended_even_if_that_task_is_gone_or_renamed() {
+    let app = TestApp::new().await;
+    let ada = app.user("ada");
+    for sort in ["title", "-title", "created_at", "-created_at"] {
+        let descending = sort.starts_with('-');
+        for title in ["a", "b", "c", "d"] {
+            ada.task(title).await;
+        }
+        let first = ada.get(&format!("tasks?limit=2&sort={sort}")).await;
+        let items = first.body["items"].as_array().unwrap();
+        let path = |task: &Value| format!("tasks/{}", task["id"].as_str().unwrap());
+        ada.delete(&path(&items[1])).await.assert_status(204);
+        let renamed = json!({ "title": "zz", "description": null, "completed": false });
+        ada.put(&path(&items[0]), renamed).await.assert_status(200);
+
+        let cursor = first.body["next_cursor"].as_str().unwrap();
+        let second = ada.get(&format!("tasks?sort={sort}&cursor={cursor}")).await;
+        let mut rest = if descending { vec!["b", "a"] } else { vec!["c", "d"] };
+        if sort == "title" {
+            rest.push("zz");
+        }
+        assert_eq!(titles(&second), rest, "{sort}");
+        for task in ada.get("tasks").await.body["items"].as_array().unwrap() {
+            ada.delete(&path(task)).await;
+        }
+    }
 }

@@ -27,9 +27,12 @@ impl TestApp {
     }
 
     pub(crate) async fn with(configure: impl FnOnce(AppState) -> AppState) -> Self {
+        Self::verified_by(Verifier::shared_secret(SECRET).unwrap().any_issuer().any_audience(), configure).await
+    }
+
+    pub(crate) async fn verified_by(verifier: Verifier, configure: impl FnOnce(AppState) -> AppState) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}", directory.path().join("tasks.db").display());
-        let verifier = Verifier::shared_secret(SECRET).unwrap().any_issuer().any_audience();
         let state = AppState::connect(&database, verifier).await.unwrap();
         Self { router: app(configure(state)), _directory: directory }
     }

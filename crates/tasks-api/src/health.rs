@@ -1,0 +1,40 @@
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use better_auth_jwt::keys::Readiness;
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::{database, problem::Problem, router::AppState};
+
+/// `GET /healthz`: the process answers.
+pub(crate) async fn alive() -> &'static str {
+    "ok"
+}
+
+/// `GET /readyz`: should a balancer send requests here? It says for each part what keeps it from working.
+pub(crate) async fn ready(State(state): State<AppState>) -> Result<Response, Problem> {
+    if state.is_draining() {
+        return Err(Problem::NotReady("not ready: stopping".into()));
+    }
+    let keys = state.verifier.readiness();
+    let (database, migrations) = match timeout(PATIENCE, database::is_migrated(&state.db)).await {
+        Ok(Ok(true)) => (None, None),
+        Ok(Ok(false)) => (None, Some("migrations (tables are missing or old: run `tasks-api migrate`)")),
+        Ok(Err(_)) | Err(_) => (Some("database (it does not answer)"), None),
+    };
+    let no_keys = (keys == Readiness::Unavailable).then_some("keys (none could be fetched yet)");
+    let missing: Vec<&str> = [database, migrations, no_keys].into_iter().flatten().collect();
+    if !missing.is_empty() {
+        return Err(Problem::NotReady(format!("not ready: {}", missing.join(", ")).into()));
+    }
+    let keys = if keys == Readiness::Stale { "stale" } else { "ready" };
+    Ok(Json(json!({ "status": "ready", "database": "ready", "migrations": "ready", "keys": keys })).into_response())
+}
+
+/// Shorter than the patience of those who ask.
+const PATIENCE: Duration = Duration::from_secs(2);

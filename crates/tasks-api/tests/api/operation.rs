@@ -1,0 +1,167 @@
+//! What those who operate the server see: readiness and metrics.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use better_auth_jwt::{
+    Verifier,
+    keys::{FetchError, Fetched, RemoteKeySet},
+};
+use serde_json::{Value, json};
+use tasks_api::AppState;
+
+use crate::test_app::{Answer, TestApp};
+
+/// An app whose keys come from an issuer that answers while `is_up`.
+async fn app_with_issuer(is_up: &Arc<AtomicBool>, fresh: Duration) -> TestApp {
+    const KEYS: &str =
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let is_up = is_up.clone();
+    let keys = RemoteKeySet::with_fetch(move |_| {
+        let is_up = is_up.load(Ordering::Relaxed);
+        async move { if is_up { Ok(Fetched::new(KEYS)) } else { Err(FetchError::Connection("down".into())) } }
+    });
+    let keys = keys.fresh_for(fresh).clamp_max_age(fresh, fresh).backoff(Duration::ZERO, Duration::ZERO);
+    let keys = keys.build().unwrap();
+    let verifier = Verifier::new(keys.clone()).any_issuer().any_audience();
+    TestApp::verified_by(verifier, |state| state.watch_keys(keys)).await
+}
+
+async fn get(app: &TestApp, path: &str) -> Answer {
+    app.client("", &[]).get(path).await
+}
+
+/// Keys are fetched beside the requests that ask for them.
+async fn readiness(app: &TestApp, until: impl Fn(&Answer) -> bool) -> Answer {
+    for _ in 0..200 {
+        let answer = get(app, "/readyz").await;
+        if until(&answer) {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    get(app, "/readyz").await
+}
+
+/// The value of the one series that begins like this.
+fn metric(text: &str, series: &str) -> f64 {
+    let mut values = text.lines().filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    let value = values.next().unwrap_or_else(|| panic!("{series} in {text}"));
+    assert_eq!(values.next(), None, "{series} twice");
+    value.parse().unwrap()
+}
+
+async fn metrics(app: &TestApp) -> String {
+    let answer = get(app, "/metrics").await;
+    answer.assert_status(200);
+    assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
+    let Value::String(text) = answer.body else { panic!("{:?}", answer.body) };
+    text
+}
+
+#[tokio::test]
+async fn with_a_secret_the_server_is_ready_at_once_and_says_so_for_each_part() {
+    let app = TestApp::new().await;
+    let ready = get(&app, "/readyz").await;
+    ready.assert_status(200);
+    let all = json!({ "status": "ready", "database": "ready", "migrations": "ready", "keys": "ready" });
+    assert_eq!(ready.body, all);
+}
+
+#[tokio::test]
+async fn without_keys_the_server_lives_but_is_not_ready_until_they_can_be_had() {
+    let is_up = Arc::new(AtomicBool::new(false));
+    let app = app_with_issuer(&is_up, Duration::from_secs(60)).await;
+    let not_ready = get(&app, "/readyz").await;
+    not_ready.assert_problem(503, "not_ready");
+    let detail = not_ready.body["detail"].as_str().unwrap();
+    assert!(detail.contains("keys") && !detail.contains("database"), "{detail}");
+    get(&app, "/healthz").await.assert_status(200);
+
+    is_up.store(true, Ordering::Relaxed);
+    let ready = readiness(&app, |answer| answer.status == 200).await;
+    assert_eq!(ready.assert_status(200).body["keys"], "ready");
+}
+
+#[tokio::test]
+async fn stale_keys_serve_and_readiness_says_that_they_are_stale() {
+    let is_up = Arc::new(AtomicBool::new(true));
+    let app = app_with_issuer(&is_up, Duration::from_millis(50)).await;
+    readiness(&app, |answer| answer.status == 200).await.assert_status(200);
+    is_up.store(false, Ordering::Relaxed);
+    let stale = readiness(&app, |answer| answer.body["keys"] == "stale").await;
+    assert_eq!(stale.assert_status(200).body["keys"], "stale");
+}
+
+#[tokio::test]
+async fn a_draining_server_is_not_ready_and_serves_all_the_same() {
+    let mut draining = None;
+    let app = TestApp::with(|state: AppState| {
+        draining = Some(state.clone());
+        state
+    })
+    .await;
+    draining.unwrap().drain();
+    get(&app, "/readyz").await.assert_problem(503, "not_ready");
+    get(&app, "/healthz").await.assert_status(200);
+    app.user("ada").task("still possible").await;
+}
+
+#[tokio::test]
+async fn metrics_count_requests_by_route_template_and_tokens_by_reason() {
+    let app = TestApp::new().await;
+    let ada = app.user("ada");
+    let id = ada.task("t").await;
+    ada.get("tasks").await;
+    ada.get("tasks?limit=1").await;
+    ada.get(&format!("tasks/{id}")).await;
+    ada.get("/api/bob/tasks").await;
+    ada.send("BREW", "tasks", "".into()).await;
+    app.client("ada", &[("authorization", "Bearer nonsense")]).get("tasks").await;
+    get(&app, "/no/such/route").await;
+
+    let text = metrics(&app).await;
+    for (series, value) in [
+        (r#"http_requests_total{method="GET",route="/api/{user_id}/tasks",status="200"}"#, 2.0),
+        (r#"http_requests_total{method="GET",route="/api/{user_id}/tasks",status="403"}"#, 1.0),
+        (r#"http_requests_total{method="GET",route="/api/{user_id}/tasks",status="401"}"#, 1.0),
+        (r#"http_requests_total{method="POST",route="/api/{user_id}/tasks",status="201"}"#, 1.0),
+        (r#"http_requests_total{method="GET",route="/api/{user_id}/tasks/{id}",status="200"}"#, 1.0),
+        (r#"http_requests_total{method="other",route="/api/{user_id}/tasks",status="405"}"#, 1.0),
+        (r#"http_requests_total{method="GET",route="-",status="404"}"#, 1.0),
+        (r#"http_request_duration_seconds_count{method="GET",route="/api/{user_id}/tasks",status="200"}"#, 2.0),
+        // This very request.
+        ("http_requests_in_flight", 1.0),
+        ("auth_tokens_verified_total", 4.0),
+        (r#"auth_tokens_rejected_total{kind="other_user"}"#, 1.0),
+        (r#"auth_tokens_rejected_total{kind="malformed"}"#, 1.0),
+    ] {
+        assert_eq!(metric(&text, series), value, "{series} in {text}");
+    }
+    for raw in ["ada", "bob", &id, "/no/such/route", "BREW"] {
+        assert!(!text.contains(raw), "{raw} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_tell_how_the_keys_are_doing() {
+    let is_up = Arc::new(AtomicBool::new(false));
+    let app = app_with_issuer(&is_up, Duration::from_secs(60)).await;
+    readiness(&app, |_| false).await;
+    let text = metrics(&app).await;
+    assert_eq!((metric(&text, "jwks_keys"), metric(&text, r#"jwks_fetches_total{result="ok"}"#)), (0.0, 0.0));
+    assert!(metric(&text, r#"jwks_fetches_total{result="connection"}"#) >= 1.0);
+    assert!(!text.contains("jwks_age_seconds"), "no set, no age");
+
+    is_up.store(true, Ordering::Relaxed);
+    readiness(&app, |answer| answer.status == 200).await.assert_status(200);
+    let text = metrics(&app).await;
+    assert_eq!((metric(&text, "jwks_keys"), metric(&text, r#"jwks_fetches_total{result="ok"}"#)), (1.0, 1.0));
+    assert_eq!(metric(&text, "jwks_refetches_suppressed_total"), 0.0);
+    assert!(metric(&text, "jwks_age_seconds") < 60.0);
+}

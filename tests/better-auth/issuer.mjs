@@ -1,0 +1,88 @@
+// A real Better Auth on loopback, with SQLite, as the end-to-end tests need it.
+//
+//   BETTER_AUTH_SECRET=<32 characters or more> node issuer.mjs
+//
+// prints one line of JSON, {"url": …}, once it answers, and stops on SIGTERM or when its standard input ends,
+// so that it never outlives whoever started it. The environment says what kind of issuer it is:
+//
+//   BETTER_AUTH_SECRET   required
+//   SIGNING              jwks (default): the JWT plugin's own key pairs | hs256: the shared secret
+//   ALG                  EdDSA (default) | ES256 | ES512 | RS256 | PS256, for jwks
+//   PORT                 any free one
+//   BASE_URL             the address it listens on; another one makes its tokens those of that issuer
+//   DATABASE             a SQLite file, created when missing; in memory by default
+//   TOKEN_LIFETIME       Better Auth's 15m by default; "-1h" issues tokens that expired an hour ago
+//   SID                  1 puts the session's id into the token
+//   ROTATION_INTERVAL    seconds until a new signing key is made; never by default
+//   GRACE_PERIOD         seconds that a replaced key stays published; 30 days by default
+
+import { createServer } from "node:http";
+import { betterAuth } from "better-auth";
+import { getMigrations } from "better-auth/db/migration";
+import { toNodeHandler } from "better-auth/node";
+import { bearer, jwt } from "better-auth/plugins";
+import Database from "better-sqlite3";
+import { SignJWT } from "jose";
+
+const { env } = process;
+const secret = env.BETTER_AUTH_SECRET;
+if (!secret) {
+  console.error("set BETTER_AUTH_SECRET");
+  process.exit(2);
+}
+
+// The base URL is part of every token, so the port must be known before Better Auth is made.
+let answer = (_request, response) => response.writeHead(503).end();
+const server = createServer((request, response) => answer(request, response));
+await new Promise((resolve, reject) => {
+  server.once("error", reject).listen(Number(env.PORT ?? 0), "127.0.0.1", resolve);
+});
+const address = `http://127.0.0.1:${server.address().port}`;
+
+const options = {
+  baseURL: env.BASE_URL ?? address,
+  secret,
+  database: new Database(env.DATABASE ?? ":memory:"),
+  emailAndPassword: { enabled: true },
+  plugins: [jwt(tokens()), bearer()],
+  rateLimit: { enabled: false },
+  telemetry: { enabled: false },
+  logger: { level: "error" },
+};
+await (await getMigrations(options)).runMigrations();
+answer = toNodeHandler(betterAuth(options));
+
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, stop);
+process.stdin.on("close", stop).on("error", stop).resume();
+console.log(JSON.stringify({ url: address }));
+
+function tokens() {
+  const jwt = {};
+  if (env.TOKEN_LIFETIME) jwt.expirationTime = env.TOKEN_LIFETIME;
+  if (env.SID === "1") jwt.definePayload = ({ user, session }) => ({ email: user.email, name: user.name, sid: session.id });
+  return env.SIGNING === "hs256" ? sharedSecret(jwt) : ownKeys(jwt);
+}
+
+function ownKeys(jwt) {
+  const jwks = {};
+  if (env.ALG) jwks.keyPairConfig = { alg: env.ALG };
+  if (env.ROTATION_INTERVAL) jwks.rotationInterval = Number(env.ROTATION_INTERVAL);
+  if (env.GRACE_PERIOD) jwks.gracePeriod = Number(env.GRACE_PERIOD);
+  return { jwks, jwt };
+}
+
+// Better Auth takes a `sign` of one's own only with a remote key set and an algorithm for it, neither of which it then uses.
+function sharedSecret(jwt) {
+  const key = new TextEncoder().encode(secret);
+  const sign = (payload, header) => new SignJWT(payload).setProtectedHeader({ typ: "JWT", ...header, alg: "HS256" }).sign(key);
+  return {
+    jwks: { remoteUrl: "https://keys.invalid/jwks.json", keyPairConfig: { alg: "EdDSA" } },
+    jwt: { ...jwt, sign },
+  };
+}
+
+function stop() {
+  server.close();
+  server.closeAllConnections();
+  process.exit(0);
+}

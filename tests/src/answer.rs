@@ -1,0 +1,51 @@
+use std::time::Duration;
+
+use reqwest::{RequestBuilder, StatusCode, header::HeaderMap};
+use serde_json::Value;
+
+/// A server that hangs is a failed test, not a test that hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a server said, whole, so that a test can look at any part of it in any order.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status line's code.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body; [`Value::Null`] when it is empty or no JSON.
+    pub body: Value,
+}
+
+impl Answer {
+    /// Sends the request and reads the answer to its end.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    pub async fn to(request: RequestBuilder) -> Self {
+        let response = request.timeout(PATIENCE).send().await.expect("the server answers");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await.expect("the body arrives");
+        Self { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
+    }
+
+    /// The header of that name, or nothing when there is none.
+    ///
+    /// # Panics
+    /// When there are several, or its value is not ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next()?;
+        assert!(values.next().is_none(), "{name} is there more than once in {self:?}");
+        Some(value.to_str().expect("an ASCII header"))
+    }
+
+    /// The string in the body at this JSON pointer.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn text(&self, pointer: &str) -> &str {
+        let text = self.body.pointer(pointer).and_then(Value::as_str);
+        text.unwrap_or_else(|| panic!("no string at {pointer:?} in {self:?}"))
+    }
+}

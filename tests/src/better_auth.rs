@@ -1,0 +1,179 @@
+use std::{
+    collections::BTreeMap,
+    env,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use reqwest::{
+    Client,
+    header::{COOKIE, ORIGIN, SET_COOKIE},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{Answer, Process, node};
+
+/// What a Better Auth signs its tokens with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signing {
+    /// Key pairs of its own, published as a JWKS: what its JWT plugin does unless told otherwise.
+    OwnKeys,
+    /// HS256 with its secret.
+    SharedSecret,
+}
+
+/// The kind of Better Auth to start.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    signing: Signing,
+    environment: BTreeMap<String, String>,
+    /// With the database in it; gone when the last Better Auth that uses it is.
+    _directory: Arc<TempDir>,
+}
+
+impl Issuer {
+    /// One with a database and a secret that no other has.
+    ///
+    /// # Panics
+    /// When there is no room for its database.
+    pub fn new(signing: Signing) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        let database = directory.path().join("auth.db");
+        let issuer = Self { signing, environment: BTreeMap::new(), _directory: directory };
+        issuer
+            .with("BETTER_AUTH_SECRET", format!("the secret of issuer {number:04}, known to nobody else"))
+            .with("DATABASE", database.display())
+    }
+
+    /// Signs with this from now on.
+    pub fn signing(mut self, signing: Signing) -> Self {
+        self.signing = signing;
+        self
+    }
+
+    /// Sets one of the variables that `better-auth/issuer.mjs` explains.
+    pub fn with(mut self, variable: &str, value: impl ToString) -> Self {
+        self.environment.insert(variable.to_owned(), value.to_string());
+        self
+    }
+
+    /// Starts it, and returns when it answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn start(self) -> BetterAuth {
+        let mut command = Command::new("node");
+        command.arg("issuer.mjs").current_dir(node::home());
+        // Nothing of the developer's own settings may reach it.
+        command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path))).envs(&self.environment);
+        command.env("SIGNING", if self.signing == Signing::OwnKeys { "jwks" } else { "hs256" });
+        let mut process = Process::start("Better Auth", &mut command);
+        let url = process.line(url).await;
+        BetterAuth { issuer: self, url, process, client: Client::new() }
+    }
+}
+
+/// A Better Auth that answers.
+#[derive(Debug)]
+pub struct BetterAuth {
+    issuer: Issuer,
+    url: String,
+    process: Process,
+    client: Client,
+}
+
+/// Somebody who signed up, with everything that Better Auth hands out at that.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// As the token's `sub` and the API's paths have it.
+    pub id: String,
+    /// The JWT of `/api/auth/token`: the one that opens an API.
+    pub token: String,
+    /// The `Cookie` header that a browser would send back.
+    pub cookie: String,
+    /// The `token` in the answer to a sign-up or sign-in, which is no JWT.
+    pub session_token: String,
+    /// The same, signed: the `set-auth-token` header, which is no JWT either.
+    pub signed_session_token: String,
+}
+
+impl BetterAuth {
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What its tokens are signed with.
+    pub fn signing(&self) -> Signing {
+        self.issuer.signing
+    }
+
+    /// The secret, whether or not its tokens are signed with it.
+    pub fn secret(&self) -> &str {
+        &self.issuer.environment["BETTER_AUTH_SECRET"]
+    }
+
+    /// The same issuer once more, to be changed with [`Issuer::with`] and started beside this one: same issuer
+    /// name, database, keys and secret. So a cookie of this one gets a token of that one.
+    pub fn twin(&self) -> Issuer {
+        self.issuer.clone().with("BASE_URL", self.name())
+    }
+
+    /// Signs somebody up, and fetches a token for them.
+    ///
+    /// # Panics
+    /// When either is refused.
+    pub async fn sign_up(&self, name: &str) -> User {
+        let email = format!("{}@example.test", name.to_lowercase());
+        let form = json!({ "name": name, "email": email, "password": "correct horse battery staple" });
+        let sign_up = self.client.post(format!("{}/api/auth/sign-up/email", self.url));
+        let answer = Answer::to(sign_up.header(ORIGIN, self.name()).json(&form)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let cookie = answer.headers[SET_COOKIE].to_str().expect("an ASCII cookie");
+        let cookie = cookie.split(';').next().expect("the cookie before its attributes").to_owned();
+        User {
+            id: answer.text("/user/id").to_owned(),
+            token: self.token(&cookie).await,
+            session_token: answer.text("/token").to_owned(),
+            signed_session_token: answer.header("set-auth-token").expect("the bearer plugin's header").to_owned(),
+            cookie,
+        }
+    }
+
+    /// A fresh JWT for the session that this cookie belongs to.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn token(&self, cookie: &str) -> String {
+        let token = self.client.get(format!("{}/api/auth/token", self.url));
+        let answer = Answer::to(token.header(COOKIE, cookie)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.text("/token").to_owned()
+    }
+
+    /// Asks it to stop and waits until it has.
+    ///
+    /// # Panics
+    /// When it does not, or not in order.
+    pub async fn stop(self) {
+        let status = self.process.stop().await;
+        assert!(status.success(), "Better Auth ended with {status}");
+    }
+
+    /// What its tokens name as their issuer.
+    fn name(&self) -> &str {
+        self.issuer.environment.get("BASE_URL").unwrap_or(&self.url)
+    }
+}
+
+/// The address in the line with which `issuer.mjs` says that it is ready.
+fn url(line: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    Some(line.get("url")?.as_str()?.to_owned())
+}

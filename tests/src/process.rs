@@ -1,0 +1,124 @@
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Node starts slowly on a machine whose cores are busy with the other tests.
+const START: Duration = Duration::from_secs(60);
+const STOP: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A program that a test started.
+///
+/// When dropped it is asked to stop, and killed if it will not; a failing test prints what it had written.
+/// Its standard input stays open as long as the test lives: a program that watches it never outlives the test.
+#[derive(Debug)]
+pub struct Process {
+    name: &'static str,
+    child: Child,
+    output: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts `command`, which is called `name` in reports.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(name: &'static str, command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let output = Arc::default();
+        record(child.stdout.take().expect("a pipe"), Arc::clone(&output));
+        record(child.stderr.take().expect("a pipe"), Arc::clone(&output));
+        Self { name, child, output }
+    }
+
+    /// Waits for the first line in which `find` finds something.
+    ///
+    /// # Panics
+    /// When the program ends, or a minute passes, without such a line.
+    pub async fn line<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
+        let begin = Instant::now();
+        loop {
+            if let Some(found) = self.output().lines().find_map(&find) {
+                return found;
+            }
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                panic!("{} ended with {status}", self.name);
+            }
+            assert!(begin.elapsed() < START, "{} is not ready in time", self.name);
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Everything it has written so far, on standard output and standard error.
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks it to stop and waits until it has.
+    ///
+    /// # Panics
+    /// When it is still there after ten seconds.
+    pub async fn stop(mut self) -> ExitStatus {
+        ask_to_stop(&mut self.child);
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                return status;
+            }
+            assert!(begin.elapsed() < STOP, "{} does not stop", self.name);
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        ask_to_stop(&mut self.child);
+        let begin = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && begin.elapsed() < STOP {
+            thread::sleep(PAUSE);
+        }
+        // Both fail for a program that has ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            report(self.name, &self.output());
+        }
+    }
+}
+
+/// Keeps what a program writes, and its pipe empty: a full one would stall it.
+fn record(pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+            let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+            output.push_str(&String::from_utf8_lossy(&line));
+            output.push('\n');
+        }
+    });
+}
+
+#[cfg(unix)]
+fn ask_to_stop(child: &mut Child) {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    // A child that was waited for has given its id back, perhaps to somebody else's process.
+    if matches!(child.try_wait(), Ok(None)) {
+        let _ = kill_process(Pid::from_child(child), Signal::TERM);
+    }
+}
+
+#[cfg(not(unix))]
+fn ask_to_stop(child: &mut Child) {
+    let _ = child.kill();
+}
+
+#[expect(clippy::print_stderr, reason = "the test's report, which the test runner shows for failed tests only")]
+fn report(name: &str, output: &str) {
+    eprintln!("---- {name} wrote ----\n{output}");
+}

@@ -1,0 +1,66 @@
+use std::{
+    env,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::Command,
+};
+
+use reqwest::{Client, Method, RequestBuilder};
+
+use crate::Process;
+
+/// A `tasks-api` that answers.
+#[derive(Debug)]
+pub struct TasksApi {
+    process: Process,
+    url: String,
+    client: Client,
+}
+
+impl TasksApi {
+    /// Starts `program command` on a free port, with these variables and no others, and returns when it serves.
+    /// In `directory` it finds or makes its database.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(program: &str, command: &str, directory: &Path, environment: &[(&str, &str)]) -> Self {
+        let address = free_address().to_string();
+        let mut server = Command::new(program);
+        server.arg(command).current_dir(directory);
+        server.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path))).env("NO_COLOR", "1");
+        server.env("TASKS_API_LISTEN", &address).envs(environment.iter().copied());
+        let mut process = Process::start("tasks-api", &mut server);
+        process.line(|line| line.contains(&address).then_some(())).await;
+        Self { process, url: format!("http://{address}"), client: Client::new() }
+    }
+
+    /// A request without a token.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// Waits until it has written a line with these words in it, and returns all that it has written: its log, and
+    /// what its command prints.
+    ///
+    /// # Panics
+    /// When there is no such line within a minute.
+    pub async fn output(&mut self, words: &str) -> String {
+        self.process.line(|line| line.contains(words).then_some(())).await;
+        self.process.output()
+    }
+
+    /// Asks it to stop and waits until it has.
+    ///
+    /// # Panics
+    /// When it does not, or not in order.
+    pub async fn stop(self) {
+        let status = self.process.stop().await;
+        assert!(status.success(), "tasks-api ended with {status}");
+    }
+}
+
+/// Free a moment ago: the operating system hands out such ports in no order, so nobody else gets this one soon.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("a bound address")
+}

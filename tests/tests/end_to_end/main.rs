@@ -1,0 +1,7 @@
+//! The project's programs as they meet each other: processes on loopback, and HTTP between them.
+
+mod dev;
+mod keys;
+mod refusals;
+mod tasks;
+mod world;

@@ -1,0 +1,70 @@
+use reqwest::Method;
+use serde_json::Value;
+use system_tests::{Answer, BetterAuth, Issuer, Signing, TasksApi, User, node};
+use tempfile::TempDir;
+
+/// The server under test, built together with these tests.
+pub(crate) const TASKS_API: &str = env!("CARGO_BIN_EXE_tasks-api-under-test");
+
+/// A Better Auth, and a `tasks-api` that trusts its tokens.
+pub(crate) struct World {
+    pub(crate) auth: BetterAuth,
+    pub(crate) api: TasksApi,
+    _directory: TempDir,
+}
+
+impl World {
+    /// A server set up as its users would: with the address of their Better Auth, and its secret if that signs.
+    pub(crate) async fn of(issuer: Issuer) -> Self {
+        let auth = issuer.start().await;
+        let mut environment = vec![("BETTER_AUTH_URL", auth.url())];
+        if auth.signing() == Signing::SharedSecret {
+            environment.push(("BETTER_AUTH_SECRET", auth.secret()));
+        }
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let api = TasksApi::start(TASKS_API, "serve", directory.path(), &environment).await;
+        Self { auth, api, _directory: directory }
+    }
+
+    /// A request to the path, with the token.
+    pub(crate) async fn ask(&self, method: Method, path: &str, token: &str) -> Answer {
+        Answer::to(self.api.request(method, path).bearer_auth(token)).await
+    }
+
+    /// The same with a JSON body.
+    pub(crate) async fn send(&self, method: Method, path: &str, token: &str, body: &Value) -> Answer {
+        Answer::to(self.api.request(method, path).bearer_auth(token).json(body)).await
+    }
+}
+
+/// The path of a user's tasks.
+pub(crate) fn tasks_of(user: &User) -> String {
+    format!("/api/{}/tasks", user.id)
+}
+
+/// Makes one test of each function for each way of signing.
+macro_rules! with_either_signing {
+    ($($test:ident),+ $(,)?) => {
+        mod with_its_own_keys {
+            $(#[tokio::test]
+            async fn $test() {
+                $crate::world::run(system_tests::Signing::OwnKeys, super::$test).await;
+            })+
+        }
+
+        mod with_the_shared_secret {
+            $(#[tokio::test]
+            async fn $test() {
+                $crate::world::run(system_tests::Signing::SharedSecret, super::$test).await;
+            })+
+        }
+    };
+}
+pub(crate) use with_either_signing;
+
+/// Runs one test, or skips it where there is no Better Auth.
+pub(crate) async fn run(signing: Signing, test: impl AsyncFnOnce(World)) {
+    if node::ready() {
+        test(World::of(Issuer::new(signing)).await).await;
+    }
+}

@@ -1,0 +1,30 @@
+//! Data that lies beside the project, in `../shared` seen from its root, and is not part of it.
+
+use std::{
+    env,
+    io::{Write, stderr},
+    path::{Path, PathBuf},
+};
+
+/// The file of that name, if it is there; if not, says so.
+///
+/// # Panics
+/// In CI, if it is not.
+pub(crate) fn file(name: &str) -> Option<PathBuf> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(name);
+    if file.exists() {
+        return Some(file);
+    }
+    skip(&format!("../shared/{name} is missing, seen from the project's root"));
+    None
+}
+
+/// Says that a test was skipped and why, also in a run that shows no output of tests that pass.
+///
+/// # Panics
+/// In CI, where nothing may be skipped.
+pub(crate) fn skip(reason: &str) {
+    assert!(env::var("CI").as_deref() != Ok("true"), "in CI nothing may be skipped: {reason}");
+    // Not `eprintln!`, which the test runner would keep to itself.
+    let _ = writeln!(stderr(), "SKIPPED a proof: {reason}");
+}
