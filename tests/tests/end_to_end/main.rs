@@ -3,5 +3,6 @@
 mod dev;
 mod keys;
 mod refusals;
+mod rotation;
 mod tasks;
 mod world;

@@ -1,0 +1,82 @@
+//! A Better Auth that makes a new key every other second, under constant load.
+
+use std::time::{Duration, Instant};
+
+use better_auth_jwt::{ErrorKind, Verifier, keys::RemoteKeySet};
+use system_tests::{BetterAuth, Issuer, Signing, node};
+
+fn verifier(auth: &BetterAuth, fresh: Duration) -> (Verifier, RemoteKeySet) {
+    let url = format!("{}/api/auth/jwks", auth.url());
+    let keys = RemoteKeySet::builder(url)
+        .cooldown(Duration::from_millis(500))
+        .fresh_for(fresh)
+        .build()
+        .expect("a loopback URL");
+    (Verifier::new(keys.clone()).issuer(auth.url()).audience(auth.url()), keys)
+}
+
+fn header(token: &str) -> String {
+    token.split('.').next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn not_one_valid_token_is_refused_while_keys_rotate() {
+    if !node::ready() {
+        return;
+    }
+    let auth = Issuer::new(Signing::OwnKeys).with("ROTATION_INTERVAL", 2).start().await;
+    let ada = auth.sign_up("Ada").await;
+    let (verifier, keys) = verifier(&auth, Duration::from_secs(600));
+    let (mut tokens, mut headers) = (vec![ada.token.clone()], vec![header(&ada.token)]);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(9) {
+        let token = auth.token(&ada.cookie).await;
+        if !headers.contains(&header(&token)) {
+            headers.push(header(&token));
+            tokens.push(token.clone());
+        }
+        // The newest by eight requests at once, and one of every key so far.
+        let newest = (0..8).map(|_| {
+            let (verifier, token) = (verifier.clone(), token.clone());
+            tokio::spawn(async move { verifier.verify(&token).await.map(|_| ()) })
+        });
+        for outcome in newest.collect::<Vec<_>>() {
+            outcome
+                .await
+                .expect("no panic")
+                .unwrap_or_else(|error| panic!("refused after {:?}: {error}", begun.elapsed()));
+        }
+        for token in &tokens {
+            verifier.verify(token).await.unwrap_or_else(|error| panic!("refused after {:?}: {error}", begun.elapsed()));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(headers.len() >= 4, "{} keys in nine seconds", headers.len());
+    // One for the first key, and one for each that came unannounced.
+    assert_eq!(keys.status().fetched as usize, headers.len());
+}
+
+#[tokio::test]
+async fn tokens_of_a_key_that_was_withdrawn_are_refused_after_the_next_refresh() {
+    if !node::ready() {
+        return;
+    }
+    let auth = Issuer::new(Signing::OwnKeys).with("ROTATION_INTERVAL", 1).with("GRACE_PERIOD", 2).start().await;
+    let ada = auth.sign_up("Ada").await;
+    let (verifier, keys) = verifier(&auth, Duration::from_secs(1));
+    assert!(verifier.verify(&ada.token).await.is_ok());
+    let begun = Instant::now();
+    let refused = loop {
+        // Better Auth makes its new keys when it is asked for a token.
+        let newest = auth.token(&ada.cookie).await;
+        assert!(verifier.verify(&newest).await.is_ok(), "after {:?}", begun.elapsed());
+        if let Err(error) = verifier.verify(&ada.token).await {
+            break error;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "still accepted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(refused.kind(), ErrorKind::UnknownKey);
+    assert!(begun.elapsed() > Duration::from_secs(2), "before its grace period was over");
+    assert!(keys.status().failed.is_empty());
+}
