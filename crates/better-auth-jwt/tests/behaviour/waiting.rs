@@ -10,7 +10,8 @@ use std::{
 
 use better_auth_jwt::{
     ErrorKind, JwtAuthLayer, Verifier,
-    keys::{FetchError, Fetched, Readiness, RemoteKeySet},
+    jws::Header,
+    keys::{Algorithm, FetchError, Fetched, Key, KeySet, KeySource, Readiness, Refresh, RemoteKeySet},
     test_util::{Issuer, TestClock},
 };
 use serde_json::{Value, json};
@@ -465,4 +466,72 @@ fn a_runtime_that_is_torn_down_mid_fetch_leaves_the_set_usable_in_another() {
     *setup.endpoint.gate.lock().unwrap() = None;
     setup.advance(1);
     assert!(runtime().block_on(setup.accepted()));
+}
+
+/// Has no key and always promises one.
+struct Promises(Arc<AtomicUsize>);
+
+impl KeySource for Promises {
+    fn supports(&self, _: Algorithm) -> bool {
+        true
+    }
+
+    fn find(&self, _: &Header) -> Option<Arc<Key>> {
+        None
+    }
+
+    fn refresh(&self, _: &Header) -> Refresh {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Refresh::Wait(Box::pin(tokio::task::yield_now()))
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_only_promises_keys_is_not_waited_for_for_ever() {
+    let issuer = Issuer::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let verifier = Verifier::new(Promises(asked.clone())).issuer(issuer.origin()).audience(issuer.origin());
+    let response = answer(&JwtAuthLayer::new(verifier.clone()), request("/", &bearer(&issuer.token("ada")))).await;
+    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+    assert_eq!(asked.swap(0, Ordering::SeqCst), 3, "waited for two fetches, and no third");
+    let error = verifier.verify(&issuer.token("ada")).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (ErrorKind::KeysUnavailable, Some(Duration::from_secs(1))));
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+/// Hands out a key of another algorithm than was asked for.
+struct Careless(KeySet);
+
+impl KeySource for Careless {
+    fn supports(&self, _: Algorithm) -> bool {
+        true
+    }
+
+    fn find(&self, _: &Header) -> Option<Arc<Key>> {
+        self.0.find(&Header::parse(r#"{"alg":"EdDSA"}"#.to_owned()).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_a_careless_source_hands_out_for_another_algorithm_is_not_used() {
+    let issuer = Issuer::new();
+    let verifier = Verifier::new(Careless(KeySet::from_json(issuer.jwks()).unwrap())).any_issuer().any_audience();
+    assert!(verifier.verify(&issuer.token("ada")).await.is_ok());
+    let token = issuer.sign_with_header(&json!({"alg": "Ed25519"}), &issuer.claims("ada"));
+    assert_eq!(verifier.verify(&token).await.unwrap_err().kind(), ErrorKind::UnknownKey);
+}
+
+#[tokio::test]
+async fn a_verifier_is_as_ready_as_the_best_of_its_sources() {
+    let setup = setup();
+    let remote = || Verifier::new(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin());
+    assert_eq!(remote().readiness(), Readiness::Unavailable);
+    assert_eq!(remote().or(Issuer::with_secret([7; 32]).verifier()).readiness(), Readiness::Ready);
+    setup.settle().await;
+    assert_eq!(setup.endpoint.fetches(), 1, "asking begins the first fetch");
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    setup.advance(1);
+    assert_eq!(remote().readiness(), Readiness::Unavailable);
+    setup.settle().await;
+    assert_eq!(remote().readiness(), Readiness::Ready);
 }

@@ -1,0 +1,64 @@
+//! The issuer of every token here: its secret, its public keys, and what it has signed. Always the same, so that an
+//! input means the same in every run.
+
+use std::sync::{Arc, LazyLock};
+
+use better_auth_jwt::{
+    Clock, Verifier,
+    keys::{KeySet, SharedSecret},
+    test_util::Issuer,
+};
+use serde_json::{Value, json};
+
+pub(super) const ORIGIN: &str = "https://app.example.com";
+pub(super) const NOW: u64 = 1_800_000_000;
+pub(super) const LEEWAY: u64 = 30;
+
+const SECRET: &str = "k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n";
+
+/// Signs with the secret.
+pub(super) static ISSUER: LazyLock<Issuer> = LazyLock::new(|| Issuer::with_secret(SECRET).at(ORIGIN));
+
+pub(super) static BY_SECRET: LazyLock<Verifier> = LazyLock::new(|| {
+    let secret = SharedSecret::new(SECRET).expect("a strong secret");
+    Verifier::new(secret).issuer(ORIGIN).audience(ORIGIN).clock(Arc::new(Stopped))
+});
+
+/// Accepts whatever the secret has signed.
+pub(super) static BY_SECRET_FROM_ANYBODY: LazyLock<Verifier> = LazyLock::new(|| {
+    let secret = SharedSecret::new(SECRET).expect("a strong secret");
+    Verifier::new(secret).any_issuer().any_audience().clock(Arc::new(Stopped))
+});
+
+pub(super) static KEYS: LazyLock<KeySet> =
+    LazyLock::new(|| KeySet::from_json(KNOWN["jwks"].to_string()).expect("usable keys"));
+
+/// Accepts whatever one of the key pairs has signed.
+pub(super) static BY_KEYS_FROM_ANYBODY: LazyLock<Verifier> =
+    LazyLock::new(|| Verifier::new(KEYS.clone()).any_issuer().any_audience().clock(Arc::new(Stopped)));
+
+/// Good tokens: one of each kind of key pair, whose private halves are gone, and one of the secret.
+pub(super) static TOKENS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let signed = KNOWN["tokens"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    signed.chain([token("ada")]).collect()
+});
+
+static KNOWN: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../known_tokens.json")).expect("JSON"));
+
+/// A good token of the secret's for this user.
+pub(super) fn token(user: &str) -> String {
+    ISSUER.sign(&claims(user))
+}
+
+pub(super) fn claims(user: &str) -> Value {
+    json!({ "sub": user, "iss": ORIGIN, "aud": ORIGIN, "iat": NOW, "exp": NOW + 900 })
+}
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn unix_time(&self) -> u64 {
+        NOW
+    }
+}

@@ -1,0 +1,124 @@
+//! Key sets: whatever the document, only fitting keys are taken from it, and none that its text does not hold.
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use better_auth_jwt::{
+    jws::{self, Header},
+    keys::{Algorithm, Flaw, KeySet, KeySource},
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    issuer::TOKENS,
+    json::{self, Reading},
+};
+
+const MOST_KEYS: usize = 100;
+
+const ALGORITHMS: [Algorithm; 14] = [
+    Algorithm::HS256,
+    Algorithm::HS384,
+    Algorithm::HS512,
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::ES512,
+    Algorithm::EdDSA,
+    Algorithm::Ed25519,
+];
+
+pub fn run(data: &[u8]) {
+    let plain = KeySet::from_json(data);
+    let with_rsa = KeySet::from_json_with_rsa(data, Algorithm::RS256);
+    assert!(plain.is_err() || with_rsa.is_ok(), "an algorithm for RSA takes no key away");
+    let reading = json::read(data);
+    for (set, rsa) in [(plain, None), (with_rsa, Some(Algorithm::RS256))] {
+        let Ok(set) = set else { continue };
+        let elements = match &reading {
+            Reading::Object(members) => members["keys"].as_array().expect("an array"),
+            Reading::Refused => panic!("this is no JSON object"),
+            Reading::TooLargeANumber => return,
+        };
+        check(&set, elements, rsa);
+        for element in elements.iter().take(MOST_KEYS) {
+            check_one(element, rsa);
+        }
+    }
+}
+
+fn check(set: &KeySet, elements: &[Value], rsa: Option<Algorithm>) {
+    assert!(!set.is_empty() && set.len() <= elements.len().min(MOST_KEYS));
+    let too_many = set.skipped().iter().any(|skipped| skipped.flaw == Flaw::TooMany);
+    assert_eq!(too_many, elements.len() > MOST_KEYS);
+    for algorithm in ALGORITHMS {
+        assert!(set.supports(algorithm) != algorithm.is_symmetric());
+        let header = Header::parse(json!({ "alg": algorithm.to_string() }).to_string()).expect("a header");
+        let fits = |element: &Value| element.as_object().is_some_and(|jwk| may_verify(jwk, rsa) == Some(algorithm));
+        if let Some(key) = set.find(&header) {
+            assert_eq!(key.algorithm(), algorithm);
+            assert!(elements.iter().any(fits), "no such key was given");
+        }
+    }
+    for token in TOKENS.iter() {
+        if jws::verify(token, set).is_ok() {
+            let text = Value::from(elements).to_string();
+            assert!(["\"x\"", "\"n\""].iter().any(|member| text.contains(member)), "{text}");
+        }
+    }
+}
+
+/// A key that is taken, taken alone.
+fn check_one(element: &Value, rsa: Option<Algorithm>) {
+    let document = json!({ "keys": [element] }).to_string();
+    let set = match rsa {
+        Some(rsa) => KeySet::from_json_with_rsa(document, rsa),
+        None => KeySet::from_json(document),
+    };
+    if set.is_ok() {
+        let jwk = element.as_object().expect("an object");
+        assert!(may_verify(jwk, rsa).is_some(), "{element}");
+    }
+}
+
+/// The algorithm of a key that may be used, as far as its members tell; whether its numbers are a key is another
+/// question.
+fn may_verify(jwk: &Map<String, Value>, rsa: Option<Algorithm>) -> Option<Algorithm> {
+    use Algorithm::*;
+    let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+    let length = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(text(name)?).ok().map(|bytes| bytes.len());
+    if ["k", "d", "p", "q", "dp", "dq", "qi", "oth"].iter().any(|name| jwk.contains_key(*name)) {
+        return None;
+    }
+    if ["kid", "use", "alg"].iter().any(|name| jwk.get(*name).is_some_and(|value| !value.is_string())) {
+        return None;
+    }
+    if text("use").is_some_and(|purpose| purpose != "sig") || text("kid").is_some_and(|id| id.len() > 256) {
+        return None;
+    }
+    if let Some(operations) = jwk.get("key_ops") {
+        let operations = operations.as_array()?;
+        let verify = operations.iter().filter(|operation| *operation == "verify").count();
+        if verify != 1 || !operations.iter().all(Value::is_string) {
+            return None;
+        }
+    }
+    let allowed: &[Algorithm] = match (text("kty")?, text("crv")) {
+        ("OKP", Some("Ed25519")) if length("x") == Some(32) => &[EdDSA, Ed25519],
+        ("EC", Some("P-256")) if (length("x"), length("y")) == (Some(32), Some(32)) => &[ES256],
+        ("EC", Some("P-384")) if (length("x"), length("y")) == (Some(48), Some(48)) => &[ES384],
+        ("EC", Some("P-521")) if (length("x"), length("y")) == (Some(66), Some(66)) => &[ES512],
+        ("RSA", _) if (256..=1024).contains(&length("n")?) && (1..=4).contains(&length("e")?) => {
+            &[RS256, RS384, RS512, PS256, PS384, PS512]
+        }
+        _ => return None,
+    };
+    match text("alg") {
+        Some(name) => Algorithm::from_name(name).filter(|algorithm| allowed.contains(algorithm)),
+        None if text("kty") == Some("RSA") => rsa,
+        None => allowed.first().copied(),
+    }
+}

@@ -1,0 +1,214 @@
+//! Tokens: none but a good one is accepted, and a rightly signed one exactly when its header and claims are in order.
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use better_auth_jwt::{
+    Claims, ErrorKind, Verifier,
+    jws::{self, Header},
+    keys::Algorithm,
+};
+use futures_util::FutureExt;
+use serde_json::{Map, Value};
+
+use super::{
+    issuer::{self, ISSUER, LEEWAY, NOW, ORIGIN, TOKENS},
+    json::{self, Reading},
+};
+
+const LONGEST_TOKEN: usize = 8192;
+const LONGEST_HEADER: usize = 2048;
+const LONGEST_KEY_ID: usize = 256;
+
+/// The last second of the year 9999.
+const LAST_DATE: f64 = 253_402_300_799.0;
+
+/// The first byte says what the others are.
+pub fn run(data: &[u8]) {
+    match data.split_first() {
+        Some((b'r', text)) => anything(text),
+        Some((b'e', edits)) => edited(edits),
+        Some((b's', parts)) => signed(parts),
+        Some((b'h', json)) => header_alone(json),
+        _ => {}
+    }
+}
+
+/// A token nobody has signed.
+fn anything(text: &[u8]) {
+    if let Ok(text) = str::from_utf8(text) {
+        is_accepted_only_if(text, TOKENS.iter().any(|token| token == text));
+    }
+}
+
+/// A good token, and changes of it: three bytes each, where and what. The highest bit of the place makes the change a
+/// removal, the next one an insertion.
+fn edited(edits: &[u8]) {
+    let Some((which, edits)) = edits.split_first() else { return };
+    let original = &TOKENS[usize::from(*which) % TOKENS.len()];
+    let mut token = original.clone().into_bytes();
+    for edit in edits.chunks_exact(3) {
+        let place = usize::from(edit[0] & 0x3f) << 8 | usize::from(edit[1]);
+        let place = place % token.len().max(1);
+        match edit[0] >> 6 {
+            0b10 | 0b11 if !token.is_empty() => _ = token.remove(place),
+            0b01 => token.insert(place, edit[2]),
+            _ if !token.is_empty() => token[place] = edit[2],
+            _ => {}
+        }
+    }
+    if let Ok(token) = str::from_utf8(&token) {
+        is_accepted_only_if(token, TOKENS.iter().any(|good| good == token));
+    }
+}
+
+fn is_accepted_only_if(token: &str, good: bool) {
+    for verifier in [&*issuer::BY_SECRET, &issuer::BY_SECRET_FROM_ANYBODY, &issuer::BY_KEYS_FROM_ANYBODY] {
+        assert!(good || verify(verifier, token).is_err(), "{token}");
+    }
+    assert!(good || jws::verify(token, &*issuer::KEYS).is_err(), "{token}");
+}
+
+/// A header, a byte that no UTF-8 text has, and claims; or claims alone, below a good header.
+fn signed(parts: &[u8]) {
+    let good_header = ISSUER.header().to_string();
+    let (header, claims) = match parts.iter().position(|byte| *byte == 0xff) {
+        Some(end) => (&parts[..end], &parts[end + 1..]),
+        None => (good_header.as_bytes(), parts),
+    };
+    let token = ISSUER.sign_bytes(header, claims);
+    let verdict = verify(&issuer::BY_SECRET, &token);
+    let header_fits = header_is_good(header).map(|good| {
+        let short = token.len() <= LONGEST_TOKEN && BASE64_URL_SAFE_NO_PAD.encode(header).len() <= LONGEST_HEADER;
+        short && good.is_some_and(|good| good.algorithm == Algorithm::HS256 && good.is_jwt)
+    });
+    let expected = match (header_fits, json::read(claims)) {
+        (Some(false), _) | (_, Reading::Refused) => Some(false),
+        (None, _) | (_, Reading::TooLargeANumber) => None,
+        (Some(true), Reading::Object(members)) => {
+            if let Ok(claims) = &verdict {
+                say_the_same(claims, &members);
+            }
+            are_good(&members)
+        }
+    };
+    if let Some(expected) = expected {
+        assert_eq!(verdict.is_ok(), expected, "{token}: {:?}", verdict.err());
+    }
+}
+
+/// A header as the library reads it.
+fn header_alone(json: &[u8]) {
+    let Ok(text) = str::from_utf8(json) else { return };
+    let header = Header::parse(text.to_owned());
+    if let Some(expected) = header_is_good(json) {
+        assert_eq!(header.is_ok(), expected.is_some(), "{text}: {header:?}");
+        if let (Ok(header), Some(expected)) = (header, expected) {
+            assert_eq!(header.algorithm(), expected.algorithm);
+            assert_eq!(header.key_id(), expected.key_id.as_deref());
+        }
+    }
+}
+
+struct GoodHeader {
+    algorithm: Algorithm,
+    key_id: Option<String>,
+    is_jwt: bool,
+}
+
+/// The header, or nothing when it must be refused; nothing at all when that cannot be said.
+fn header_is_good(json: &[u8]) -> Option<Option<GoodHeader>> {
+    let members = match json::read(json) {
+        Reading::Object(members) => members,
+        Reading::Refused => return Some(None),
+        Reading::TooLargeANumber => return None,
+    };
+    Some(good_header(&members))
+}
+
+fn good_header(members: &Map<String, Value>) -> Option<GoodHeader> {
+    let algorithm = Algorithm::from_name(members.get("alg")?.as_str()?)?;
+    let text = |name: &str| match members.get(name) {
+        Some(value) => value.as_str().map(|text| Some(text.to_owned())),
+        None => Some(None),
+    };
+    let (key_id, typ, cty) = (text("kid")?, text("typ")?, text("cty")?);
+    let refused = members.contains_key("crit")
+        || members.contains_key("b64")
+        || cty.is_some_and(|cty| is_jwt(&cty))
+        || key_id.as_ref().is_some_and(|id| id.len() > LONGEST_KEY_ID);
+    (!refused).then(|| GoodHeader { algorithm, key_id, is_jwt: typ.is_none_or(|typ| is_jwt(&typ)) })
+}
+
+fn is_jwt(typ: &str) -> bool {
+    matches!(&*typ.to_ascii_lowercase(), "jwt" | "application/jwt")
+}
+
+/// Whether the claims are those of a good token, unless that hangs on a fraction of a second.
+fn are_good(members: &Map<String, Value>) -> Option<bool> {
+    let is_text = |name: &str| members.get(name).is_none_or(Value::is_string);
+    let is_text_or_null = |name: &str| members.get(name).is_none_or(|value| value.is_string() || value.is_null());
+    let text = |name: &str| members.get(name).and_then(Value::as_str);
+    let types_fit = ["iss", "sub", "jti"].iter().all(|name| is_text(name))
+        && ["email", "name", "sid"].iter().all(|name| is_text_or_null(name));
+    let user = text("sub").filter(|sub| !sub.is_empty());
+    let fits = types_fit
+        && user.is_some()
+        && text("client_id") != user
+        && text("azp") != user
+        && text("iss") == Some(ORIGIN)
+        && members.get("aud").is_some_and(is_ours);
+    let (now, leeway) = (NOW as f64, LEEWAY as f64);
+    let dates = [
+        members.get("exp").map_or(Some(false), |exp| is_date(exp, |exp| exp > now - leeway, now - leeway)),
+        members.get("nbf").map_or(Some(true), |nbf| is_date(nbf, |nbf| nbf <= now + leeway, now + leeway)),
+        members.get("iat").map_or(Some(true), |iat| is_date(iat, |iat| iat <= now + leeway, now + leeway)),
+    ];
+    if !fits || dates.contains(&Some(false)) {
+        return Some(false);
+    }
+    dates.iter().all(Option::is_some).then_some(true)
+}
+
+/// Whether a value is a date for which the condition holds; nothing for one so near to where it turns, or to the end
+/// of all dates, that a float cannot tell.
+fn is_date(value: &Value, holds: impl Fn(f64) -> bool, turn: f64) -> Option<bool> {
+    let Some(date) = value.as_f64() else { return Some(false) };
+    if date.is_sign_negative() || date > LAST_DATE + 2.0 {
+        return Some(false);
+    }
+    let is_exact = value.is_u64() && date <= LAST_DATE;
+    let is_near = |other: f64| (date - other).abs() < 2.0;
+    if !is_exact && (is_near(turn) || is_near(LAST_DATE)) {
+        return None;
+    }
+    Some(date <= LAST_DATE && holds(date))
+}
+
+fn is_ours(audience: &Value) -> bool {
+    match audience {
+        Value::String(one) => one == ORIGIN,
+        Value::Array(several) => {
+            let are_names = several.iter().all(|name| name.as_str().is_some_and(|name| !name.is_empty()));
+            are_names && several.len() <= 64 && several.iter().any(|name| name == ORIGIN)
+        }
+        _ => false,
+    }
+}
+
+/// Accepted claims read as they were written.
+fn say_the_same(claims: &Claims, members: &Map<String, Value>) {
+    assert_eq!(claims.deserialize::<Map<String, Value>>().ok().as_ref(), Some(members));
+    assert_eq!(Some(claims.user_id()), members["sub"].as_str());
+    assert_eq!(claims.email(), members.get("email").and_then(Value::as_str));
+    assert_eq!(claims.name(), members.get("name").and_then(Value::as_str));
+    assert_eq!(claims.sid(), members.get("sid").and_then(Value::as_str));
+    assert!(claims.aud().iter().any(|audience| audience == ORIGIN));
+    assert!(members["exp"].as_f64().is_some_and(|exp| (claims.exp() as f64 - exp).abs() <= 1.0));
+    for (name, value) in members {
+        assert_eq!(claims.get::<Value>(name).ok().as_ref(), Some(value), "{name}");
+    }
+}
+
+fn verify(verifier: &Verifier, token: &str) -> Result<Claims, ErrorKind> {
+    let verdict = verifier.verify(token).now_or_never().expect("an answer at once");
+    verdict.map_err(|error| error.kind())
+}
