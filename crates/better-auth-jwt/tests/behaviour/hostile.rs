@@ -2,7 +2,7 @@
 
 use better_auth_jwt::{
     ErrorKind::{self, *},
-    JwtAuthLayer, Profile, Verifier,
+    JwtAuthLayer, Profile, Verifier, jws,
     keys::{Algorithm, KeySet, SharedSecret},
     test_util::Issuer,
 };
@@ -627,4 +627,19 @@ fn nothing_that_holds_a_secret_prints_it() {
     let printed = format!("{verifier:?} {layer:?} {:?} {:?}", SharedSecret::new(secret), Issuer::with_secret(secret));
     assert!(!printed.contains(secret), "{printed}");
     assert!(printed.contains("https://a.example"), "{printed}");
+}
+
+#[test]
+fn the_jws_level_alone_takes_any_payload() {
+    let issuer = Issuer::new();
+    let keys = KeySet::from_json(issuer.jwks()).unwrap();
+    let header = issuer.header().to_string();
+    let token = issuer.sign_bytes(header.as_bytes(), b"not JSON");
+    assert_eq!(jws::verify(&token, &keys), Ok(b"not JSON".to_vec()));
+    assert_eq!(jws::verify(&Issuer::new().token("ada"), &keys), Err(UnknownKey));
+    let forged = Issuer::new().sign_bytes(header.as_bytes(), b"not JSON");
+    assert_eq!(jws::verify(&forged, &keys), Err(InvalidSignature));
+    let symmetric = issuer.sign_bytes(br#"{"alg":"HS256"}"#, b"");
+    assert_eq!(jws::verify(&symmetric, &keys), Err(UnsupportedAlgorithm));
+    assert_eq!(jws::verify("x", &keys), Err(Malformed));
 }
