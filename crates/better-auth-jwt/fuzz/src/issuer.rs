@@ -46,6 +46,13 @@ pub(super) static TOKENS: LazyLock<Vec<String>> = LazyLock::new(|| {
 static KNOWN: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../known_tokens.json")).expect("JSON"));
 
+/// Tokens, and of the key that signed each what nobody else has: its first coordinate or its modulus.
+pub(super) fn signed_by() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let keys = KNOWN["jwks"]["keys"].as_array().into_iter().flatten();
+    let material = keys.filter_map(|key| key.get("x").or_else(|| key.get("n"))?.as_str());
+    TOKENS.iter().map(String::as_str).zip(material)
+}
+
 /// A good token of the secret's for this user.
 pub(super) fn token(user: &str) -> String {
     ISSUER.sign(&claims(user))

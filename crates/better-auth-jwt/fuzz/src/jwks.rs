@@ -8,7 +8,7 @@ use better_auth_jwt::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    issuer::TOKENS,
+    issuer,
     json::{self, Reading},
 };
 
@@ -34,7 +34,6 @@ const ALGORITHMS: [Algorithm; 14] = [
 pub fn run(data: &[u8]) {
     let plain = KeySet::from_json(data);
     let with_rsa = KeySet::from_json_with_rsa(data, Algorithm::RS256);
-    assert!(plain.is_err() || with_rsa.is_ok(), "an algorithm for RSA takes no key away");
     let reading = json::read(data);
     for (set, rsa) in [(plain, None), (with_rsa, Some(Algorithm::RS256))] {
         let Ok(set) = set else { continue };
@@ -63,12 +62,15 @@ fn check(set: &KeySet, elements: &[Value], rsa: Option<Algorithm>) {
             assert!(elements.iter().any(fits), "no such key was given");
         }
     }
-    for token in TOKENS.iter() {
+    for (token, material) in issuer::signed_by() {
         if jws::verify(token, set).is_ok() {
-            let text = Value::from(elements).to_string();
-            assert!(["\"x\"", "\"n\""].iter().any(|member| text.contains(member)), "{text}");
+            assert!(elements.iter().any(|element| holds(element, material)), "a signature of a key that was not given");
         }
     }
+}
+
+fn holds(element: &Value, material: &str) -> bool {
+    ["x", "n"].iter().any(|name| element.get(name).is_some_and(|value| value == material))
 }
 
 /// A key that is taken, taken alone.

@@ -111,3 +111,16 @@ impl fmt::Debug for Refresh {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_can_be_printed() {
+        let printed = |refresh: Refresh| format!("{refresh:?}");
+        assert_eq!(printed(Refresh::Pointless), "Pointless");
+        assert_eq!(printed(Refresh::Wait(Box::pin(async {}))), "Wait(..)");
+        assert_eq!(printed(Refresh::Unavailable(Duration::from_secs(1))), "Unavailable(1s)");
+    }
+}

@@ -100,6 +100,12 @@ async fn headers() {
     ];
     let sign = |header: &str| issuer.sign_bytes(header.as_bytes(), claims.to_string().as_bytes());
     check(&verifier, rows.map(|(idea, header, expected)| (idea.to_owned(), sign(&header), expected))).await;
+    let padded = |length: usize| {
+        let rest = length - issuer.header().to_string().len() - r#","x":"""#.len();
+        sign(&with("x", json!("x".repeat(rest))))
+    };
+    assert_eq!(verdict(&verifier, &padded(1536)).await, None, "2048 characters when encoded");
+    assert_eq!(verdict(&verifier, &padded(1537)).await, Some(Malformed));
     let not_utf8 = issuer.sign_bytes(b"{\"alg\":\"EdDSA\",\"x\":\"\xff\"}", b"{}");
     assert_eq!(verdict(&verifier, &not_utf8).await, Some(Malformed));
 }
@@ -303,6 +309,7 @@ async fn serialisations() {
         ("stray bits in the last character", stray_bits, Some(Malformed)),
         ("a shorter signature", token[..token.len() - 4].to_owned(), Some(Malformed)),
         ("a longer signature", format!("{}AAAA", &token[..token.len() - 2]), Some(InvalidSignature)),
+        ("a signature as long as any", format!("{header}.{payload}.{}", "A".repeat(1366)), Some(InvalidSignature)),
         ("a signature longer than any", format!("{header}.{payload}.{}", "A".repeat(1367)), Some(Malformed)),
         ("header and payload swapped", format!("{payload}.{header}.{signature}"), Some(UnsupportedAlgorithm)),
         (
