@@ -96,6 +96,11 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         for json in [
+            "1e",
+            "1e+",
+            "1ex",
+            "1e+-1",
+            "1.5.5",
             "-1",
             "-0",
             "-0.5",

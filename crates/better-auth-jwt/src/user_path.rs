@@ -11,7 +11,7 @@ use crate::error::{ConfigError, ErrorKind};
 /// Implemented by [`PathTemplate`], by
 #[cfg_attr(feature = "axum", doc = "[`PathParam`](crate::PathParam),")]
 #[cfg_attr(not(feature = "axum"), doc = "`PathParam`,")]
-/// and by closures.
+/// and by closures from `&Parts` to the user's id.
 pub trait UserPath: Send + Sync + 'static {
     /// The user's id, percent-decoded once. The parts are mutable only because axum's extractors
     /// want them so.
@@ -25,10 +25,10 @@ pub trait UserPath: Send + Sync + 'static {
 
 impl<F> UserPath for F
 where
-    F: for<'p> Fn(&'p mut Parts) -> Result<Cow<'p, str>, ErrorKind> + Send + Sync + 'static,
+    F: Fn(&Parts) -> Result<String, ErrorKind> + Send + Sync + 'static,
 {
     fn user<'p>(&self, parts: &'p mut Parts) -> Result<Cow<'p, str>, ErrorKind> {
-        self(parts)
+        self(parts).map(Cow::Owned)
     }
 }
 

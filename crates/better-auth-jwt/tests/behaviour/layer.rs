@@ -14,7 +14,7 @@ use better_auth_jwt::{
     Authenticated, Claims, Error, ErrorKind, GrpcRejection, JwtAuthLayer, Outcome, PathTemplate, ProblemRejection,
     keys::Algorithm, test_util::Issuer,
 };
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, request::Parts};
 use serde_json::json;
 use tower::{Layer, Service, ServiceExt};
 
@@ -104,6 +104,20 @@ async fn a_path_without_a_user_fails_closed() {
     let response = answer(&layer, request("/other/ada", &bearer(&issuer.token("ada")))).await;
     assert_eq!(response.status(), 403);
     assert_eq!(response.extensions().get(), Some(&ErrorKind::NoUserInPath));
+}
+
+#[tokio::test]
+async fn a_closure_can_find_the_user_elsewhere() {
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier()).match_user(|parts: &Parts| {
+        let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).ok_or(ErrorKind::NoUserInPath)?;
+        Ok(host.split('.').next().unwrap_or_default().to_owned())
+    });
+    for (host, status) in [("ada.example.com", 200), ("bob.example.com", 403), ("", 403)] {
+        let mut request = request("/", &bearer(&issuer.token("ada")));
+        request.headers_mut().insert("host", host.parse().unwrap());
+        assert_eq!(answer(&layer, request).await.status(), status, "{host}");
+    }
 }
 
 #[tokio::test]
