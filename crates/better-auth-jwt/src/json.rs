@@ -170,7 +170,7 @@ struct Scanner<'t, 'u> {
 
 impl<'t, 'u> Scanner<'t, 'u> {
     fn new(text: &'t str, unescaped: &'u mut String) -> Self {
-        Self { text, at: 0, unescaped, names: Vec::new() }
+        Self { text, at: 0, unescaped, names: Vec::with_capacity(FEW_MEMBERS) }
     }
 
     fn peek(&self) -> Option<u8> {

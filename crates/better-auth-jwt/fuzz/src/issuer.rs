@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use better_auth_jwt::{
-    Clock, Verifier,
+    Clock, Profile, Verifier,
     keys::{KeySet, SharedSecret},
     test_util::Issuer,
 };
@@ -23,6 +23,10 @@ pub(super) static BY_SECRET: LazyLock<Verifier> = LazyLock::new(|| {
     let secret = SharedSecret::new(SECRET).expect("a strong secret");
     Verifier::new(secret).issuer(ORIGIN).audience(ORIGIN).clock(Arc::new(Stopped))
 });
+
+/// The same for access tokens.
+pub(super) static ACCESS_BY_SECRET: LazyLock<Verifier> =
+    LazyLock::new(|| BY_SECRET.clone().profile(Profile::AccessToken));
 
 /// Accepts whatever the secret has signed.
 pub(super) static BY_SECRET_FROM_ANYBODY: LazyLock<Verifier> = LazyLock::new(|| {

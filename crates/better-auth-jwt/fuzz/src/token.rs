@@ -75,24 +75,31 @@ fn signed(parts: &[u8]) {
         None => (good_header.as_bytes(), parts),
     };
     let token = ISSUER.sign_bytes(header, claims);
-    let verdict = verify(&issuer::BY_SECRET, &token);
-    let header_fits = header_is_good(header).map(|good| {
-        let short = token.len() <= LONGEST_TOKEN && BASE64_URL_SAFE_NO_PAD.encode(header).len() <= LONGEST_HEADER;
-        short && good.is_some_and(|good| good.algorithm == Algorithm::HS256 && good.is_jwt)
-    });
-    let expected = match (header_fits, json::read(claims)) {
-        (Some(false), _) | (_, Reading::Refused) => Some(false),
-        (None, _) | (_, Reading::TooLargeANumber) => None,
-        (Some(true), Reading::Object(members)) => {
-            if let Ok(claims) = &verdict {
-                say_the_same(claims, &members);
+    let kind = kind_of_token(header, token.len());
+    for (verifier, wanted) in [(&*issuer::BY_SECRET, Kind::Jwt), (&*issuer::ACCESS_BY_SECRET, Kind::AccessToken)] {
+        let verdict = verify(verifier, &token);
+        let expected = match (kind, json::read(claims)) {
+            (Some(kind), _) if kind != wanted => Some(false),
+            (_, Reading::Refused) => Some(false),
+            (None, _) | (_, Reading::TooLargeANumber) => None,
+            (Some(_), Reading::Object(members)) => {
+                if let Ok(claims) = &verdict {
+                    say_the_same(claims, &members);
+                }
+                are_good(&members, wanted)
             }
-            are_good(&members)
+        };
+        if let Some(expected) = expected {
+            assert_eq!(verdict.is_ok(), expected, "{token}: {:?}", verdict.err());
         }
-    };
-    if let Some(expected) = expected {
-        assert_eq!(verdict.is_ok(), expected, "{token}: {:?}", verdict.err());
     }
+}
+
+/// What a header makes of a token that the secret has signed; nothing when that cannot be said.
+fn kind_of_token(header: &[u8], length: usize) -> Option<Kind> {
+    let short = length <= LONGEST_TOKEN && BASE64_URL_SAFE_NO_PAD.encode(header).len() <= LONGEST_HEADER;
+    let header = header_is_good(header)?.filter(|header| short && header.algorithm == Algorithm::HS256);
+    Some(header.map_or(Kind::Other, |header| header.kind))
 }
 
 /// A header as the library reads it.
@@ -111,7 +118,15 @@ fn header_alone(json: &[u8]) {
 struct GoodHeader {
     algorithm: Algorithm,
     key_id: Option<String>,
-    is_jwt: bool,
+    kind: Kind,
+}
+
+/// What `typ` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Jwt,
+    AccessToken,
+    Other,
 }
 
 /// The header, or nothing when it must be refused; nothing at all when that cannot be said.
@@ -133,24 +148,32 @@ fn good_header(members: &Map<String, Value>) -> Option<GoodHeader> {
     let (key_id, typ, cty) = (text("kid")?, text("typ")?, text("cty")?);
     let refused = members.contains_key("crit")
         || members.contains_key("b64")
-        || cty.is_some_and(|cty| is_jwt(&cty))
+        || cty.is_some_and(|cty| kind_of(&cty) == Kind::Jwt)
         || key_id.as_ref().is_some_and(|id| id.len() > LONGEST_KEY_ID);
-    (!refused).then(|| GoodHeader { algorithm, key_id, is_jwt: typ.is_none_or(|typ| is_jwt(&typ)) })
+    let kind = typ.map_or(Kind::Jwt, |typ| kind_of(&typ));
+    (!refused).then_some(GoodHeader { algorithm, key_id, kind })
 }
 
-fn is_jwt(typ: &str) -> bool {
-    matches!(&*typ.to_ascii_lowercase(), "jwt" | "application/jwt")
+fn kind_of(typ: &str) -> Kind {
+    match &*typ.to_ascii_lowercase() {
+        "jwt" | "application/jwt" => Kind::Jwt,
+        "at+jwt" | "application/at+jwt" => Kind::AccessToken,
+        _ => Kind::Other,
+    }
 }
 
 /// Whether the claims are those of a good token, unless that hangs on a fraction of a second.
-fn are_good(members: &Map<String, Value>) -> Option<bool> {
+fn are_good(members: &Map<String, Value>, kind: Kind) -> Option<bool> {
     let is_text = |name: &str| members.get(name).is_none_or(Value::is_string);
     let is_text_or_null = |name: &str| members.get(name).is_none_or(|value| value.is_string() || value.is_null());
     let text = |name: &str| members.get(name).and_then(Value::as_str);
     let types_fit = ["iss", "sub", "jti"].iter().all(|name| is_text(name))
         && ["email", "name", "sid"].iter().all(|name| is_text_or_null(name));
     let user = text("sub").filter(|sub| !sub.is_empty());
+    let has_all = kind != Kind::AccessToken
+        || text("client_id").is_some() && members.contains_key("iat") && members.contains_key("jti");
     let fits = types_fit
+        && has_all
         && user.is_some()
         && text("client_id") != user
         && text("azp") != user

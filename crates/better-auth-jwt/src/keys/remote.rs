@@ -40,7 +40,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// at a time and at a bounded rate, whatever tokens are sent. When the issuer cannot be reached, the
 /// last good set goes on serving, for a day.
 ///
-/// No task has to be started, but lookups must happen inside a tokio runtime. A clone shares
+/// No task has to be started, but lookups must happen inside a tokio runtime with its timer enabled. A clone shares
 /// everything.
 #[derive(Clone)]
 pub struct RemoteKeySet {
@@ -125,6 +125,9 @@ impl RemoteKeySet {
     pub async fn connect(&self) -> Result<(), FetchError> {
         if self.shared.usable(self.shared.clock.instant()).is_some() {
             return Ok(());
+        }
+        if !in_a_runtime() {
+            return Err(FetchError::Connection("there is no tokio runtime to fetch in".to_owned()));
         }
         match self.shared.load(None) {
             Ok(done) => wait(done).await,
@@ -427,7 +430,7 @@ impl Shared {
     /// A refresh is due: begins it, and nobody waits for it.
     fn refresh_ahead(self: &Arc<Self>) {
         // Outside a runtime nothing can be spawned; the next lookup tries again.
-        if tokio::runtime::Handle::try_current().is_err() {
+        if !in_a_runtime() {
             return;
         }
         let mut state = self.state();
@@ -550,6 +553,11 @@ impl Drop for Flight {
     }
 }
 
+/// Whether a fetch can be spawned: tokio panics where there is no runtime.
+fn in_a_runtime() -> bool {
+    tokio::runtime::Handle::try_current().is_ok()
+}
+
 async fn wait(mut flight: watch::Receiver<()>) {
     // Nothing is ever sent: the channel closes when the fetch is over.
     let _ = flight.changed().await;
@@ -571,7 +579,7 @@ impl KeySource for RemoteKeySet {
 
     fn refresh(&self, header: &Header) -> Refresh {
         let now = self.shared.clock.instant();
-        if tokio::runtime::Handle::try_current().is_err() {
+        if !in_a_runtime() {
             return Refresh::Unavailable(self.shared.policy.first_backoff);
         }
         match self.shared.usable(now) {
@@ -586,7 +594,7 @@ impl KeySource for RemoteKeySet {
     /// Asking also begins the first fetch, so that a service becomes ready before its first token.
     fn readiness(&self) -> Readiness {
         let readiness = self.status().readiness;
-        if readiness == Readiness::Unavailable && tokio::runtime::Handle::try_current().is_ok() {
+        if readiness == Readiness::Unavailable && in_a_runtime() {
             let _ = self.shared.load(None);
         }
         readiness

@@ -1,10 +1,12 @@
 //! Requests whose key must be fetched first.
 
 use std::{
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -534,4 +536,24 @@ async fn a_verifier_is_as_ready_as_the_best_of_its_sources() {
     assert_eq!(remote().readiness(), Readiness::Unavailable);
     setup.settle().await;
     assert_eq!(remote().readiness(), Readiness::Ready);
+}
+
+#[test]
+fn outside_a_runtime_nothing_panics() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    let now =
+        |future: Pin<Box<dyn Future<Output = bool> + '_>>| pin!(future).poll(&mut Context::from_waker(Waker::noop()));
+    assert_eq!(now(Box::pin(async { setup.keys.connect().await.is_ok() })), Poll::Ready(false));
+    assert_eq!(now(Box::pin(async { setup.get(&setup.issuer.token("ada")).await.0 == 503 })), Poll::Ready(true));
+    assert_eq!(setup.keys.readiness(), Readiness::Unavailable);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(runtime.block_on(setup.keys.connect()), Ok(()));
+    setup.advance(700);
+    let late = {
+        let mut claims = setup.issuer.claims("ada");
+        claims["iat"] = json!(1);
+        setup.issuer.sign(&claims)
+    };
+    assert_eq!(now(Box::pin(async { setup.get(&late).await.0 == 200 })), Poll::Ready(true), "stale keys serve");
 }
