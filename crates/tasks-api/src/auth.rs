@@ -48,16 +48,20 @@ fn bound(keys: impl KeySource, config: &AuthConfig) -> Verifier {
 }
 
 fn refuse(error: &Error) -> Response {
-    let code = match error.kind() {
+    let mut response = Problem::Refused(refusal(error.kind())).into_response();
+    write_headers(error, response.headers_mut());
+    response
+}
+
+/// What the client hears of the layer's reason.
+pub(crate) fn refusal(kind: ErrorKind) -> Refusal {
+    let code = match kind {
         ErrorKind::MissingToken => "missing_token",
         ErrorKind::InvalidRequest => "invalid_request",
         ErrorKind::InvalidPath => "invalid_path",
         ErrorKind::KeysUnavailable => "unavailable",
-        _ if error.status() == StatusCode::FORBIDDEN => "forbidden",
+        _ if kind.status() == StatusCode::FORBIDDEN => "forbidden",
         _ => "invalid_token",
     };
-    let refusal = Refusal { status: error.status(), code, detail: error.description() };
-    let mut response = Problem::Refused(refusal).into_response();
-    write_headers(error, response.headers_mut());
-    response
+    Refusal { status: kind.status(), code, detail: kind.description() }
 }

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use axum::{
     body::{Body, Bytes, HttpBody},
@@ -9,10 +9,14 @@ use axum::{
 };
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value, error::Category};
+use tokio::time::timeout;
 
 use crate::problem::{FieldFault, Problem};
 
 const LIMIT: usize = 64 * 1024;
+
+/// For a body to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A JSON object from the request's body, read member by member so that every fault is found at once.
 #[derive(Debug)]
@@ -102,18 +106,18 @@ impl<S: Sync, T: FromFields> OptionalFromRequest<S> for Valid<T> {
 
 /// The first check of all: a body that is too large is refused before its token is looked at.
 pub(crate) async fn limit(request: Request, next: Next) -> Response {
-    let size = request.body().size_hint();
-    if size.lower() > LIMIT as u64 {
+    if request.body().size_hint().lower() > LIMIT as u64 {
         return Problem::PayloadTooLarge.into_response();
     }
-    if size.upper().is_some() {
+    if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    // Sent in chunks: only reading tells how large it is.
+    // Read here and not later, so that a slow sender keeps nobody waiting: no connection to the database, no time of the answer's.
     let (parts, body) = request.into_parts();
-    match bytes_of(body).await {
-        Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
-        Err(problem) => problem.into_response(),
+    match timeout(PATIENCE, bytes_of(body)).await {
+        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(Err(problem)) => problem.into_response(),
+        Err(_) => Problem::TooSlow.into_response(),
     }
 }
 

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     config::{Config, ConfigFaults, Needs, Settings},
-    database, dev, serve,
+    database, dev, openapi, serve,
     token::{self, TokenArgs},
 };
 
@@ -17,7 +17,6 @@ use crate::{
 #[must_use]
 pub fn main() -> ExitCode {
     let Cli { command, settings } = Cli::parse();
-    log_to_stderr();
     match run(command, settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -72,19 +71,24 @@ enum Command {
     Token(TokenArgs),
     /// Bring the database's tables up to date, and end
     Migrate,
+    /// Print the API's description, OpenAPI 3.1
+    Openapi,
 }
 
 fn run(command: Command, settings: Settings) -> Result<(), Failure> {
     let needs = match command {
         Command::Serve => Needs::AnyKey,
         Command::Token(_) => Needs::Secret,
-        Command::Dev | Command::Migrate => Needs::Nothing,
+        Command::Dev | Command::Migrate | Command::Openapi => Needs::Nothing,
     };
     let config = Config::read(settings, needs)?;
+    log_to_stderr(config.json_log);
     match command {
         Command::Serve => block_on(serve::serve(config)),
         Command::Dev => block_on(dev::dev(config)),
         Command::Token(args) => token::print(&args, &config.auth),
+        Command::Openapi => writeln!(io::stdout(), "{:#}", openapi::document())
+            .map_err(|error| Failure::new(format!("cannot write to standard output: {error}."))),
         Command::Migrate => block_on(async move { database::connect(config.database_url.expose()).await.map(drop) }),
     }
 }
@@ -96,12 +100,14 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
 }
 
 /// Standard output belongs to what a command prints.
-fn log_to_stderr() {
+fn log_to_stderr(json: bool) {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm_migration=warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if json {
+        // The span has the id of the request that a line is about.
+        log.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
+    } else {
+        log.with_ansi(io::stderr().is_terminal()).init();
+    }
 }

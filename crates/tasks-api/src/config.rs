@@ -1,4 +1,4 @@
-use std::{collections::HashSet, fmt, net::SocketAddr, time::Duration};
+use std::{collections::HashSet, fmt, net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use axum::http::HeaderValue;
 use better_auth_jwt::{
@@ -13,9 +13,10 @@ use url::Url;
 pub(crate) struct Config {
     pub(crate) auth: AuthConfig,
     pub(crate) database_url: Redacted,
+    pub(crate) row_security: bool,
     pub(crate) listen: SocketAddr,
     pub(crate) cors_origins: Vec<HeaderValue>,
-    #[expect(dead_code, reason = "read by the rate limit, which is still to come")]
+    pub(crate) json_log: bool,
     pub(crate) rate_limit: Option<RateLimit>,
     #[expect(dead_code, reason = "read by the session check, which is still to come")]
     pub(crate) require_sid: bool,
@@ -39,10 +40,10 @@ pub(crate) struct Jwks {
     pub(crate) allow_http: bool,
 }
 
-/// At most `requests` in any `window`, for each user.
+/// For each user: so many `requests` at once, and as many again in each `window`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RateLimit {
-    pub(crate) requests: u32,
+    pub(crate) requests: NonZeroU32,
     pub(crate) window: Duration,
 }
 
@@ -115,6 +116,9 @@ pub(crate) struct Settings {
     /// SQLite, or PostgreSQL and what speaks its protocol [default: sqlite://tasks.db?mode=rwc]
     #[arg(long, env, global = true, hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
+    /// PostgreSQL: have row-level security keep the users apart, too; the role must own the tables and be no superuser
+    #[arg(long, env, global = true, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    tasks_api_row_security: Option<String>,
     /// The address to listen on [default: 127.0.0.1:8000]
     #[arg(long, env, global = true, visible_alias = "listen", value_name = "IP:PORT")]
     tasks_api_listen: Option<String>,
@@ -124,6 +128,9 @@ pub(crate) struct Settings {
     /// Requests per user, for instance 100/10s [default: no limit]
     #[arg(long, env, global = true, value_name = "COUNT/TIME")]
     tasks_api_rate_limit: Option<String>,
+    /// The log's form: text or json [default: text]
+    #[arg(long, env, global = true, value_name = "FORM")]
+    tasks_api_log: Option<String>,
     /// Refuse tokens without a session id
     #[arg(long, env, global = true, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     tasks_api_require_sid: Option<String>,
@@ -141,12 +148,16 @@ impl Config {
             database_url: faults
                 .parsed("DATABASE_URL", &settings.database_url, database_url)
                 .unwrap_or_else(|| Redacted::new("sqlite://tasks.db?mode=rwc")),
+            row_security: faults
+                .parsed("TASKS_API_ROW_SECURITY", &settings.tasks_api_row_security, boolean)
+                .unwrap_or(false),
             listen: faults
                 .parsed("TASKS_API_LISTEN", &settings.tasks_api_listen, address)
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8000))),
             cors_origins: faults
                 .parsed("TASKS_API_CORS_ORIGINS", &settings.tasks_api_cors_origins, origins)
                 .unwrap_or_default(),
+            json_log: faults.parsed("TASKS_API_LOG", &settings.tasks_api_log, json_log).unwrap_or(false),
             rate_limit: faults.parsed("TASKS_API_RATE_LIMIT", &settings.tasks_api_rate_limit, rate_limit).flatten(),
             require_sid: faults
                 .parsed("TASKS_API_REQUIRE_SID", &settings.tasks_api_require_sid, boolean)
@@ -305,11 +316,19 @@ fn rate_limit(text: &str) -> Result<Option<RateLimit>, String> {
         return Ok(None);
     }
     let limit = text.split_once('/').and_then(|(count, window)| {
-        let requests = count.trim().parse().ok().filter(|&count| count > 0)?;
+        let requests = count.trim().parse().ok()?;
         let window = duration(window.trim()).ok()?;
         Some(RateLimit { requests, window })
     });
     limit.map(Some).ok_or_else(|| "must be off, or a count and a time such as 100/10s".into())
+}
+
+fn json_log(text: &str) -> Result<bool, String> {
+    match text {
+        "json" => Ok(true),
+        "text" => Ok(false),
+        _ => Err("must be text or json".into()),
+    }
 }
 
 fn boolean(text: &str) -> Result<bool, String> {
@@ -396,7 +415,7 @@ mod tests {
 
     #[test]
     fn rate_limits_and_origins_are_read_strictly() {
-        let limit = RateLimit { requests: 100, window: Duration::from_secs(10) };
+        let limit = RateLimit { requests: NonZeroU32::new(100).unwrap(), window: Duration::from_secs(10) };
         assert_eq!(rate_limit("100/10s"), Ok(Some(limit)));
         assert_eq!(rate_limit("off"), Ok(None));
         for wrong in ["100", "0/10s", "100/0s", "100/10", "-1/10s", "/", "ten/10s"] {

@@ -59,7 +59,8 @@ fn options(url: &str) -> ConnectOptions {
     } else {
         options
             .max_connections(10)
-            .test_before_acquire_if_idle_for(Duration::from_secs(30))
+            // Under load no connection is idle so long, and nothing is asked. After an outage the dead ones are found, and not by requests.
+            .test_before_acquire_if_idle_for(Duration::from_secs(1))
             .statement_timeout(Duration::from_secs(4))
             .set_application_name("tasks-api");
     }

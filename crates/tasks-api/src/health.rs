@@ -22,7 +22,7 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Result<Response, Pro
         return Err(Problem::NotReady("not ready: stopping".into()));
     }
     let keys = state.verifier.readiness();
-    let (database, migrations) = match timeout(PATIENCE, database::is_migrated(&state.db)).await {
+    let (database, migrations) = match timeout(PATIENCE, database::is_migrated(&state.store.db)).await {
         Ok(Ok(true)) => (None, None),
         Ok(Ok(false)) => (None, Some("migrations (tables are missing or old: run `tasks-api migrate`)")),
         Ok(Err(_)) | Err(_) => (Some("database (it does not answer)"), None),

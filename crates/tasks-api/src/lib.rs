@@ -8,7 +8,7 @@
 //! - `body` reads JSON strictly,
 //! - `tasks` is the resource: handlers, their shapes, their queries.
 //!
-//! `health` and `metrics` are for those who operate it.
+//! `health` and `metrics` are for those who operate it, `openapi` and `docs` for those who call it.
 //!
 //! `cli`, `config`, `serve`, `dev` and `token` are the commands around it.
 
@@ -18,14 +18,18 @@ mod cli;
 mod config;
 mod database;
 mod dev;
+mod docs;
 mod entity;
 mod health;
 mod metrics;
 mod migration;
 mod observe;
+mod openapi;
 mod problem;
+mod rate_limit;
 mod router;
 mod serve;
+mod store;
 mod tasks;
 mod token;
 

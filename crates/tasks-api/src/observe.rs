@@ -2,7 +2,10 @@ use std::time::Instant;
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header::CONNECTION},
+    http::{
+        HeaderMap, HeaderName, HeaderValue,
+        header::{CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS},
+    },
     middleware::Next,
     response::Response,
 };
@@ -12,6 +15,14 @@ use uuid::Uuid;
 use crate::{problem, router::AppState};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// An answer is data: no browser should guess its type, frame it, run anything in it, or tell others where it was.
+const SECURITY: [(HeaderName, &str); 4] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (REFERRER_POLICY, "no-referrer"),
+];
 
 /// The outermost layer: gives the request an id, writes the body of a failed answer, counts it, and logs one line.
 pub(crate) async fn observe(State(state): State<AppState>, request: Request, next: Next) -> Response {
@@ -40,6 +51,9 @@ pub(crate) async fn observe(State(state): State<AppState>, request: Request, nex
     );
     let id = HeaderValue::from_str(&id).expect("a request id is visible ASCII");
     response.headers_mut().insert(REQUEST_ID, id);
+    for (name, value) in SECURITY {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
     if state.is_draining() {
         // Clients that keep connections open learn here, and not from a reset, that this one is over.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

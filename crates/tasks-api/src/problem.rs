@@ -10,6 +10,7 @@ use axum::{
 use sea_orm::{DbErr, RuntimeErr};
 use serde::Serialize;
 use tracing::error;
+use utoipa::ToSchema;
 
 /// Every way in which a request can fail, as the client hears it: one `code` each, from this closed set.
 #[derive(Debug, Clone)]
@@ -23,9 +24,18 @@ pub(crate) enum Problem {
     NotFound,
     MethodNotAllowed,
     PreconditionFailed,
+    InvalidIdempotencyKey,
+    /// The first request with this key is not done yet.
+    IdempotencyKeyInUse,
+    /// The first request with this key had another body.
+    IdempotencyKeyReused,
     PayloadTooLarge,
+    /// The body did not arrive in time.
+    TooSlow,
+    /// More requests than the user may send; after so many seconds there may be another.
+    RateLimited(u64),
     UnsupportedMediaType,
-    /// The database is away, for now.
+    /// The database is away, or there is too much to do, for now.
     Unavailable,
     /// The server as a whole is not ready, and why.
     NotReady(Cow<'static, str>),
@@ -41,29 +51,35 @@ pub(crate) struct Refusal {
 }
 
 /// What is wrong with one member of the body; `pointer` is a JSON pointer (RFC 6901).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct FieldFault {
     pub(crate) pointer: String,
+    #[schema(value_type = String)]
     pub(crate) detail: Cow<'static, str>,
 }
 
 impl Problem {
-    fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Refused(refusal) => refusal.status,
-            Self::InvalidPath | Self::InvalidQuery(_) | Self::InvalidJson(_) => StatusCode::BAD_REQUEST,
-            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidPath | Self::InvalidQuery(_) | Self::InvalidJson(_) | Self::InvalidIdempotencyKey => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Invalid(_) | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::IdempotencyKeyInUse => StatusCode::CONFLICT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unavailable | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.code,
             Self::InvalidPath => "invalid_path",
@@ -73,7 +89,12 @@ impl Problem {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::PreconditionFailed => "precondition_failed",
+            Self::InvalidIdempotencyKey => "invalid_idempotency_key",
+            Self::IdempotencyKeyInUse => "idempotency_key_in_use",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::PayloadTooLarge => "payload_too_large",
+            Self::TooSlow => "request_timeout",
+            Self::RateLimited(_) => "rate_limited",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Unavailable => "unavailable",
             Self::NotReady(_) => "not_ready",
@@ -81,7 +102,7 @@ impl Problem {
         }
     }
 
-    fn detail(&self) -> &str {
+    pub(crate) fn detail(&self) -> &str {
         match self {
             Self::Refused(refusal) => refusal.detail,
             Self::InvalidPath => "the user id in the path is longer than 255 bytes",
@@ -93,7 +114,14 @@ impl Problem {
             Self::PreconditionFailed => {
                 "the task is not in the state that If-Match or If-None-Match asks for; read it again"
             }
+            Self::InvalidIdempotencyKey => "Idempotency-Key must be one header of 1 to 255 visible ASCII characters",
+            Self::IdempotencyKeyInUse => {
+                "a request with this Idempotency-Key is being served; send yours again shortly"
+            }
+            Self::IdempotencyKeyReused => "this Idempotency-Key came with another body before; take a new one",
             Self::PayloadTooLarge => "the body is larger than 64 KiB",
+            Self::TooSlow => "the body did not arrive in time",
+            Self::RateLimited(_) => "too many requests of this user; see the Retry-After header",
             Self::UnsupportedMediaType => "the body must be JSON, sent with Content-Type: application/json",
             Self::Unavailable => "the service cannot answer right now; try again shortly",
             Self::Internal => "something went wrong on our side",
@@ -102,8 +130,10 @@ impl Problem {
 
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers = vec![(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        if matches!(self, Self::Unavailable) {
-            headers.push((RETRY_AFTER, HeaderValue::from_static("2")));
+        match self {
+            Self::Unavailable | Self::IdempotencyKeyInUse => headers.push((RETRY_AFTER, HeaderValue::from(2))),
+            Self::RateLimited(seconds) => headers.push((RETRY_AFTER, HeaderValue::from(*seconds))),
+            _ => {}
         }
         headers
     }
@@ -127,20 +157,7 @@ pub(crate) fn render(response: Response, instance: &str, request_id: &str) -> Re
     }
     let problem = response.extensions().get::<Problem>().cloned();
     let problem = problem.unwrap_or_else(|| by_status(status));
-    let errors = match &problem {
-        Problem::Invalid(faults) => faults.as_slice(),
-        _ => &[],
-    };
-    let body = Body {
-        r#type: "about:blank",
-        title: status.canonical_reason().unwrap_or("Error"),
-        status: status.as_u16(),
-        detail: problem.detail(),
-        code: problem.code(),
-        instance,
-        request_id,
-        errors,
-    };
+    let body = document(&problem, status, instance, request_id);
     let body = serde_json::to_vec(&body).expect("texts and numbers can be written");
 
     // The headers that the answer has already (Allow, a challenge) stay, but for those on its old body.
@@ -153,15 +170,43 @@ pub(crate) fn render(response: Response, instance: &str, request_id: &str) -> Re
     Response::from_parts(parts, body.into())
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// The body of a failed answer.
+pub(crate) fn document<'a>(
+    problem: &'a Problem,
+    status: StatusCode,
+    instance: &'a str,
+    request_id: &'a str,
+) -> ProblemDocument<'a> {
+    ProblemDocument {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        detail: problem.detail(),
+        code: problem.code(),
+        instance,
+        request_id,
+        errors: match problem {
+            Problem::Invalid(faults) => faults.as_slice(),
+            _ => &[],
+        },
+    }
+}
+
+/// What went wrong (RFC 9457)
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProblemDocument<'a> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
+    /// For people
     detail: &'a str,
+    /// For programs
     code: &'static str,
+    /// The path of the request
     instance: &'a str,
+    /// To find the request in the log; also in X-Request-Id
     request_id: &'a str,
+    /// What is wrong with which member of the body, all at once
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldFault],
 }
@@ -170,6 +215,7 @@ fn by_status(status: StatusCode) -> Problem {
     match status {
         StatusCode::NOT_FOUND => Problem::NotFound,
         StatusCode::METHOD_NOT_ALLOWED => Problem::MethodNotAllowed,
+        StatusCode::SERVICE_UNAVAILABLE => Problem::Unavailable,
         _ => {
             error!(%status, "a response failed without saying why");
             Problem::Internal

@@ -1,4 +1,5 @@
 use std::{
+    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -7,41 +8,58 @@ use std::{
 };
 
 use axum::{
-    Router,
-    http::{HeaderName, HeaderValue, Method, header},
+    BoxError, Router,
+    error_handling::HandleErrorLayer,
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware,
     routing::{get, patch},
 };
 use better_auth_jwt::{Verifier, keys::RemoteKeySet};
-use sea_orm::DatabaseConnection;
-use tower::ServiceBuilder;
-use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer, timeout::TimeoutLayer};
 
 use crate::{
     auth, body,
     cli::Failure,
-    database, health,
+    database, docs, health,
     metrics::{self, Metrics},
     observe::observe,
     problem::Problem,
+    rate_limit::{self, RateLimit},
+    store::Store,
     tasks,
 };
 
 /// Every route and layer of the server.
 pub fn app(state: AppState) -> Router {
-    let auth = auth::layer(state.verifier.clone(), state.metrics.clone());
-    let tasks = get(tasks::list).post(tasks::create);
-    let task = get(tasks::read).put(tasks::replace).delete(tasks::delete);
-    let complete = patch(tasks::complete);
-
     // On the methods themselves: an unknown route stays 404 and a wrong method 405, with or without a token.
+    let auth = ServiceBuilder::new()
+        .layer(auth::layer(state.verifier.clone(), state.metrics.clone()))
+        .option_layer(state.rate_limit.clone().map(|limit| middleware::from_fn_with_state(limit, rate_limit::apply)));
+    let tasks = get(tasks::list).post(tasks::create).route_layer(auth.clone());
+    let task = get(tasks::read).put(tasks::replace).delete(tasks::delete).route_layer(auth.clone());
+    let complete = patch(tasks::complete).route_layer(auth);
+
+    let api = Router::new()
+        .route("/api/{user_id}/tasks", tasks)
+        .route("/api/{user_id}/tasks/{id}", task)
+        .route("/api/{user_id}/tasks/{id}/complete", complete)
+        .route_layer(
+            ServiceBuilder::new()
+                .layer(HandleErrorLayer::new(async |_: BoxError| Problem::Unavailable))
+                .layer(LoadShedLayer::new())
+                .layer(GlobalConcurrencyLimitLayer::new(MOST_IN_HAND))
+                .layer(middleware::from_fn(body::limit))
+                .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE)),
+        );
     let routes = Router::new()
-        .route("/api/{user_id}/tasks", tasks.route_layer(auth.clone()))
-        .route("/api/{user_id}/tasks/{id}", task.route_layer(auth.clone()))
-        .route("/api/{user_id}/tasks/{id}/complete", complete.route_layer(auth))
+        .merge(api)
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(docs::openapi))
+        .route("/docs", get(docs::page))
+        .route("/docs/{part}", get(docs::part))
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed);
 
@@ -49,10 +67,15 @@ pub fn app(state: AppState) -> Router {
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn_with_state(state.clone(), observe))
         .layer(CatchPanicLayer::new())
-        .option_layer(cors(state.cors_origins.clone()))
-        .layer(middleware::from_fn(body::limit));
+        .option_layer(cors(state.cors_origins.clone()));
     routes.layer(layers).with_state(state)
 }
+
+/// More are turned away at once, for they would only wait for the database.
+const MOST_IN_HAND: usize = 2048;
+
+/// Longer than the database's own times, and short enough to answer within five seconds when it says nothing at all.
+const PATIENCE: Duration = Duration::from_millis(4500);
 
 fn cors(origins: Vec<HeaderValue>) -> Option<CorsLayer> {
     const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -73,6 +96,8 @@ fn cors(origins: Vec<HeaderValue>) -> Option<CorsLayer> {
             header::LOCATION,
             header::RETRY_AFTER,
             header::WWW_AUTHENTICATE,
+            rate_limit::RATE_LIMIT,
+            rate_limit::POLICY,
             REQUEST_ID,
         ])
         .max_age(Duration::from_secs(600));
@@ -83,11 +108,12 @@ fn cors(origins: Vec<HeaderValue>) -> Option<CorsLayer> {
 /// What the server's requests share.
 #[derive(Clone)]
 pub struct AppState {
-    pub(crate) db: DatabaseConnection,
+    pub(crate) store: Store,
     pub(crate) verifier: Verifier,
     pub(crate) keys: Option<RemoteKeySet>,
     pub(crate) metrics: Arc<Metrics>,
     draining: Arc<AtomicBool>,
+    rate_limit: Option<Arc<RateLimit>>,
     cors_origins: Vec<HeaderValue>,
 }
 
@@ -99,19 +125,36 @@ impl AppState {
     pub async fn connect(database_url: &str, verifier: Verifier) -> Result<Self, Failure> {
         let db = database::connect(database_url).await?;
         Ok(Self {
-            db,
+            store: Store::new(db),
             verifier,
             keys: None,
             metrics: Arc::new(Metrics::new()),
             draining: Arc::default(),
+            rate_limit: None,
             cors_origins: Vec::new(),
         })
+    }
+
+    /// Has PostgreSQL's row-level security keep the users apart, too.
+    ///
+    /// # Errors
+    /// The database is no PostgreSQL, or its role is above policies or may not set them.
+    pub async fn secure_rows(mut self) -> Result<Self, Failure> {
+        self.store = self.store.secure_rows().await?;
+        Ok(self)
     }
 
     /// Shows on `/metrics` how these keys, which the verifier uses, are doing.
     #[must_use]
     pub fn watch_keys(mut self, keys: RemoteKeySet) -> Self {
         self.keys = Some(keys);
+        self
+    }
+
+    /// Lets each user send so many requests at once, and as many again in each `window`.
+    #[must_use]
+    pub fn limit_rate(mut self, requests: NonZeroU32, window: Duration) -> Self {
+        self.rate_limit = Some(Arc::new(RateLimit::new(requests, window)));
         self
     }
 

@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 use crate::{
     auth,
     cli::Failure,
-    config::Config,
+    config::{Config, RateLimit},
     router::{AppState, app},
 };
 
@@ -53,7 +53,12 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> 
 pub(crate) async fn state(config: &Config) -> Result<AppState, Failure> {
     let (verifier, keys) = auth::verifier(&config.auth).map_err(|error| Failure::new(error.to_string()))?;
     let state = AppState::connect(config.database_url.expose(), verifier).await?;
+    let state = if config.row_security { state.secure_rows().await? } else { state };
     let state = state.allow_origins(config.cors_origins.clone());
+    let state = match config.rate_limit {
+        Some(RateLimit { requests, window }) => state.limit_rate(requests, window),
+        None => state,
+    };
     Ok(match keys {
         Some(keys) => state.watch_keys(keys),
         None => state,
@@ -63,6 +68,7 @@ pub(crate) async fn state(config: &Config) -> Result<AppState, Failure> {
 /// Serves until SIGTERM or Ctrl-C; then finishes what is in hand and in the accept queue.
 pub(crate) async fn run(listener: TcpListener, state: AppState, mut signals: Signals) {
     let server = Server::new(app(state.clone()));
+    tokio::spawn(state.store.clone().forget_old_keys());
     let mut last_call = pin!(async {
         let notice = signals.stop().await;
         info!("stopping: finishing the requests in hand");

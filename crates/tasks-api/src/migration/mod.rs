@@ -4,11 +4,17 @@
 use sea_orm_migration::prelude::*;
 
 mod m0001_create_tasks;
+mod m0002_create_idempotency_keys;
+mod m0003_row_policies;
 
 pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_create_tasks::Migration)]
+        vec![
+            Box::new(m0001_create_tasks::Migration),
+            Box::new(m0002_create_idempotency_keys::Migration),
+            Box::new(m0003_row_policies::Migration),
+        ]
     }
 }

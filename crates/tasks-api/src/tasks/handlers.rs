@@ -14,6 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use uuid::Uuid;
 
 use super::{
+    idempotency::IdempotencyKey,
     preconditions::{Preconditions, etag},
     queries::Tasks,
     shapes::{Completion, NewTask, PageRequest, Task, TaskPage, TaskReplacement},
@@ -21,24 +22,33 @@ use super::{
 use crate::{body::Valid, entity::task, problem::Problem};
 
 pub(crate) async fn list(tasks: Tasks, request: PageRequest) -> Result<Response, Problem> {
+    let tasks = tasks.open().await?;
     let (rows, next) = tasks.page(&request).await?;
     // RFC 8288; relative to this server, whatever name it goes by outside.
     let link = next.as_deref().map(|next| {
         let query = request.at(next);
-        [(LINK, format!("<{}?{query}>; rel=\"next\"", list_path(tasks.user())))]
+        [(LINK, format!("<{}?{query}>; rel=\"next\"", list_path(&tasks.user)))]
     });
     let page = TaskPage { items: rows.into_iter().map(Task::from).collect(), next_cursor: next };
     Ok((PRIVATE, link.map(AppendHeaders), Json(page)).into_response())
 }
 
-pub(crate) async fn create(tasks: Tasks, Valid(new): Valid<NewTask>) -> Result<Response, Problem> {
-    let row = tasks.create(new).await?;
+pub(crate) async fn create(
+    tasks: Tasks,
+    key: Option<IdempotencyKey>,
+    Valid(new): Valid<NewTask>,
+) -> Result<Response, Problem> {
+    let row = match key {
+        Some(key) => tasks.begin().await?.create_once(key, new).await?,
+        None => tasks.open().await?.create(new).await?,
+    };
     let location = [(LOCATION, location(&row))];
     Ok((StatusCode::CREATED, location, answer(row)).into_response())
 }
 
 pub(crate) async fn read(tasks: Tasks, id: TaskId, when: Preconditions) -> Result<Response, Problem> {
-    let row = tasks.find(id.existing()?).await?;
+    let id = id.existing()?;
+    let row = tasks.open().await?.find(id).await?;
     when.allow(&row)?;
     if when.client_has(&row) {
         return Ok((StatusCode::NOT_MODIFIED, PRIVATE, [(ETAG, etag(&row))]).into_response());
@@ -52,7 +62,8 @@ pub(crate) async fn replace(
     when: Preconditions,
     Valid(new): Valid<TaskReplacement>,
 ) -> Result<Response, Problem> {
-    tasks.replace(id.existing()?, new, &when).await.map(answer)
+    let id = id.existing()?;
+    tasks.open().await?.replace(id, new, &when).await.map(answer)
 }
 
 pub(crate) async fn complete(
@@ -62,6 +73,7 @@ pub(crate) async fn complete(
     completion: Option<Valid<Completion>>,
 ) -> Result<Response, Problem> {
     let id = id.existing()?;
+    let tasks = tasks.open().await?;
     let row = match completion {
         Some(Valid(Completion { completed })) => tasks.complete(id, completed, &when).await?,
         None => tasks.toggle(id, &when).await?,
@@ -70,7 +82,8 @@ pub(crate) async fn complete(
 }
 
 pub(crate) async fn delete(tasks: Tasks, id: TaskId, when: Preconditions) -> Result<Response, Problem> {
-    tasks.delete(id.existing()?, &when).await?;
+    let id = id.existing()?;
+    tasks.open().await?.delete(id, &when).await?;
     Ok((StatusCode::NO_CONTENT, PRIVATE).into_response())
 }
 

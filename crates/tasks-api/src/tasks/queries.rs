@@ -1,11 +1,10 @@
 use axum::{extract::FromRequestParts, http::request::Parts};
 use better_auth_jwt::{Authenticated, Claims};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, DatabaseConnection, DbBackend, EntityTrait, ExprTrait, Order,
-    QueryFilter, QueryOrder, QueryTrait, Set, UpdateMany,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, Order, QueryFilter,
+    QueryOrder, QueryTrait, Set, UpdateMany,
     sea_query::{CaseStatement, Expr, Func, SimpleExpr},
 };
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
@@ -17,11 +16,12 @@ use crate::{
     entity::task::{ActiveModel, Column, Entity, Model},
     problem::Problem,
     router::AppState,
+    store::{Session, Store, now},
 };
 
 /// One user's tasks, and the only way to the table: it is made of a verified token, so a query without its user does not compile.
 pub(crate) struct Tasks {
-    db: DatabaseConnection,
+    store: Store,
     user: String,
 }
 
@@ -33,19 +33,36 @@ impl FromRequestParts<AppState> for Tasks {
         let Authenticated(claims) = authenticated.map_err(|_| Problem::Internal)?;
         match claims.user_id() {
             user if user.len() > 255 => Err(Problem::InvalidPath),
-            user => Ok(Self { db: state.db.clone(), user: user.to_owned() }),
+            user => Ok(Self { store: state.store.clone(), user: user.to_owned() }),
         }
     }
 }
 
 impl Tasks {
-    pub(super) fn user(&self) -> &str {
-        &self.user
+    /// Begins the work in the database; only now, when the request has been read, it takes a connection.
+    pub(super) async fn open(self) -> Result<OpenTasks, Problem> {
+        let session = self.store.session(&self.user).await?;
+        Ok(OpenTasks { session, user: self.user })
     }
 
+    /// The same for work that counts as a whole.
+    pub(super) async fn begin(self) -> Result<OpenTasks, Problem> {
+        let session = self.store.transaction(&self.user).await?;
+        Ok(OpenTasks { session, user: self.user })
+    }
+}
+
+/// One user's tasks, for one request.
+pub(crate) struct OpenTasks {
+    pub(super) session: Session,
+    pub(super) user: String,
+}
+
+impl OpenTasks {
     /// A page of the list, from the cursor on; with the cursor of the next page, if there is one.
     pub(super) async fn page(&self, request: &PageRequest) -> Result<(Vec<Model>, Option<String>), Problem> {
-        let backend = self.db.get_database_backend();
+        let db = self.session.db();
+        let backend = db.get_database_backend();
         let mut mine = Condition::all().add(Column::UserId.eq(&self.user));
         if let Some(completed) = request.completed {
             mine = mine.add(Column::Completed.eq(completed));
@@ -66,7 +83,7 @@ impl Tasks {
         let mut list = list.order_by(Column::Id, order).build(backend);
         // Written out: SQLite prepares a statement anew each time its LIMIT is bound. One row more tells whether there is a next page.
         list.sql.push_str(&format!(" LIMIT {}", request.limit + 1));
-        let mut rows = Entity::find().from_raw_sql(list).all(&self.db).await?;
+        let mut rows = Entity::find().from_raw_sql(list).all(&db).await?;
 
         let is_last = rows.len() as u64 <= request.limit;
         rows.truncate(request.limit as usize);
@@ -75,7 +92,13 @@ impl Tasks {
         Ok((rows, next))
     }
 
-    pub(super) async fn create(&self, new: NewTask) -> Result<Model, Problem> {
+    pub(super) async fn create(self, new: NewTask) -> Result<Model, Problem> {
+        let row = self.insert(new).await?;
+        self.session.commit().await?;
+        Ok(row)
+    }
+
+    pub(super) async fn insert(&self, new: NewTask) -> Result<Model, Problem> {
         let id = Uuid::now_v7();
         // The id's own time: so the order of ids is the order of creation, whichever replica makes them.
         let now = id.get_timestamp().map_or_else(now, micros);
@@ -89,16 +112,16 @@ impl Tasks {
             created_at: Set(now),
             updated_at: Set(now),
         };
-        Ok(row.insert(&self.db).await?)
+        Ok(row.insert(&self.session.db()).await?)
     }
 
     pub(super) async fn find(&self, id: Uuid) -> Result<Model, Problem> {
         // Not `.one()`: that binds a LIMIT, see `page`.
-        let rows = Entity::find().filter(self.mine(id)).all(&self.db).await?;
+        let rows = Entity::find().filter(self.mine(id)).all(&self.session.db()).await?;
         rows.into_iter().next().ok_or(Problem::NotFound)
     }
 
-    pub(super) async fn replace(&self, id: Uuid, new: TaskReplacement, when: &Preconditions) -> Result<Model, Problem> {
+    pub(super) async fn replace(self, id: Uuid, new: TaskReplacement, when: &Preconditions) -> Result<Model, Problem> {
         let other_description = match &new.description {
             Some(text) => Column::Description.is_null().or(Column::Description.ne(text)),
             None => Column::Description.is_not_null(),
@@ -111,33 +134,37 @@ impl Tasks {
         self.change(id, change, when).await
     }
 
-    pub(super) async fn complete(&self, id: Uuid, completed: bool, when: &Preconditions) -> Result<Model, Problem> {
+    pub(super) async fn complete(self, id: Uuid, completed: bool, when: &Preconditions) -> Result<Model, Problem> {
         let change = update_if(Column::Completed.ne(completed)).col_expr(Column::Completed, Expr::value(completed));
         self.change(id, change, when).await
     }
 
-    pub(super) async fn toggle(&self, id: Uuid, when: &Preconditions) -> Result<Model, Problem> {
+    pub(super) async fn toggle(self, id: Uuid, when: &Preconditions) -> Result<Model, Problem> {
         let change = update_if(Expr::value(true)).col_expr(Column::Completed, Expr::col(Column::Completed).not());
         self.change(id, change, when).await
     }
 
-    pub(super) async fn delete(&self, id: Uuid, when: &Preconditions) -> Result<(), Problem> {
+    pub(super) async fn delete(self, id: Uuid, when: &Preconditions) -> Result<(), Problem> {
         loop {
-            let deleted = Entity::delete_many().filter(self.mine_when(id, when).await?).exec(&self.db).await?;
+            let mine = self.mine_when(id, when).await?;
+            let deleted = Entity::delete_many().filter(mine).exec(&self.session.db()).await?;
             match deleted.rows_affected {
                 0 if when.is_empty() => return Err(Problem::NotFound),
                 0 => {}
-                _ => return Ok(()),
+                _ => return Ok(self.session.commit().await?),
             }
         }
     }
 
     /// One statement where the client asks for no certain version; otherwise a look, and a change of the version seen.
-    async fn change(&self, id: Uuid, change: UpdateMany<Entity>, when: &Preconditions) -> Result<Model, Problem> {
+    async fn change(self, id: Uuid, change: UpdateMany<Entity>, when: &Preconditions) -> Result<Model, Problem> {
         loop {
             let change = change.clone().filter(self.mine_when(id, when).await?);
-            match change.exec_with_returning(&self.db).await?.pop() {
-                Some(row) => return Ok(row),
+            match change.exec_with_returning(&self.session.db()).await?.pop() {
+                Some(row) => {
+                    self.session.commit().await?;
+                    return Ok(row);
+                }
                 None if when.is_empty() => return Err(Problem::NotFound),
                 // Someone was faster than our two statements: look again.
                 None => {}
@@ -187,9 +214,4 @@ fn update_if(other: SimpleExpr) -> UpdateMany<Entity> {
 fn micros(time: uuid::Timestamp) -> i64 {
     let (seconds, nanos) = time.to_unix();
     seconds as i64 * 1_000_000 + i64::from(nanos) / 1000
-}
-
-/// Microseconds since 1970.
-fn now() -> i64 {
-    (OffsetDateTime::now_utc().unix_timestamp_nanos() / 1000) as i64
 }

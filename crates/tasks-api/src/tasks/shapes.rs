@@ -10,6 +10,7 @@ use time::{
         iso8601::{Config, EncodedConfig, TimePrecision},
     },
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -19,38 +20,57 @@ use crate::{
 };
 
 /// A task, as the client sees it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Task {
+    /// A UUIDv7
     id: Uuid,
+    #[schema(example = "ada")]
     user_id: String,
+    /// Without blanks at its ends
+    #[schema(example = "Buy milk")]
     title: String,
+    #[schema(required, example = "Two litres")]
     description: Option<String>,
     completed: bool,
+    #[schema(format = DateTime, example = "2026-11-21T08:00:00.000000Z")]
     created_at: String,
+    #[schema(format = DateTime, example = "2026-11-21T08:00:00.000000Z")]
     updated_at: String,
 }
 
-#[derive(Serialize)]
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct TaskPage {
     pub(crate) items: Vec<Task>,
+    /// Where the next page begins; null on the last one
+    #[schema(required)]
     pub(crate) next_cursor: Option<String>,
 }
 
 /// The body of POST.
+#[derive(ToSchema)]
 pub(crate) struct NewTask {
+    #[schema(example = "Buy milk", max_length = 200, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
     pub(crate) title: String,
+    #[schema(example = "Two litres", max_length = 2000, pattern = r"^[^\u0000]*$")]
     pub(crate) description: Option<String>,
 }
 
 /// The body of PUT.
+#[derive(ToSchema)]
 pub(crate) struct TaskReplacement {
+    #[schema(example = "Buy milk", max_length = 200, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
     pub(crate) title: String,
+    #[schema(required, example = "Two litres", max_length = 2000, pattern = r"^[^\u0000]*$")]
     pub(crate) description: Option<String>,
+    #[schema(example = true)]
     pub(crate) completed: bool,
 }
 
 /// The body of PATCH, where there is one.
+#[derive(ToSchema)]
 pub(crate) struct Completion {
+    #[schema(example = true)]
     pub(crate) completed: bool,
 }
 

@@ -57,6 +57,8 @@ fn all_faults_of_a_configuration_come_at_once_and_show_no_secret() {
             ("DATABASE_URL", "mysql://root:hunter4@localhost/tasks"),
             ("TASKS_API_LISTEN", "8000"),
             ("TASKS_API_CORS_ORIGINS", "https://app.example.com/"),
+            ("TASKS_API_LOG", "xml"),
+            ("TASKS_API_ROW_SECURITY", "perhaps"),
             ("TASKS_API_REQUIRE_SID", "yes please"),
             ("TASKS_API_REVOCATION_KEEP", "long"),
         ],
@@ -71,6 +73,8 @@ fn all_faults_of_a_configuration_come_at_once_and_show_no_secret() {
         "TASKS_API_LISTEN",
         "TASKS_API_CORS_ORIGINS",
         "TASKS_API_RATE_LIMIT",
+        "TASKS_API_LOG",
+        "TASKS_API_ROW_SECURITY",
         "TASKS_API_REQUIRE_SID",
         "TASKS_API_REVOCATION_KEEP",
     ] {

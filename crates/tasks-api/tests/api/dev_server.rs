@@ -121,3 +121,15 @@ fn serve_logs_one_line_a_request_without_paths_or_tokens_and_ends_well_on_sigter
     }
     assert!(!log.contains(&token) && !log.contains("ada-the-user") && !log.contains(SECRET), "{log}");
 }
+
+#[test]
+fn on_request_the_log_is_json_with_the_requests_ids() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = [("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_LOG", "json")];
+    let server = process::Server::serve(&directory, &environment);
+    shell(&format!("curl -sS -H 'X-Request-Id: mine' http://{}/healthz", server.address));
+    let (_, log) = server.stop("-INT");
+    let lines: Vec<Value> = log.lines().map(json_of).collect();
+    let request = lines.iter().find(|line| line["request_id"] == "mine").unwrap_or_else(|| panic!("{log}"));
+    assert_eq!((&request["route"], &request["status"], &request["level"]), (&json!("/healthz"), &json!(200), &json!("INFO")));
+}

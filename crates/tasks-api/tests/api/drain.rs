@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    database::Database,
     process::Server,
     test_app::{SECRET, token},
 };
@@ -90,9 +91,8 @@ fn client(address: &str, keeps_alive: bool) -> Seen {
 
 #[test]
 fn under_load_every_request_is_answered_and_later_ones_are_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    let environment = [("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", "warn,tasks_api::serve=info")];
-    let server = Server::serve(&directory, &environment);
+    let database = Database::new();
+    let server = serve(&database);
     let address = server.address.clone();
     let clients: Vec<_> = (0..40)
         .map(|n| {
@@ -119,13 +119,13 @@ fn under_load_every_request_is_answered_and_later_ones_are_refused() {
 
     // And what was answered was done.
     let created: usize = seen.iter().map(|seen| seen.created).sum();
-    assert_eq!(count(&directory), created);
+    assert_eq!(count(&database), created);
 }
 
 #[test]
 fn what_waits_in_the_accept_queue_is_served() {
-    let directory = tempfile::tempdir().unwrap();
-    let server = Server::serve(&directory, &[("BETTER_AUTH_SECRET", SECRET)]);
+    let database = Database::new();
+    let server = serve(&database);
     // Asleep, the server accepts nothing: the kernel alone answers the connections.
     server.signal("-STOP");
     let address = server.address.clone();
@@ -144,12 +144,12 @@ fn what_waits_in_the_accept_queue_is_served() {
     for answer in waiting {
         assert_eq!(answer.join().unwrap().unwrap().0, 201);
     }
-    assert_eq!(count(&directory), 60);
+    assert_eq!(count(&database), 60);
 }
 
 /// How many tasks there are, counted by a server that is started once more.
-fn count(directory: &tempfile::TempDir) -> usize {
-    let server = Server::serve(directory, &[("BETTER_AUTH_SECRET", SECRET)]);
+fn count(database: &Database) -> usize {
+    let server = serve(database);
     let (mut count, mut query) = (0, String::from("?limit=100"));
     loop {
         let url = format!("http://{}/api/ada/tasks{query}", server.address);
@@ -162,4 +162,10 @@ fn count(directory: &tempfile::TempDir) -> usize {
             None => return count,
         }
     }
+}
+
+fn serve(database: &Database) -> Server {
+    let environment =
+        [("BETTER_AUTH_SECRET", SECRET), ("DATABASE_URL", database.url()), ("RUST_LOG", "warn,tasks_api::serve=info")];
+    Server::serve(&tempfile::tempdir().unwrap(), &environment)
 }

@@ -44,6 +44,7 @@ impl Server {
         Self::start(command)
     }
 
+    /// Sends the server a signal, and goes on.
     pub(crate) fn signal(&self, signal: &str) {
         assert!(Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap().success());
     }

@@ -52,6 +52,18 @@ async fn health_needs_no_token() {
 }
 
 #[tokio::test]
+async fn every_answer_tells_browsers_to_treat_it_as_data() {
+    let app = TestApp::new().await;
+    for path in ["tasks", "tasks/none", "/api/bob/tasks", "/healthz", "/readyz", "/none"] {
+        let answer = app.user("ada").get(path).await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("x-frame-options"), "DENY");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        assert!(answer.header("content-security-policy").starts_with("default-src 'none'"));
+    }
+}
+
+#[tokio::test]
 async fn head_is_answered_like_get() {
     let app = TestApp::new().await;
     app.user("ada").send("HEAD", "tasks", "".into()).await.assert_status(200);

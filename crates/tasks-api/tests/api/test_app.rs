@@ -11,14 +11,15 @@ use better_auth_jwt::Verifier;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use tasks_api::{AppState, app};
-use tempfile::TempDir;
 use tower::ServiceExt;
+
+use crate::database::{Database, execute};
 
 pub(crate) const SECRET: &str = "a-secret-of-the-tests-that-is-long-enough";
 
 pub(crate) struct TestApp {
     pub(crate) router: Router,
-    _directory: TempDir,
+    pub(crate) database: Database,
 }
 
 impl TestApp {
@@ -27,14 +28,22 @@ impl TestApp {
     }
 
     pub(crate) async fn with(configure: impl FnOnce(AppState) -> AppState) -> Self {
-        Self::verified_by(Verifier::shared_secret(SECRET).unwrap().any_issuer().any_audience(), configure).await
+        Self::verified_by(verifier(), configure).await
     }
 
     pub(crate) async fn verified_by(verifier: Verifier, configure: impl FnOnce(AppState) -> AppState) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let database = format!("sqlite://{}", directory.path().join("tasks.db").display());
-        let state = AppState::connect(&database, verifier).await.unwrap();
-        Self { router: app(configure(state)), _directory: directory }
+        let database = Database::new();
+        let state = AppState::connect(database.url(), verifier).await.unwrap();
+        Self::of(configure(state), database)
+    }
+
+    pub(crate) fn of(state: AppState, database: Database) -> Self {
+        Self { router: app(state), database }
+    }
+
+    /// Runs a statement in the app's database.
+    pub(crate) fn execute(&self, statement: &str) {
+        execute(self.database.url(), statement);
     }
 
     /// A client with a token of this user.
@@ -55,7 +64,7 @@ impl TestApp {
 #[derive(Clone)]
 pub(crate) struct Client {
     router: Router,
-    user: String,
+    pub(crate) user: String,
     headers: HeaderMap,
 }
 
@@ -165,6 +174,10 @@ impl Answer {
         pointers.sort_unstable();
         pointers
     }
+}
+
+pub(crate) fn verifier() -> Verifier {
+    Verifier::shared_secret(SECRET).unwrap().any_issuer().any_audience()
 }
 
 pub(crate) fn token(user: &str) -> String {

@@ -1,0 +1,64 @@
+use std::sync::{Arc, LazyLock};
+
+use axum::{
+    Json,
+    extract::Path,
+    http::{
+        HeaderName,
+        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+    },
+    response::{Html, IntoResponse, Response},
+};
+use serde_json::Value;
+use utoipa_swagger_ui::{Config, serve};
+
+use crate::{openapi, problem::Problem};
+
+/// `GET /openapi.json`: the API's description.
+pub(crate) async fn openapi() -> impl IntoResponse {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi::document);
+    Json(&*DOCUMENT)
+}
+
+/// `GET /docs`: the description for people, who can try it out there; all that the page needs comes from here.
+pub(crate) async fn page() -> impl IntoResponse {
+    // The addresses are relative, so that the page works below a prefix, too.
+    const PAGE: &str = r#"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>tasks-api</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="api"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"#;
+    (ONLY_FROM_HERE, Html(PAGE))
+}
+
+/// The page's parts.
+pub(crate) async fn part(Path(name): Path<String>) -> Result<Response, Problem> {
+    const START: &str = r##"SwaggerUIBundle({ url: "openapi.json", dom_id: "#api", deepLinking: true, persistAuthorization: true });
+"##;
+    if name == "start.js" {
+        return Ok((ONLY_FROM_HERE, [(CONTENT_TYPE, "text/javascript; charset=utf-8")], START).into_response());
+    }
+    let known = matches!(name.as_str(), "swagger-ui.css" | "swagger-ui-bundle.js");
+    let file = known.then(|| serve(&name, Arc::new(Config::from("openapi.json")))).and_then(Result::ok).flatten();
+    let file = file.ok_or(Problem::NotFound)?;
+    let headers = [(CONTENT_TYPE, file.content_type.as_str()), (CACHE_CONTROL, "public, max-age=86400")];
+    Ok((headers, file.bytes.into_owned()).into_response())
+}
+
+/// The page writes styles into its elements, and carries small pictures with it.
+const ONLY_FROM_HERE: [(HeaderName, &str); 1] = [(
+    CONTENT_SECURITY_POLICY,
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
+     frame-ancestors 'none'",
+)];

@@ -1,0 +1,126 @@
+use std::time::Duration;
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr,
+    EntityTrait, QueryFilter, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+use time::OffsetDateTime;
+use tokio::time::interval;
+use tracing::warn;
+
+use crate::{cli::Failure, entity::idempotency_key};
+
+/// The database, and how a user's work in it begins.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(crate) db: DatabaseConnection,
+    row_security: bool,
+}
+
+/// One user's piece of work in the database.
+pub(crate) enum Session {
+    Pool(DatabaseConnection),
+    Transaction(DatabaseTransaction),
+}
+
+impl Store {
+    pub(crate) fn new(db: DatabaseConnection) -> Self {
+        Self { db, row_security: false }
+    }
+
+    /// Has PostgreSQL itself keep the users apart, too. It costs a transaction for each request.
+    pub(crate) async fn secure_rows(mut self) -> Result<Self, Failure> {
+        self.switch_on()
+            .await
+            .map_err(|reason| Failure::new(format!("TASKS_API_ROW_SECURITY cannot be had: {reason}.")))?;
+        self.row_security = true;
+        Ok(self)
+    }
+
+    /// For statements of which each is whole in itself.
+    pub(crate) async fn session(&self, user: &str) -> Result<Session, DbErr> {
+        if self.row_security { self.transaction(user).await } else { Ok(Session::Pool(self.db.clone())) }
+    }
+
+    /// For statements that count all or none.
+    pub(crate) async fn transaction(&self, user: &str) -> Result<Session, DbErr> {
+        // Immediate: a read that turns into a write later could not wait for its turn.
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        let transaction = self.db.begin_with_options(options).await?;
+        if self.row_security {
+            // `true`: for this transaction alone. However it ends, the connection goes back to the pool as nobody's.
+            let set = "SELECT set_config('tasks_api.user', $1, true)";
+            let set = Statement::from_sql_and_values(DbBackend::Postgres, set, [user.into()]);
+            transaction.execute_raw(set).await?;
+        }
+        Ok(Session::Transaction(transaction))
+    }
+
+    /// Deletes idempotency keys that are too old to count, now and then.
+    pub(crate) async fn forget_old_keys(self) {
+        let mut hourly = interval(Duration::from_secs(3600));
+        loop {
+            hourly.tick().await;
+            let old = idempotency_key::Column::CreatedAt.lt(now() - KEPT);
+            if let Err(error) = idempotency_key::Entity::delete_many().filter(old).exec(&self.db).await {
+                warn!(%error, "old idempotency keys are still there");
+            }
+        }
+    }
+
+    async fn switch_on(&self) -> Result<(), String> {
+        if self.db.get_database_backend() != DbBackend::Postgres {
+            return Err("only PostgreSQL has row-level security; unset it, or set DATABASE_URL to a PostgreSQL".into());
+        }
+        let role = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user";
+        if self.is(role).await? {
+            return Err(
+                "this role is a superuser or has BYPASSRLS, to which no policy applies; take another role".into()
+            );
+        }
+        for table in ["tasks", "idempotency_keys"] {
+            let secured =
+                format!("SELECT relrowsecurity AND relforcerowsecurity FROM pg_class WHERE oid = '{table}'::regclass");
+            if !self.is(&secured).await? {
+                // FORCE: the owner of a table is otherwise above its policies.
+                let secure = format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY");
+                self.db.execute_unprepared(&secure).await.map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn is(&self, question: &str) -> Result<bool, String> {
+        let answer = self.db.query_one_raw(Statement::from_string(DbBackend::Postgres, question)).await;
+        let row = answer.map_err(|error| error.to_string())?.ok_or("PostgreSQL does not know itself")?;
+        row.try_get_by_index(0).map_err(|error| error.to_string())
+    }
+}
+
+impl Session {
+    pub(crate) fn db(&self) -> DatabaseExecutor<'_> {
+        match self {
+            Self::Pool(db) => db.into(),
+            Self::Transaction(transaction) => transaction.into(),
+        }
+    }
+
+    /// Keeps what was done; a session that is dropped has done nothing, unless each statement stood for itself.
+    pub(crate) async fn commit(self) -> Result<(), DbErr> {
+        match self {
+            Self::Pool(_) => Ok(()),
+            Self::Transaction(transaction) => transaction.commit().await,
+        }
+    }
+}
+
+/// For so many microseconds an idempotency key counts: a day.
+pub(crate) const KEPT: i64 = 24 * 3600 * 1_000_000;
+
+/// Microseconds since 1970.
+pub(crate) fn now() -> i64 {
+    (OffsetDateTime::now_utc().unix_timestamp_nanos() / 1000) as i64
+}

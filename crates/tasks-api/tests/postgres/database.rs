@@ -1,0 +1,67 @@
+//! A database for each test: PostgreSQL's.
+
+use std::{
+    env,
+    io::{self, Write},
+    process,
+    sync::OnceLock,
+};
+
+use url::Url;
+use uuid::Uuid;
+
+use crate::cluster::Cluster;
+pub(crate) use crate::sql::execute;
+
+pub(crate) struct Database {
+    url: Url,
+}
+
+impl Database {
+    pub(crate) fn new() -> Self {
+        let name = format!("tasks_test_{}", Uuid::now_v7().simple());
+        administer(&format!("CREATE DATABASE {name}"));
+        Self { url: named(&name) }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.url.as_str()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        administer(&format!("DROP DATABASE {} WITH (FORCE)", self.url.path().trim_start_matches('/')));
+    }
+}
+
+fn administer(statement: &str) {
+    execute(server().as_str(), statement);
+}
+
+fn named(database: &str) -> Url {
+    let mut url = server().clone();
+    url.set_path(database);
+    url
+}
+
+/// The PostgreSQL of this run: the one that `TEST_DATABASE_URL` names, else one of our own that ends with this process.
+fn server() -> &'static Url {
+    static SERVER: OnceLock<Url> = OnceLock::new();
+    static OWN: OnceLock<Cluster> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        if let Ok(given) = env::var("TEST_DATABASE_URL") {
+            return given.parse().expect("TEST_DATABASE_URL is a URL");
+        }
+        OWN.get_or_init(|| Cluster::new().unwrap_or_else(|| skip())).url()
+    })
+}
+
+/// Every test of this binary needs PostgreSQL, so all of them are skipped at once.
+fn skip() -> ! {
+    const WHY: &str = "no PostgreSQL on this machine: install it (initdb and postgres), or set TEST_DATABASE_URL";
+    assert!(env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "false"), "{WHY}");
+    // Past the test harness, which keeps the output of tests to itself.
+    let _ = writeln!(io::stderr(), "SKIPPED: all tests on PostgreSQL, for there is {WHY}");
+    process::exit(0)
+}

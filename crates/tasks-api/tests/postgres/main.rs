@@ -1,0 +1,28 @@
+//! The HTTP contract once more, on PostgreSQL, and what PostgreSQL alone has.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cluster;
+mod database;
+mod outage;
+mod row_security;
+
+#[path = "../api/bodies.rs"]
+mod bodies;
+#[path = "../api/concurrency.rs"]
+mod concurrency;
+#[path = "../api/drain.rs"]
+mod drain;
+#[path = "../api/idempotency.rs"]
+mod idempotency;
+#[path = "../api/lists.rs"]
+mod lists;
+#[path = "../api/operation.rs"]
+mod operation;
+#[path = "../api/process.rs"]
+mod process;
+#[path = "../api/sql.rs"]
+mod sql;
+#[path = "../api/tasks.rs"]
+mod tasks;
+#[path = "../api/test_app.rs"]
+mod test_app;

@@ -1,0 +1,49 @@
+//! A database that goes away and comes back.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tasks_api::AppState;
+
+use crate::{
+    cluster::Cluster,
+    database::Database,
+    test_app::{TestApp, verifier},
+};
+
+#[tokio::test]
+async fn without_its_database_the_server_says_so_within_5_seconds_and_recovers_by_itself() {
+    // Where there is no PostgreSQL of our own to stop, there is nothing to see; this decides and says so.
+    let unused = Database::new();
+    let Some(mut cluster) = Cluster::new() else { return };
+    let state = AppState::connect(cluster.url().as_str(), verifier()).await.unwrap();
+    let app = TestApp::of(state, unused);
+    let ada = app.user("ada");
+    let mut kept = vec![ada.task("before").await];
+
+    for signal in ["INT", "KILL", "STOP"] {
+        cluster.stop(signal);
+        for request in [("GET", "tasks", ""), ("POST", "tasks", r#"{"title":"t"}"#), ("GET", "/readyz", "")] {
+            let start = Instant::now();
+            let answer = ada.raw(request.0, request.1, request.2).await;
+            let code = if request.1 == "/readyz" { "not_ready" } else { "unavailable" };
+            answer.assert_problem(503, code);
+            assert!(start.elapsed() < Duration::from_secs(5), "{signal} {request:?} took {:?}", start.elapsed());
+            match code {
+                "unavailable" => assert_eq!(answer.header("retry-after"), "2"),
+                _ => assert!(answer.body["detail"].as_str().unwrap().contains("database"), "{answer:?}"),
+            }
+        }
+        app.client("", &[]).get("/healthz").await.assert_status(200);
+        ada.get("/api/bob/tasks").await.assert_problem(403, "forbidden");
+
+        cluster.start();
+        // The announced time, and not one failure more.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        app.client("", &[]).get("/readyz").await.assert_status(200);
+        for id in &kept {
+            assert_eq!(ada.get(&format!("tasks/{id}")).await.body["id"], json!(id), "after {signal}");
+        }
+        kept.push(ada.task("after").await);
+    }
+}

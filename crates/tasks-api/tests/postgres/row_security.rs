@@ -1,0 +1,122 @@
+//! Row-level security: PostgreSQL itself keeps the users apart.
+
+use sea_orm::{ConnectOptions, ConnectionTrait, DbBackend, Statement, TransactionTrait};
+use serde_json::json;
+use tasks_api::AppState;
+use tokio::task::JoinSet;
+
+use crate::{
+    database::{Database, execute},
+    test_app::{TestApp, verifier},
+};
+
+/// A database that belongs to a role without privileges, as it should be in production, and the URL for this role.
+fn database_of_a_plain_role() -> (Database, String) {
+    let database = Database::new();
+    let name = url::Url::parse(database.url()).unwrap().path()[1..].to_owned();
+    // Roles are shared by all databases of a server; the name of this one is as unique as the database's.
+    execute(
+        database.url(),
+        &format!(
+            "CREATE ROLE {name} LOGIN; ALTER DATABASE {name} OWNER TO {name}; GRANT CREATE, USAGE ON SCHEMA public TO {name}"
+        ),
+    );
+    let mut url: url::Url = database.url().parse().unwrap();
+    url.set_username(&name).unwrap();
+    (database, url.into())
+}
+
+async fn app() -> (TestApp, String) {
+    let (database, url) = database_of_a_plain_role();
+    let state = AppState::connect(&url, verifier()).await.unwrap().secure_rows().await.unwrap();
+    (TestApp::of(state, database), url)
+}
+
+async fn count(db: &impl ConnectionTrait, table: &str) -> i64 {
+    let query = Statement::from_string(DbBackend::Postgres, format!("SELECT count(*) FROM {table}"));
+    db.query_one_raw(query).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_works_as_ever_for_users_who_share_connections() {
+    let (app, url) = app().await;
+    let mut users = JoinSet::new();
+    for user in ["ada", "bob", "eve"] {
+        for round in 0..20 {
+            let client = app.user(user).header("idempotency-key", &format!("{round}"));
+            users.spawn(async move {
+                let id = client.task(&client.user).await;
+                let path = format!("tasks/{id}");
+                let body = json!({ "title": client.user, "description": "d", "completed": false });
+                client.put(&path, body).await.assert_status(200);
+                client.patch(&format!("{path}/complete")).await.assert_status(200);
+                for task in client.get("tasks?limit=100").await.body["items"].as_array().unwrap() {
+                    assert_eq!((&task["user_id"], &task["title"]), (&json!(client.user), &json!(client.user)));
+                }
+                if round % 2 == 0 {
+                    client.delete(&path).await.assert_status(204);
+                }
+            });
+        }
+    }
+    users.join_all().await;
+    for user in ["ada", "bob", "eve"] {
+        assert_eq!(app.user(user).get("tasks?limit=100").await.body["items"].as_array().unwrap().len(), 10);
+    }
+    // All the same, a query that forgets its user finds nothing, though the role owns the tables.
+    let db = sea_orm::Database::connect(&url).await.unwrap();
+    assert_eq!((count(&db, "tasks").await, count(&db, "idempotency_keys").await), (0, 0));
+    let insert = "INSERT INTO tasks VALUES ('ada', gen_random_uuid(), 't', NULL, false, 1, 0, 0)";
+    assert!(db.execute_unprepared(insert).await.unwrap_err().to_string().contains("row-level security"));
+    db.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_goes_back_to_the_pool_as_nobodys_however_its_transaction_ended() {
+    let (app, url) = app().await;
+    for user in ["ada", "bob"] {
+        app.user(user).task("t").await;
+    }
+    let mut one = ConnectOptions::new(url);
+    one.max_connections(1);
+    let db = sea_orm::Database::connect(one).await.unwrap();
+    for end in ["commit", "rollback", "drop", "error"] {
+        let transaction = db.begin().await.unwrap();
+        transaction.execute_unprepared("SELECT set_config('tasks_api.user', 'ada', true)").await.unwrap();
+        assert_eq!(count(&transaction, "tasks").await, 1, "one's own");
+        let bobs = transaction.execute_unprepared("DELETE FROM tasks WHERE user_id = 'bob'").await.unwrap();
+        assert_eq!(bobs.rows_affected(), 0);
+        match end {
+            "commit" => transaction.commit().await.unwrap(),
+            "rollback" => transaction.rollback().await.unwrap(),
+            "error" => {
+                assert!(transaction.execute_unprepared("SELECT 1/0").await.is_err());
+                drop(transaction);
+            }
+            _ => drop(transaction),
+        }
+        assert_eq!(count(&db, "tasks").await, 0, "after {end}");
+    }
+    db.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_role_above_all_policies_is_refused() {
+    let database = Database::new();
+    let state = AppState::connect(database.url(), verifier()).await.unwrap();
+    let Err(failure) = state.secure_rows().await else { panic!("the role is a superuser") };
+    assert!(failure.to_string().contains("superuser"), "{failure}");
+}
+
+#[tokio::test]
+async fn keys_of_more_than_a_day_can_be_deleted_for_all_users_at_once_and_no_others() {
+    let (app, url) = app().await;
+    for (user, key) in [("ada", "old"), ("bob", "old"), ("ada", "new"), ("bob", "new")] {
+        app.user(user).header("idempotency-key", key).task("t").await;
+    }
+    app.execute("UPDATE idempotency_keys SET created_at = created_at - 86500000000 WHERE key = 'old'");
+    execute(&url, "DELETE FROM idempotency_keys");
+    let db = sea_orm::Database::connect(app.database.url()).await.unwrap();
+    assert_eq!(count(&db, "idempotency_keys").await, 2);
+    db.close().await.unwrap();
+}
