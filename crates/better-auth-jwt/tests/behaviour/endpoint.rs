@@ -118,6 +118,17 @@ async fn serve(mut stream: TcpStream, act: Arc<Mutex<Act>>, seen: Arc<Mutex<Vec<
     }
 }
 
+/// Waits for what another task does, but not for ever.
+async fn until(mut happened: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if happened() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never happened");
+}
+
 #[tokio::test]
 async fn keys_arrive_over_http() {
     let issuer = Issuer::new();
@@ -226,10 +237,9 @@ async fn whatever_the_endpoint_does_later_the_last_good_set_serves() {
         endpoint.act(act);
         issuer.clock().advance(Duration::from_secs(601));
         assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh has begun");
-        while endpoint.connections() < 2 || keys.status().failed.is_empty() {
-            assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh is under way");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until(|| endpoint.connections() == 2).await;
+        assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh is under way");
+        until(|| !keys.status().failed.is_empty()).await;
         assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh has failed");
         assert_eq!(keys.status().readiness, Readiness::Stale);
         assert_eq!(endpoint.connections(), 2);
@@ -249,9 +259,7 @@ async fn a_stalled_endpoint_stalls_no_known_key() {
         let (layer, stranger) = (layer.clone(), stranger.clone());
         tokio::spawn(async move { answer(&layer, request("/", &stranger)).await.status() })
     };
-    while endpoint.connections() < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(|| endpoint.connections() == 2).await;
     for _ in 0..100 {
         assert_eq!(answer(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
     }
@@ -270,9 +278,7 @@ async fn an_etag_is_sent_back_and_not_modified_understood() {
     endpoint.act(http("304 Not Modified", "cache-control: max-age=100\r\n", ""));
     issuer.clock().advance(Duration::from_secs(99));
     assert!(verifier.verify(&issuer.token("ada")).await.is_ok());
-    while keys.status().fetched < 2 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until(|| keys.status().fetched == 2).await;
     assert_eq!(keys.status().age, Some(Duration::ZERO));
     assert!(verifier.verify(&issuer.token("ada")).await.is_ok());
     let second = endpoint.requests.lock().unwrap()[1].to_lowercase();

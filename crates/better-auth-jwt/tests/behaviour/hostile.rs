@@ -3,10 +3,11 @@
 use better_auth_jwt::{
     ErrorKind::{self, *},
     JwtAuthLayer, Profile, Verifier, jws,
-    keys::{Algorithm, KeySet, SharedSecret},
+    keys::{Algorithm, Fetched, Key, KeySet, RemoteKeySet, SharedSecret},
     test_util::Issuer,
 };
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use jsonwebtoken::DecodingKey;
 use serde_json::{Value, json};
 
 use crate::{answer, bearer, request};
@@ -649,4 +650,53 @@ fn the_jws_level_alone_takes_any_payload() {
     let symmetric = issuer.sign_bytes(br#"{"alg":"HS256"}"#, b"");
     assert_eq!(jws::verify(&symmetric, &keys), Err(UnsupportedAlgorithm));
     assert_eq!(jws::verify("x", &keys), Err(Malformed));
+}
+
+#[tokio::test]
+async fn rsa_keys_that_name_no_algorithm_get_the_one_that_was_allowed() {
+    let issuer = Issuer::with_algorithm(Algorithm::PS256);
+    let mut jwk = issuer.jwk();
+    jwk.as_object_mut().unwrap().remove("alg");
+    let set = json!({ "keys": [jwk] }).to_string();
+    let verifier = |keys: KeySet| Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin());
+    assert!(KeySet::from_json(&set).is_err());
+    let ps256 = verifier(KeySet::from_json_with_rsa(&set, Algorithm::PS256).unwrap());
+    assert_eq!(verdict(&ps256, &issuer.token("ada")).await, None);
+    let rs256 = verifier(KeySet::from_json_with_rsa(&set, Algorithm::RS256).unwrap());
+    assert_eq!(verdict(&rs256, &issuer.token("ada")).await, Some(UnknownKey));
+    for wrong in [Algorithm::EdDSA, Algorithm::ES256, Algorithm::HS256] {
+        assert!(KeySet::from_json_with_rsa(&set, wrong).is_err(), "{wrong}");
+        let remote = RemoteKeySet::with_fetch(async |_| Ok(Fetched::default())).rsa_algorithm(wrong).build();
+        assert!(remote.is_err(), "{wrong}");
+    }
+    let remote = RemoteKeySet::with_fetch({
+        let set = set.clone();
+        move |_| std::future::ready(Ok(Fetched::new(set.clone())))
+    });
+    let remote = remote.rsa_algorithm(Algorithm::PS256).build().unwrap();
+    let remote = Verifier::new(remote).issuer(issuer.origin()).audience(issuer.origin());
+    assert_eq!(verdict(&remote, &issuer.token("ada")).await, None);
+}
+
+#[tokio::test]
+async fn keys_of_every_kind_come_from_jsonwebtokens_readers_too() {
+    for algorithm in [Algorithm::EdDSA, Algorithm::ES256, Algorithm::ES384, Algorithm::RS256, Algorithm::PS512] {
+        let issuer = Issuer::with_algorithm(algorithm);
+        let jwk = issuer.jwk();
+        let member = |name: &str| jwk[name].as_str().unwrap();
+        let key = match member("kty") {
+            "OKP" => DecodingKey::from_ed_components(member("x")),
+            "EC" => DecodingKey::from_ec_components(member("x"), member("y")),
+            _ => DecodingKey::from_rsa_components(member("n"), member("e")),
+        };
+        let key = Key::new(algorithm, &key.unwrap()).unwrap().with_id(member("kid"));
+        assert_eq!((key.id(), key.algorithm()), (Some(member("kid")), algorithm));
+        assert!(!format!("{key:?}").contains(member(if member("kty") == "RSA" { "n" } else { "x" })));
+        let verifier =
+            Verifier::new(KeySet::from_keys([key]).unwrap()).issuer(issuer.origin()).audience(issuer.origin());
+        assert_eq!(verdict(&verifier, &issuer.token("ada")).await, None, "{algorithm}");
+        let forged = Issuer::with_algorithm(algorithm).sign_with_header(&issuer.header(), &issuer.claims("ada"));
+        assert_eq!(verdict(&verifier, &forged).await, Some(InvalidSignature), "{algorithm}");
+    }
+    assert!(KeySet::from_keys([]).is_err());
 }
