@@ -89,19 +89,28 @@ impl Field {
         Self(folded)
     }
 
+    fn squared(self, times: usize) -> Self {
+        (0..times).fold(self, |power, _| power.times(power))
+    }
+
     /// Euler's criterion: a square raised to (P - 1) / 2 is one, or zero if it is zero.
+    ///
+    /// That exponent is 2^254 - 10, or 250 one bits and then 0110. `ones_n` is raised to n one bits.
     fn is_square(self) -> bool {
-        let half = [u64::MAX - 9, u64::MAX, u64::MAX, u64::MAX >> 2];
-        let power = bits(half).fold(Self::ONE, |power, bit| {
-            let squared = power.times(power);
-            if bit { squared.times(self) } else { squared }
-        });
+        let twice_as_many = |ones: Self, count| ones.squared(count).times(ones);
+        let ones_2 = twice_as_many(self, 1);
+        let ones_4 = twice_as_many(ones_2, 2);
+        let ones_5 = ones_4.squared(1).times(self);
+        let ones_10 = twice_as_many(ones_5, 5);
+        let ones_20 = twice_as_many(ones_10, 10);
+        let ones_40 = twice_as_many(ones_20, 20);
+        let ones_50 = ones_40.squared(10).times(ones_10);
+        let ones_100 = twice_as_many(ones_50, 50);
+        let ones_200 = twice_as_many(ones_100, 100);
+        let ones_250 = ones_200.squared(50).times(ones_50);
+        let power = ones_250.squared(4).times(ones_2.squared(1));
         power == Self::ONE || power == Self::ZERO
     }
-}
-
-fn bits(digits: [u64; 4]) -> impl Iterator<Item = bool> {
-    digits.into_iter().rev().flat_map(|digit| (0..64).rev().map(move |bit| digit >> bit & 1 == 1))
 }
 
 /// `a + b * scale` and the carry.
