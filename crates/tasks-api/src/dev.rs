@@ -58,7 +58,7 @@ fn tour(address: SocketAddr, token: &str, example: &str) -> String {
     let auth = format!("-H 'Authorization: Bearer {token}'");
     let json = "-H 'Content-Type: application/json'";
     [
-        format!("tasks-api is listening on {server}\n\nA token of the user \"{USER}\", good for 7 days:\n{token}\n\nReady to paste:\n\n"),
+        format!("tasks-api is listening on {server}\n\nA token of the user \"{USER}\", good for 7 days:\n{token}\n\nIn a browser: {server}/docs\n\nReady to paste:\n\n"),
         curl("Is it up?", format!("{server}/healthz")),
         curl("Create a task", format!("-X POST {tasks} {auth} {json} -d '{{\"title\":\"Buy milk\",\"description\":\"Two litres\"}}'")),
         curl("List your tasks, the newest first", format!("{auth} '{tasks}?limit=20'")),

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use better_auth_jwt::ErrorKind;
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
@@ -11,7 +13,11 @@ use crate::{
 /// The API's description: OpenAPI 3.1, its schemas from the types, its errors and their examples from [`Problem`].
 pub(crate) fn document() -> Value {
     let page = [
-        query("limit", "How many tasks at most; above 100 it is 100", json!({ "type": "integer", "minimum": 1, "default": 50 })),
+        query(
+            "limit",
+            "How many tasks at most; above 100 it is 100",
+            json!({ "type": "integer", "minimum": 1, "default": 50 }),
+        ),
         query("completed", "Only tasks that are, or are not, completed", json!({ "type": "boolean" })),
         query(
             "q",
@@ -32,14 +38,15 @@ pub(crate) fn document() -> Value {
     let list = Operation::new("listTasks", "List tasks", success(200, "A page of tasks", Some("TaskPage"), &["Link"]))
         .parameters(page)
         .fails([Problem::InvalidQuery("limit must be a whole number from 1".into())]);
-    let create = Operation::new("createTask", "Create a task", success(201, "The task", Some("Task"), &["ETag", "Location"]))
-        .parameters([header(
-            "Idempotency-Key",
-            "Sent again with the same key within 24 hours, the same request makes no second task",
-            json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" }),
-        )])
-        .body("NewTask", true)
-        .fails([Problem::InvalidIdempotencyKey, Problem::IdempotencyKeyInUse, Problem::IdempotencyKeyReused]);
+    let create =
+        Operation::new("createTask", "Create a task", success(201, "The task", Some("Task"), &["ETag", "Location"]))
+            .parameters([header(
+                "Idempotency-Key",
+                "Sent again with the same key within 24 hours, the same request makes no second task",
+                json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" }),
+            )])
+            .body("NewTask", true)
+            .fails([Problem::InvalidIdempotencyKey, Problem::IdempotencyKeyInUse, Problem::IdempotencyKeyReused]);
     let mut read = Operation::new("readTask", "Read a task", success(200, "The task", Some("Task"), &["ETag"]))
         .parameters(preconditions())
         .fails([Problem::NotFound, Problem::PreconditionFailed]);
@@ -50,14 +57,21 @@ pub(crate) fn document() -> Value {
     let replace = Operation::new("replaceTask", "Replace a task", success(200, "The task", Some("Task"), &["ETag"]));
     let replace = change(replace.body("TaskReplacement", true));
     let delete = change(Operation::new("deleteTask", "Delete a task", success(204, "The task is gone", None, &[])));
-    let complete =
-        Operation::new("completeTask", "Complete a task, or open it again", success(200, "The task", Some("Task"), &["ETag"]))
-            .describe("Without a body it toggles; with one it sets, which is safe to send again.");
+    let complete = Operation::new(
+        "completeTask",
+        "Complete a task, or open it again",
+        success(200, "The task", Some("Task"), &["ETag"]),
+    )
+    .describe("Without a body it toggles; with one it sets, which is safe to send again.");
     let complete = change(complete.body("Completion", false));
 
-    let user = path("user_id", "The user's id, as the token's `sub` names it", json!({ "type": "string", "minLength": 1, "maxLength": 255 }));
+    let user = path(
+        "user_id",
+        "The user's id, as the token's `sub` names it",
+        json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+    );
     let id = path("id", "The task's id", json!({ "type": "string", "format": "uuid" }));
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "tasks-api",
@@ -101,7 +115,20 @@ pub(crate) fn document() -> Value {
                 "WWW-Authenticate": { "description": "How to authenticate (RFC 6750)", "schema": { "type": "string" } },
             },
         },
-    })
+    });
+    document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] = json!(codes(&document["paths"]));
+    document
+}
+
+/// All codes that are described anywhere: the closed set.
+fn codes(paths: &Value) -> BTreeSet<String> {
+    let operations =
+        paths.as_object().into_iter().flat_map(Map::values).filter_map(Value::as_object).flat_map(Map::values);
+    let responses = operations.filter_map(|operation| operation.get("responses")?.as_object()).flat_map(Map::values);
+    let examples = responses.filter_map(|response| response.pointer("/content/application~1problem+json/examples"));
+    // Beyond the operations, for wrong methods.
+    let beyond = Problem::MethodNotAllowed.code().to_owned();
+    examples.filter_map(Value::as_object).flat_map(Map::keys).cloned().chain([beyond]).collect()
 }
 
 /// As patterns know it: any text without the one character that no database stores.

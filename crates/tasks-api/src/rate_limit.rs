@@ -36,10 +36,9 @@ pub(crate) async fn apply(
     };
     let (requests, window) = (limit.requests, whole_seconds(limit.window));
     let refilled = whole_seconds(limit.interval() * (requests - left));
-    for (name, text) in [
-        (POLICY, format!("\"user\";q={requests};w={window}")),
-        (RATE_LIMIT, format!("\"user\";r={left};t={refilled}")),
-    ] {
+    for (name, text) in
+        [(POLICY, format!("\"user\";q={requests};w={window}")), (RATE_LIMIT, format!("\"user\";r={left};t={refilled}"))]
+    {
         response.headers_mut().insert(name, HeaderValue::from_str(&text).expect("digits are visible ASCII"));
     }
     response

@@ -77,7 +77,7 @@ fn expected(values: &[HeaderValue]) -> (u16, &'static str) {
         return BROKEN;
     }
     let (scheme, rest) = value.split_at(value.len().min(6));
-    let is_bearer = scheme.to_ascii_lowercase() == b"bearer";
+    let is_bearer = scheme.eq_ignore_ascii_case(b"bearer");
     match rest {
         _ if !is_bearer => MISSING,
         [b'\t', ..] => BROKEN,

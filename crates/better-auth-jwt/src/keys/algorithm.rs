@@ -6,8 +6,8 @@ use aws_lc_rs::{hmac, signature};
 
 /// A signature algorithm of RFC 7518, RFC 8037 or RFC 9864.
 ///
-/// Everything jsonwebtoken's enum has, and besides `ES512` and `Ed25519`, which Better Auth's
-/// issuer can use too.
+/// What jsonwebtoken's enum has, and besides `ES512` and `Ed25519`, which Better Auth's issuer can
+/// use too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -110,41 +110,6 @@ impl fmt::Display for Algorithm {
         fmt::Debug::fmt(self, f)
     }
 }
-
-impl TryFrom<jsonwebtoken::Algorithm> for Algorithm {
-    type Error = UnknownAlgorithm;
-
-    fn try_from(algorithm: jsonwebtoken::Algorithm) -> Result<Self, Self::Error> {
-        use jsonwebtoken::Algorithm as Theirs;
-        Ok(match algorithm {
-            Theirs::HS256 => Self::HS256,
-            Theirs::HS384 => Self::HS384,
-            Theirs::HS512 => Self::HS512,
-            Theirs::RS256 => Self::RS256,
-            Theirs::RS384 => Self::RS384,
-            Theirs::RS512 => Self::RS512,
-            Theirs::PS256 => Self::PS256,
-            Theirs::PS384 => Self::PS384,
-            Theirs::PS512 => Self::PS512,
-            Theirs::ES256 => Self::ES256,
-            Theirs::ES384 => Self::ES384,
-            Theirs::EdDSA => Self::EdDSA,
-            _ => return Err(UnknownAlgorithm),
-        })
-    }
-}
-
-/// jsonwebtoken has learnt an algorithm that this crate does not know yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnknownAlgorithm;
-
-impl fmt::Display for UnknownAlgorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this algorithm is not supported")
-    }
-}
-
-impl std::error::Error for UnknownAlgorithm {}
 
 #[cfg(test)]
 mod tests {

@@ -179,6 +179,14 @@ fn migrate_makes_the_tables_and_ends_well_each_time() {
 }
 
 #[test]
+fn openapi_prints_the_description_and_needs_no_configuration() {
+    let output = run(&["openapi"], &[]);
+    assert!(output.status.success());
+    let description: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(description["openapi"], "3.1.0");
+}
+
+#[test]
 fn help_shows_no_secret() {
     let output =
         run(&["--help"], &[("BETTER_AUTH_SECRET", "hunter2"), ("DATABASE_URL", "postgres://tasks:hunter2@db/tasks")]);

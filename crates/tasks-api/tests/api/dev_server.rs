@@ -131,5 +131,8 @@ fn on_request_the_log_is_json_with_the_requests_ids() {
     let (_, log) = server.stop("-INT");
     let lines: Vec<Value> = log.lines().map(json_of).collect();
     let request = lines.iter().find(|line| line["request_id"] == "mine").unwrap_or_else(|| panic!("{log}"));
-    assert_eq!((&request["route"], &request["status"], &request["level"]), (&json!("/healthz"), &json!(200), &json!("INFO")));
+    assert_eq!(
+        (&request["route"], &request["status"], &request["level"]),
+        (&json!("/healthz"), &json!(200), &json!("INFO"))
+    );
 }

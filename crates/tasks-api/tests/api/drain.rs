@@ -1,16 +1,17 @@
 //! A server that is told to stop under load loses no request.
 
 use std::{
-    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
-    net::TcpStream,
+    io::ErrorKind,
     thread,
     time::{Duration, Instant},
 };
 
 use crate::{
+    connection::{Connection, request},
+    crash::titles,
     database::Database,
     process::Server,
-    test_app::{SECRET, token},
+    test_app::SECRET,
 };
 
 /// What one client saw until it was refused.
@@ -19,43 +20,6 @@ struct Seen {
     answered: usize,
     created: usize,
     lost: Vec<String>,
-}
-
-/// A connection, and the requests that go over it.
-struct Connection(BufReader<TcpStream>);
-
-impl Connection {
-    fn open(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    /// Sends a request; its answer's status, and whether the connection goes on.
-    fn send(&mut self, request: &str) -> io::Result<(u16, bool)> {
-        self.0.get_mut().write_all(request.as_bytes())?;
-        let (mut head, mut length) = (String::new(), 0);
-        while !head.ends_with("\r\n\r\n") {
-            let read = head.len();
-            if self.0.read_line(&mut head)? == 0 {
-                return Err(io::Error::new(ErrorKind::UnexpectedEof, "closed without an answer"));
-            }
-            if let Some(text) = head[read..].to_ascii_lowercase().strip_prefix("content-length:") {
-                length = text.trim().parse().unwrap();
-            }
-        }
-        self.0.read_exact(&mut vec![0; length])?;
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Ok((status, !head.to_ascii_lowercase().contains("connection: close")))
-    }
-}
-
-fn request(method: &str, path: &str, body: &str) -> String {
-    let token = token("ada");
-    format!(
-        "{method} {path} HTTP/1.1\r\nHost: tasks\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
 }
 
 /// Sends requests until it is refused before it has sent anything.
@@ -76,11 +40,11 @@ fn client(address: &str, keeps_alive: bool) -> Seen {
             }
         };
         match connection.send(request) {
-            Ok((status, goes_on)) => {
-                assert_eq!(status, *expected);
+            Ok(answer) => {
+                assert_eq!(answer.status, *expected);
                 seen.answered += 1;
-                seen.created += usize::from(status == 201);
-                kept = (keeps_alive && goes_on).then_some(connection);
+                seen.created += usize::from(answer.status == 201);
+                kept = (keeps_alive && answer.goes_on()).then_some(connection);
             }
             Err(error) => seen.lost.push(error.to_string()),
         }
@@ -109,7 +73,8 @@ fn under_load_every_request_is_answered_and_later_ones_are_refused() {
     });
     let (took, _) = server.stop("-TERM");
     assert!(took < Duration::from_secs(8), "{took:?}");
-    assert_eq!(watcher.join().unwrap(), (503, false), "while it drains, and only to balancers");
+    let ready = watcher.join().unwrap();
+    assert_eq!((ready.status, ready.goes_on()), (503, false), "while it drains, and only to balancers");
 
     let seen: Vec<Seen> = clients.into_iter().map(|client| client.join().unwrap()).collect();
     assert!(start.elapsed() < Duration::from_secs(9));
@@ -142,26 +107,14 @@ fn what_waits_in_the_accept_queue_is_served() {
     let (took, _) = server.stop("-CONT");
     assert!(took < Duration::from_secs(8), "{took:?}");
     for answer in waiting {
-        assert_eq!(answer.join().unwrap().unwrap().0, 201);
+        assert_eq!(answer.join().unwrap().unwrap().status, 201);
     }
     assert_eq!(count(&database), 60);
 }
 
 /// How many tasks there are, counted by a server that is started once more.
 fn count(database: &Database) -> usize {
-    let server = serve(database);
-    let (mut count, mut query) = (0, String::from("?limit=100"));
-    loop {
-        let url = format!("http://{}/api/ada/tasks{query}", server.address);
-        let auth = format!("Authorization: Bearer {}", token("ada"));
-        let output = std::process::Command::new("curl").args(["-sS", "-H", &auth, &url]).output().unwrap();
-        let page: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        count += page["items"].as_array().unwrap().len();
-        match page["next_cursor"].as_str() {
-            Some(cursor) => query = format!("?limit=100&cursor={cursor}"),
-            None => return count,
-        }
-    }
+    titles(&serve(database).address).len()
 }
 
 fn serve(database: &Database) -> Server {

@@ -57,7 +57,15 @@ impl Cluster {
             "$0" -D data -c listen_addresses= -c unix_socket_directories="$PWD" -c fsync=off -c max_connections=200 </dev/null >>log 2>&1 &
             if read -r signal; then kill "-$signal" $!; wait $!; else kill -QUIT $!; wait $!; rm -rf "$PWD"; fi"#;
         let postgres = self.programs.join("postgres");
-        let keeper = self.command("sh").arg("-c").arg(KEEP).arg(postgres).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let keeper = self
+            .command("sh")
+            .arg("-c")
+            .arg(KEEP)
+            .arg(postgres)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         self.keeper = Some(keeper);
         let start = Instant::now();
         while !self

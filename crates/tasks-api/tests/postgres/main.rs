@@ -4,16 +4,23 @@
 mod cluster;
 mod database;
 mod outage;
+mod replicas;
 mod row_security;
 
 #[path = "../api/bodies.rs"]
 mod bodies;
 #[path = "../api/concurrency.rs"]
 mod concurrency;
+#[path = "../api/connection.rs"]
+mod connection;
+#[path = "../api/crash.rs"]
+mod crash;
 #[path = "../api/drain.rs"]
 mod drain;
 #[path = "../api/idempotency.rs"]
 mod idempotency;
+#[path = "../api/isolation.rs"]
+mod isolation;
 #[path = "../api/lists.rs"]
 mod lists;
 #[path = "../api/operation.rs"]

@@ -1,14 +1,20 @@
 //! A database that goes away and comes back.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use tasks_api::AppState;
 
 use crate::{
     cluster::Cluster,
+    crash::{titles, write_until_broken},
     database::Database,
-    test_app::{TestApp, verifier},
+    process::Server,
+    test_app::{SECRET, TestApp, verifier},
 };
 
 #[tokio::test]
@@ -46,4 +52,38 @@ async fn without_its_database_the_server_says_so_within_5_seconds_and_recovers_b
         }
         kept.push(ada.task("after").await);
     }
+}
+
+#[test]
+fn a_database_that_is_killed_under_load_loses_no_acknowledged_write() {
+    let unused = Database::new();
+    let Some(mut cluster) = Cluster::new() else { return };
+    let database = cluster.url();
+    let environment = [
+        ("BETTER_AUTH_SECRET", SECRET),
+        ("DATABASE_URL", database.as_str()),
+        ("RUST_LOG", "off,tasks_api::serve=info"),
+    ];
+    let server = Server::serve(&tempfile::tempdir().unwrap(), &environment);
+    let mut acknowledged = HashSet::new();
+    for round in 0..3 {
+        let writers: Vec<_> = (0..8)
+            .map(|writer| {
+                let address = server.address.clone();
+                thread::spawn(move || write_until_broken(&address, &format!("{round}-{writer}")))
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(200));
+        cluster.stop("KILL");
+        for writer in writers {
+            acknowledged.extend(writer.join().unwrap());
+        }
+        cluster.start();
+        thread::sleep(Duration::from_secs(2));
+    }
+    assert!(acknowledged.len() > 30, "{}", acknowledged.len());
+    let kept = titles(&server.address).into_iter().collect();
+    let lost: Vec<&String> = acknowledged.difference(&kept).collect();
+    assert!(lost.is_empty(), "{lost:?} of {}", acknowledged.len());
+    drop(unused);
 }

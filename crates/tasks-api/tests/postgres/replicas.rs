@@ -1,0 +1,176 @@
+//! Several servers on one database.
+
+use std::{
+    collections::{HashMap, HashSet},
+    env, fs,
+    io::{self, Write},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    connection::{Connection, request},
+    crash::titles,
+    database::Database,
+    process::Server,
+    test_app::SECRET,
+};
+
+fn replica(database: &str) -> Server {
+    let environment =
+        [("BETTER_AUTH_SECRET", SECRET), ("DATABASE_URL", database), ("RUST_LOG", "warn,tasks_api::serve=info")];
+    Server::serve(&tempfile::tempdir().unwrap(), &environment)
+}
+
+#[test]
+fn replicas_that_start_at_once_on_an_empty_database_all_come_up() {
+    let database = Database::new();
+    let starting: Vec<_> = (0..4)
+        .map(|_| {
+            let url = database.url().to_owned();
+            thread::spawn(move || replica(&url))
+        })
+        .collect();
+    for server in starting {
+        let server = server.join().unwrap();
+        let ready = Connection::open(&server.address).unwrap().send(&request("GET", "/readyz", "")).unwrap();
+        assert_eq!(ready.status, 200);
+    }
+}
+
+/// What a client saw through the balancer.
+#[derive(Default)]
+struct Seen {
+    acknowledged: Vec<String>,
+    by_replica: HashMap<String, usize>,
+    failed: Vec<(Instant, u16)>,
+}
+
+fn client(address: &str, name: &str, stop: &AtomicBool) -> Seen {
+    let mut seen = Seen::default();
+    let mut connection = Connection::open(address).unwrap();
+    for n in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let title = format!("{name}-{n}");
+        let write = request("POST", "/api/ada/tasks", &format!(r#"{{"title":"{title}"}}"#));
+        for (request, good) in [(write, 201), (request("GET", "/api/ada/tasks?limit=2", ""), 200)] {
+            let answer = connection.send(&request).unwrap();
+            let replica = answer.head.lines().find_map(|line| line.strip_prefix("X-Replica: ")).unwrap_or_default();
+            *seen.by_replica.entry(replica.to_owned()).or_default() += 1;
+            match answer.status {
+                201 => seen.acknowledged.push(title.clone()),
+                status if status == good => {}
+                status => seen.failed.push((Instant::now(), status)),
+            }
+            if !answer.goes_on() {
+                connection = Connection::open(address).unwrap();
+            }
+        }
+    }
+    seen
+}
+
+#[test]
+fn behind_a_balancer_the_death_of_one_replica_costs_no_more_than_what_it_had_in_hand() {
+    const CLIENTS: usize = 8;
+    let Some(nginx) = program() else { return skip() };
+    let database = Database::new();
+    let (doomed, survivor) = (replica(database.url()), replica(database.url()));
+    let balancer = Balancer::start(&nginx, &[&doomed.address, &survivor.address]);
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|n| {
+            let (address, stop) = (balancer.address.clone(), stop.clone());
+            thread::spawn(move || client(&address, &n.to_string(), &stop))
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(600));
+    let died = Instant::now();
+    doomed.signal("-KILL");
+    thread::sleep(Duration::from_millis(900));
+    stop.store(true, Ordering::Relaxed);
+    let seen: Vec<Seen> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+
+    let served = |address: &String| seen.iter().map(|seen| seen.by_replica.get(address).unwrap_or(&0)).sum::<usize>();
+    assert!(served(&doomed.address) > 20 && served(&survivor.address) > 20, "both had their share");
+    let failed: Vec<_> = seen.iter().flat_map(|seen| &seen.failed).collect();
+    assert!(failed.len() <= CLIENTS, "{failed:?}");
+    assert!(failed.iter().all(|(when, status)| *status == 502 && *when >= died), "{failed:?}");
+
+    let acknowledged: HashSet<String> = seen.into_iter().flat_map(|seen| seen.acknowledged).collect();
+    let kept = titles(&survivor.address).into_iter().collect();
+    let lost: Vec<&String> = acknowledged.difference(&kept).collect();
+    assert!(lost.is_empty(), "{lost:?} of {}", acknowledged.len());
+}
+
+/// nginx, as people set it up: in turn, with connections kept.
+struct Balancer {
+    process: Child,
+    address: String,
+    _directory: tempfile::TempDir,
+}
+
+impl Balancer {
+    fn start(nginx: &PathBuf, replicas: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let servers: String = replicas.iter().map(|address| format!("server {address};")).collect();
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .iter()
+            .map(|kind| format!("{kind}_temp_path {kind};"))
+            .collect();
+        let configuration = format!(
+            "daemon off; pid pid; worker_processes 1; events {{}}
+            http {{
+                access_log off; {temporary}
+                upstream tasks {{ {servers} keepalive 16; }}
+                server {{
+                    listen {free};
+                    location / {{
+                        proxy_pass http://tasks; proxy_http_version 1.1; proxy_set_header Connection \"\";
+                        add_header X-Replica $upstream_addr always;
+                    }}
+                }}
+            }}"
+        );
+        fs::write(directory.path().join("nginx.conf"), configuration).unwrap();
+        let mut nginx = Command::new(nginx);
+        nginx.arg("-p").arg(directory.path()).args(["-c", "nginx.conf", "-e", "stderr"]).stderr(Stdio::null());
+        let process = nginx.spawn().unwrap();
+        let address = free.to_string();
+        let start = Instant::now();
+        while Connection::open(&address).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(10), "nginx does not listen");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Self { process, address, _directory: directory }
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        let _ = self.process.wait();
+    }
+}
+
+fn program() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let beside = [PathBuf::from("/usr/sbin")];
+    env::split_paths(&path).chain(beside).map(|directory| directory.join("nginx")).find(|nginx| nginx.exists())
+}
+
+fn skip() {
+    const WHY: &str = "no nginx on this machine";
+    assert!(env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "false"), "{WHY}");
+    let _ = writeln!(io::stderr(), "SKIPPED: replicas behind a balancer, for there is {WHY}");
+}
