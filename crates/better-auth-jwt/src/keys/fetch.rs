@@ -95,3 +95,24 @@ impl fmt::Display for FetchError {
 }
 
 impl std::error::Error for FetchError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_says_what_happened_and_has_a_name_for_metrics() {
+        for (error, name, says) in [
+            (FetchError::Connection("refused".to_owned()), "connection", "no connection to the JWKS endpoint: refused"),
+            (FetchError::Timeout, "timeout", "in time"),
+            (FetchError::Status { status: 404, retry_after: None }, "status", "status 404"),
+            (FetchError::Redirect, "redirect", "configure the final URL"),
+            (FetchError::TooLarge, "too_large", "larger than allowed"),
+            (FetchError::Unusable("no keys".to_owned()), "unusable", "no keys"),
+            (FetchError::BackingOff(Duration::from_millis(1500)), "backing_off", "due in 2 s"),
+        ] {
+            assert_eq!(error.name(), name);
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+}
