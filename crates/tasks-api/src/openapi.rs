@@ -86,9 +86,11 @@ pub(crate) fn document() -> Value {
         ],
         "security": [{ "token": [] }],
         "paths": {
-            "/api/{user_id}/tasks": { "parameters": [user], "get": list.json(), "post": create.json() },
-            "/api/{user_id}/tasks/{id}": { "parameters": [user, id], "get": read.json(), "put": replace.json(), "delete": delete.json() },
-            "/api/{user_id}/tasks/{id}/complete": { "parameters": [user, id], "patch": complete.json() },
+            "/api/{user_id}/tasks": { "get": list.json([&user]), "post": create.json([&user]) },
+            "/api/{user_id}/tasks/{id}": {
+                "get": read.json([&user, &id]), "put": replace.json([&user, &id]), "delete": delete.json([&user, &id]),
+            },
+            "/api/{user_id}/tasks/{id}/complete": { "patch": complete.json([&user, &id]) },
             "/healthz": { "get": probe("isAlive", "Does the process answer?", "text/plain", json!({ "type": "string" }), []) },
             "/readyz": { "get": probe("isReady", "Should requests come here?", "application/json", json!({ "type": "object" }),
                 [Problem::NotReady("not ready: keys (none could be fetched yet)".into())]) },
@@ -195,7 +197,8 @@ impl Operation {
         self
     }
 
-    fn json(mut self) -> Value {
+    fn json<const N: usize>(mut self, path: [&Value; N]) -> Value {
+        self.parameters.splice(..0, path.map(Value::clone));
         self.responses.extend(failures(&self.problems, "/api/ada/tasks"));
         self.about.insert("parameters".into(), self.parameters.into());
         self.about.insert("responses".into(), self.responses.into());

@@ -10,18 +10,16 @@ use serde_json::json;
 use tasks_api::AppState;
 
 use crate::{
-    cluster::Cluster,
     crash::{titles, write_until_broken},
-    database::Database,
+    database::{Database, own_cluster},
     process::Server,
     test_app::{SECRET, TestApp, verifier},
 };
 
 #[tokio::test]
 async fn without_its_database_the_server_says_so_within_5_seconds_and_recovers_by_itself() {
-    // Where there is no PostgreSQL of our own to stop, there is nothing to see; this decides and says so.
+    let Some(mut cluster) = own_cluster() else { return };
     let unused = Database::new();
-    let Some(mut cluster) = Cluster::new() else { return };
     let state = AppState::connect(cluster.url().as_str(), verifier()).await.unwrap();
     let app = TestApp::of(state, unused);
     let ada = app.user("ada");
@@ -56,8 +54,7 @@ async fn without_its_database_the_server_says_so_within_5_seconds_and_recovers_b
 
 #[test]
 fn a_database_that_is_killed_under_load_loses_no_acknowledged_write() {
-    let unused = Database::new();
-    let Some(mut cluster) = Cluster::new() else { return };
+    let Some(mut cluster) = own_cluster() else { return };
     let database = cluster.url();
     let environment = [
         ("BETTER_AUTH_SECRET", SECRET),
@@ -85,5 +82,4 @@ fn a_database_that_is_killed_under_load_loses_no_acknowledged_write() {
     let kept = titles(&server.address).into_iter().collect();
     let lost: Vec<&String> = acknowledged.difference(&kept).collect();
     assert!(lost.is_empty(), "{lost:?} of {}", acknowledged.len());
-    drop(unused);
 }
