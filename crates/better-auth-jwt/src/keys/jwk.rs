@@ -283,4 +283,38 @@ mod tests {
         assert_eq!(read(&format!(r#"{P256},"kid":"{}""#, "k".repeat(257))), Err(Flaw::LongId));
         assert!(read(&format!(r#"{P256},"kid":"{}""#, "k".repeat(256))).is_ok());
     }
+
+    #[test]
+    fn every_flaw_has_words_of_its_own() {
+        let all = [
+            Flaw::Unreadable,
+            Flaw::Unsupported,
+            Flaw::NotForVerifying,
+            Flaw::Private,
+            Flaw::Symmetric,
+            Flaw::AlgorithmMismatch,
+            Flaw::AlgorithmMissing,
+            Flaw::RsaSize,
+            Flaw::RsaExponent,
+            Flaw::WrongLength,
+            Flaw::OffCurve,
+            Flaw::SmallOrder,
+            Flaw::SameId,
+            Flaw::LongId,
+            Flaw::TooMany,
+        ];
+        let words: std::collections::HashSet<String> = all.iter().map(Flaw::to_string).collect();
+        assert_eq!(words.len(), all.len());
+        assert!(words.iter().all(|words| words.len() > 10));
+    }
+
+    #[test]
+    fn the_id_of_a_bad_key_is_told_unless_it_is_too_long_to_tell() {
+        let id = |length: usize| {
+            let jwk = format!(r#"{{{P256},"use":"enc","kid":"{}"}}"#, "k".repeat(length));
+            parse(&jwk, None).unwrap_err().0
+        };
+        assert_eq!(id(256), Some("k".repeat(256)));
+        assert_eq!(id(257), None);
+    }
 }
