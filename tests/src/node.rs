@@ -1,6 +1,6 @@
-//! Node.js and the packages that make a Better Auth, installed on first use.
+//! Node.js and the packages of the programs that run in it, a Better Auth first of all, installed on first use.
 //!
-//! Without Node.js the tests that need a Better Auth are skipped, visibly. Where the environment says `CI=true` a
+//! Without Node.js the tests that need it are skipped, visibly. Where the environment says `CI=true` a
 //! skip is a failure, so that a green run always means that they ran.
 
 use std::{
@@ -22,13 +22,26 @@ const HOW_TO_RUN: &str = "install Node.js 20 or newer with npm, then run `cargo 
 /// In CI, if it cannot.
 pub fn ready() -> bool {
     static READY: OnceLock<Result<(), String>> = OnceLock::new();
-    let ready = READY.get_or_init(|| {
-        let ready = find().and_then(|()| install());
-        if let Err(reason) = &ready {
-            say(&format!("SKIPPED the end-to-end tests with a real Better Auth: {reason}. To run them, {HOW_TO_RUN}."));
-        }
-        ready
-    });
+    insist(READY.get_or_init(|| prepare(&home(), "the end-to-end tests with a real Better Auth")))
+}
+
+/// The same for a program of another directory, and the tests that need it.
+///
+/// # Panics
+/// In CI, if it cannot run.
+pub fn ready_for(home: &Path, tests: &str) -> bool {
+    insist(&prepare(home, tests))
+}
+
+fn prepare(home: &Path, tests: &str) -> Result<(), String> {
+    let ready = find().and_then(|()| install(home, tests));
+    if let Err(reason) = &ready {
+        say(&format!("SKIPPED {tests}: {reason}. To run them, {HOW_TO_RUN}."));
+    }
+    ready
+}
+
+fn insist(ready: &Result<(), String>) -> bool {
     if let Err(reason) = ready {
         assert!(env::var("CI").as_deref() != Ok("true"), "in CI nothing may be skipped: {reason}");
     }
@@ -50,24 +63,22 @@ fn find() -> Result<(), String> {
     }
 }
 
-fn install() -> Result<(), String> {
-    let wanted = home().join("package-lock.json");
+fn install(home: &Path, tests: &str) -> Result<(), String> {
+    let wanted = home.join("package-lock.json");
     let lock = File::open(&wanted).map_err(|error| format!("{} cannot be read: {error}", wanted.display()))?;
     // Several test runs may find the packages missing at once; one of them installs, the others wait here.
     lock.lock().map_err(|error| format!("{} cannot be locked: {error}", wanted.display()))?;
-    if installed(&wanted) {
+    if installed(home, &wanted) {
         return Ok(());
     }
-    say(
-        "Installing Better Auth for the end-to-end tests (npm ci in tests/better-auth), which takes a minute or two ...",
-    );
-    output_of(npm().arg("ci").current_dir(home())).map(|_| ())
+    say(&format!("Installing packages for {tests} (npm ci in {}), which takes a while ...", home.display()));
+    output_of(npm().arg("ci").current_dir(home)).map(|_| ())
 }
 
 /// npm writes its own lock file into `node_modules` last of all.
-fn installed(wanted: &Path) -> bool {
+fn installed(home: &Path, wanted: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    modified(&home().join("node_modules/.package-lock.json")) > modified(wanted)
+    modified(&home.join("node_modules/.package-lock.json")) > modified(wanted)
 }
 
 fn npm() -> Command {

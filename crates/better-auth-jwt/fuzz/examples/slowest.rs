@@ -1,4 +1,4 @@
-//! How long the library takes for the worst inputs known: the fuzzers' corpus, and what is built here to be slow.
+//! How long the library takes for the worst inputs known: the fuzzers' seeds and corpus, and what is built here to be slow.
 //!
 //!     cargo run --release --example slowest
 //!
@@ -70,11 +70,12 @@ fn measure(measured: &mut Vec<Measured>, name: impl Into<String>, bytes: usize, 
 /// included. Changed good tokens are left out: they take what a signature check takes.
 fn corpus(measured: &mut Vec<Measured>) -> io::Result<()> {
     let verifier = Issuer::new().verifier();
-    for target in ["header", "token", "jwks", "path"] {
-        for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target))? {
+    let targets = ["header", "token", "jwks", "path"];
+    for (kind, target) in ["seeds", "corpus"].iter().flat_map(|kind| targets.map(|target| (kind, target))) {
+        for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(kind).join(target))? {
             let file = file?;
             let input = fs::read(file.path())?;
-            let name = format!("corpus/{target}/{}", file.file_name().to_string_lossy());
+            let name = format!("{kind}/{target}/{}", file.file_name().to_string_lossy());
             match (target, input.split_first()) {
                 ("header", _) => measure(measured, name, input.len(), || header::run(&input)),
                 ("path", _) => measure(measured, name, input.len(), || path::run(&input)),

@@ -1,9 +1,11 @@
 //! Key sets: whatever the document, only fitting keys are taken from it, and none that its text does not hold.
 
+use std::sync::Arc;
+
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use better_auth_jwt::{
     jws::{self, Header},
-    keys::{Algorithm, Flaw, KeySet, KeySource},
+    keys::{Algorithm, Flaw, Key, KeySet, KeySource},
 };
 use serde_json::{Map, Value, json};
 
@@ -53,13 +55,19 @@ fn check(set: &KeySet, elements: &[Value], rsa: Option<Algorithm>) {
     assert!(!set.is_empty() && set.len() <= elements.len().min(MOST_KEYS));
     let too_many = set.skipped().iter().any(|skipped| skipped.flaw == Flaw::TooMany);
     assert_eq!(too_many, elements.len() > MOST_KEYS);
+    let all_are_in_use = set.len() == elements.len();
     for algorithm in ALGORITHMS {
         assert!(set.supports(algorithm) != algorithm.is_symmetric());
-        let header = Header::parse(json!({ "alg": algorithm.to_string() }).to_string()).expect("a header");
-        let fits = |element: &Value| element.as_object().is_some_and(|jwk| may_verify(jwk, rsa) == Some(algorithm));
-        if let Some(key) = set.find(&header) {
-            assert_eq!(key.algorithm(), algorithm);
-            assert!(elements.iter().any(fits), "no such key was given");
+        let fits = |element: &&Value| element.as_object().is_some_and(|jwk| may_verify(jwk, rsa) == Some(algorithm));
+        let fitting: Vec<&Value> = elements.iter().filter(fits).collect();
+        let found = find(set, algorithm, None);
+        assert!(found.is_none() || !fitting.is_empty(), "no such key was given");
+        // Without an id, exactly one key must fit.
+        assert!(!all_are_in_use || found.is_some() == (fitting.len() == 1), "{algorithm}");
+        for id in fitting.iter().filter_map(|element| element["kid"].as_str()) {
+            let found = find(set, algorithm, Some(id));
+            assert!(found.as_ref().is_none_or(|key| key.id() == Some(id)), "another key");
+            assert!(!all_are_in_use || found.is_some(), "{id}");
         }
     }
     for (token, material) in issuer::signed_by() {
@@ -67,6 +75,17 @@ fn check(set: &KeySet, elements: &[Value], rsa: Option<Algorithm>) {
             assert!(elements.iter().any(|element| holds(element, material)), "a signature of a key that was not given");
         }
     }
+}
+
+fn find(set: &KeySet, algorithm: Algorithm, id: Option<&str>) -> Option<Arc<Key>> {
+    let mut header = json!({ "alg": algorithm.to_string() });
+    if let Some(id) = id {
+        header["kid"] = id.into();
+    }
+    let header = Header::parse(header.to_string()).expect("a header");
+    let found = set.find(&header);
+    assert!(found.as_ref().is_none_or(|key| key.algorithm() == algorithm), "a key for another algorithm");
+    found
 }
 
 fn holds(element: &Value, material: &str) -> bool {

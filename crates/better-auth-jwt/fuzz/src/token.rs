@@ -77,7 +77,11 @@ fn signed(parts: &[u8]) {
     };
     let token = ISSUER.sign_bytes(header, claims);
     let kind = kind_of_token(header, token.len());
-    for (verifier, wanted) in [(&*issuer::BY_SECRET, Kind::Jwt), (&*issuer::ACCESS_BY_SECRET, Kind::AccessToken)] {
+    for (verifier, wanted, origin) in [
+        (&*issuer::BY_SECRET, Kind::Jwt, Some(ORIGIN)),
+        (&*issuer::BY_SECRET_FROM_ANYBODY, Kind::Jwt, None),
+        (&*issuer::ACCESS_BY_SECRET, Kind::AccessToken, Some(ORIGIN)),
+    ] {
         let verdict = verify(verifier, &token);
         let expected = match (kind, json::read(claims)) {
             (Some(kind), _) if kind != wanted => Some(false),
@@ -87,7 +91,7 @@ fn signed(parts: &[u8]) {
                 if let Ok(claims) = &verdict {
                     say_the_same(claims, &members);
                 }
-                are_good(&members, wanted)
+                are_good(&members, wanted, origin)
             }
         };
         if let Some(expected) = expected {
@@ -163,8 +167,9 @@ fn kind_of(typ: &str) -> Kind {
     }
 }
 
-/// Whether the claims are those of a good token, unless that hangs on a fraction of a second.
-fn are_good(members: &Map<String, Value>, kind: Kind) -> Option<bool> {
+/// Whether the claims are those of a good token, from this issuer and for this audience or from and for anybody,
+/// unless that hangs on a fraction of a second.
+fn are_good(members: &Map<String, Value>, kind: Kind, origin: Option<&str>) -> Option<bool> {
     let is_text = |name: &str| members.get(name).is_none_or(Value::is_string);
     let is_text_or_null = |name: &str| members.get(name).is_none_or(|value| value.is_string() || value.is_null());
     let text = |name: &str| members.get(name).and_then(Value::as_str);
@@ -178,8 +183,8 @@ fn are_good(members: &Map<String, Value>, kind: Kind) -> Option<bool> {
         && user.is_some()
         && text("client_id") != user
         && text("azp") != user
-        && text("iss") == Some(ORIGIN)
-        && members.get("aud").is_some_and(is_ours);
+        && (origin.is_none() || text("iss") == origin)
+        && members.get("aud").map_or(origin.is_none(), |audience| is_ours(audience, origin));
     let (now, leeway) = (NOW as f64, LEEWAY as f64);
     let dates = [
         members.get("exp").map_or(Some(false), |exp| is_date(exp, |exp| exp > now - leeway, now - leeway)),
@@ -207,12 +212,14 @@ fn is_date(value: &Value, holds: impl Fn(f64) -> bool, turn: f64) -> Option<bool
     Some(date <= LAST_DATE && holds(date))
 }
 
-fn is_ours(audience: &Value) -> bool {
+fn is_ours(audience: &Value, origin: Option<&str>) -> bool {
+    let is_ours = |name: &str| origin.is_none_or(|origin| name == origin);
     match audience {
-        Value::String(one) => one == ORIGIN,
+        Value::String(one) => !one.is_empty() && is_ours(one),
         Value::Array(several) => {
-            let are_names = several.iter().all(|name| name.as_str().is_some_and(|name| !name.is_empty()));
-            are_names && several.len() <= 64 && several.iter().any(|name| name == ORIGIN)
+            let names: Option<Vec<&str>> = several.iter().map(Value::as_str).collect();
+            let are_names = |names: &Vec<&str>| names.len() <= 64 && !names.contains(&"");
+            names.filter(are_names).is_some_and(|names| names.into_iter().any(is_ours))
         }
         _ => false,
     }
@@ -225,7 +232,12 @@ fn say_the_same(claims: &Claims, members: &Map<String, Value>) {
     assert_eq!(claims.email(), members.get("email").and_then(Value::as_str));
     assert_eq!(claims.name(), members.get("name").and_then(Value::as_str));
     assert_eq!(claims.sid(), members.get("sid").and_then(Value::as_str));
-    assert!(claims.aud().iter().any(|audience| audience == ORIGIN));
+    let audiences = match members.get("aud") {
+        None => Vec::new(),
+        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        Some(one) => one.as_str().into_iter().collect(),
+    };
+    assert_eq!(claims.aud(), audiences);
     assert!(members["exp"].as_f64().is_some_and(|exp| (claims.exp() as f64 - exp).abs() <= 1.0));
     for (name, value) in members {
         assert_eq!(claims.get::<Value>(name).ok().as_ref(), Some(value), "{name}");

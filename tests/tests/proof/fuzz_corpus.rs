@@ -1,0 +1,79 @@
+//! What the fuzzers found worth keeping, and changes of it, without the fuzzers.
+
+use std::{fs, path::Path};
+
+use crate::{chance::Chance, fuzzed};
+
+#[test]
+fn authorization_headers() {
+    replay("header", fuzzed::header::run);
+}
+
+#[test]
+fn tokens() {
+    replay("token", fuzzed::token::run);
+}
+
+#[test]
+fn key_sets() {
+    replay("jwks", fuzzed::jwks::run);
+}
+
+#[test]
+fn paths() {
+    replay("path", fuzzed::path::run);
+}
+
+/// How many changed inputs are tried beside the corpus itself.
+const CHANGED: usize = 5000;
+
+fn replay(target: &str, run: fn(&[u8])) {
+    let corpus = corpus(target);
+    corpus.iter().for_each(|input| run(input));
+    let mut chance = Chance::new(2);
+    for _ in 0..CHANGED {
+        let mut input = chance.one_of(&corpus).clone();
+        for _ in 0..1 + chance.below(4) {
+            let other = chance.one_of(&corpus);
+            change(&mut input, other, &mut chance);
+        }
+        run(&input);
+    }
+}
+
+/// What somebody thought of and what the fuzzers found.
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/better-auth-jwt/fuzz");
+    let mut paths = Vec::new();
+    for kind in ["seeds", "corpus"] {
+        let directory = fuzz.join(kind).join(target);
+        let files = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+        paths.extend(files.map(|file| file.expect("a file").path()));
+    }
+    // The order of a directory is nobody's promise.
+    paths.sort();
+    let inputs: Vec<_> = paths.iter().map(|path| fs::read(path).expect("a readable file")).collect();
+    assert!(inputs.len() > 50, "{target} has only {} inputs", inputs.len());
+    inputs
+}
+
+/// Changes an input a little, or puts a part of another into it.
+fn change(input: &mut Vec<u8>, other: &[u8], chance: &mut Chance) {
+    let place = chance.below(input.len() + 1);
+    let end = (place + chance.below(9)).min(input.len());
+    match chance.below(5) {
+        0 => _ = input.drain(place..end),
+        1 => input.insert(place, chance.below(256) as u8),
+        2 => input.truncate(place),
+        3 => {
+            let from = chance.below(other.len() + 1);
+            let part = other[from..(from + chance.below(32)).min(other.len())].iter().copied();
+            input.splice(place..end, part);
+        }
+        _ => {
+            if let Some(byte) = input.get_mut(place) {
+                *byte ^= 1 << chance.below(8);
+            }
+        }
+    }
+}

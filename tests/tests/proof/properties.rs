@@ -1,0 +1,224 @@
+//! What holds for all tokens, paths and headers.
+
+use std::{convert::Infallible, fmt::Write, sync::LazyLock};
+
+use better_auth_jwt::{
+    Claims, GrpcRejection, JwtAuthLayer, PathTemplate, ProblemRejection, RejectionResponse, Verifier, keys::Algorithm,
+    test_util::Issuer,
+};
+use futures_util::FutureExt;
+use http::{
+    HeaderMap, HeaderValue, Request, Response,
+    header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, VARY, WWW_AUTHENTICATE},
+};
+use proptest::prelude::*;
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::{fuzzed, verdict};
+
+const ALGORITHMS: [Algorithm; 8] = [
+    Algorithm::HS256,
+    Algorithm::HS512,
+    Algorithm::EdDSA,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::ES512,
+    Algorithm::RS256,
+    Algorithm::PS256,
+];
+
+#[test]
+fn a_token_with_any_character_changed_is_refused() {
+    for algorithm in ALGORITHMS {
+        let issuer = Issuer::with_algorithm(algorithm);
+        let (token, verifier) = (issuer.token("ada"), issuer.verifier());
+        assert!(verdict::of(&verifier, &token).is_ok());
+        for (place, original) in token.char_indices() {
+            // Another letter, no letter of the alphabet, one bit, and the case.
+            let others = [b'A', b'=', original as u8 ^ 1, original as u8 ^ 32];
+            for other in others.map(char::from).into_iter().filter(|other| *other != original) {
+                let mut changed = token.clone();
+                changed.replace_range(place..=place, other.encode_utf8(&mut [0; 4]));
+                assert!(verdict::of(&verifier, &changed).is_err(), "{algorithm}: {changed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_with_anything_cut_off_is_refused() {
+    for algorithm in ALGORITHMS {
+        let issuer = Issuer::with_algorithm(algorithm);
+        let (token, verifier) = (issuer.token("ada"), issuer.verifier());
+        for place in 0..token.len() {
+            let mut shorter = token.clone();
+            shorter.remove(place);
+            for cut in [&token[..place], &token[place + 1..], &shorter] {
+                assert!(verdict::of(&verifier, cut).is_err(), "{algorithm}: {cut}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_token_with_anything_put_in_is_refused(
+        signed in signed(), place: prop::sample::Index, length in 0..4usize, more in ".{0,9}",
+    ) {
+        let place = place.index(signed.token.len() + 1);
+        let end = signed.token.len().min(place + length);
+        let mut changed = signed.token.clone();
+        changed.replace_range(place..end, &more);
+        prop_assert!(changed == signed.token || verdict::of(&signed.verifier, &changed).is_err(), "{}", changed);
+    }
+
+    #[test]
+    fn a_user_reaches_the_own_path_however_it_is_encoded_and_no_other(
+        user in prop_oneof![".{1,20}", any::<String>(), "[./%a]{1,4}"], other in any::<String>(), encode: [bool; 16],
+    ) {
+        let issuer = Issuer::with_secret(SECRET);
+        let layer = JwtAuthLayer::new(issuer.verifier());
+        let layer = layer.match_user(PathTemplate::new("/api/{user}/tasks").expect("a template"));
+        let path = format!("/api/{}/tasks", encoded(&user, &encode));
+        let is_refused = matches!(&*user, "." | "..") || user.contains(|c: char| c.is_ascii_control() || "/\\".contains(c));
+        let expected = match &*user {
+            "" => 401,
+            _ if is_refused => 400,
+            _ => 200,
+        };
+        prop_assert_eq!(answer(&layer, &path, bearer(&issuer.token(&user))).status(), expected, "{}", path);
+        if other != user && !other.is_empty() {
+            let status = answer(&layer, &path, bearer(&issuer.token(&other))).status();
+            prop_assert_eq!(status, if is_refused { 400 } else { 403 }, "{}", path);
+        }
+    }
+
+    #[test]
+    fn no_byte_of_a_request_comes_back(credentials in credentials()) {
+        let Ok(credentials) = HeaderValue::from_bytes(&credentials) else { return Ok(()) };
+        let layer = JwtAuthLayer::new(Issuer::with_secret(SECRET).verifier());
+        let plain = answer(&layer, "/", credentials.clone());
+        prop_assert!(matches!(plain.status().as_u16(), 400 | 401));
+        prop_assert!(is_one_of_the_answers(plain.headers()), "{:?}", plain.headers());
+        prop_assert_eq!(plain.body(), "");
+
+        let problem = answer(&layer.clone().reject_with(ProblemRejection), "/", credentials.clone());
+        prop_assert!(is_one_of_the_answers(problem.headers()), "{:?}", problem.headers());
+        let text = problem.body();
+        prop_assert!(DETAILS.iter().any(|detail| text.ends_with(&format!(r#""detail":"{detail}"}}"#))), "{}", text);
+        prop_assert!(text.len() < 150, "{}", text);
+
+        let grpc = answer(&layer.reject_with(GrpcRejection), "/", credentials);
+        prop_assert_eq!(grpc.status(), 200);
+        let message = grpc.headers().get("grpc-message").expect("a message");
+        prop_assert!(DETAILS.iter().any(|detail| message == detail), "{:?}", message);
+        prop_assert_eq!(grpc.headers().len(), 3);
+    }
+
+    /// RFC 6750, section 3: what may stand between the quotes.
+    #[test]
+    fn a_challenge_repeats_what_was_configured_or_the_configuration_is_refused(
+        realm in prop_oneof![any::<String>(), "[ -~]{0,30}"],
+    ) {
+        let issuer = Issuer::with_secret(SECRET);
+        let fits = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
+        let layer = JwtAuthLayer::new(issuer.verifier());
+        let url = layer.clone().resource_metadata(&realm);
+        match layer.realm(&realm) {
+            Ok(layer) => {
+                prop_assert!(url.is_ok() && !realm.is_empty() && realm.chars().all(fits));
+                let response = answer(&layer, "/", HeaderValue::from_static("Basic x"));
+                prop_assert_eq!(&response.headers()[WWW_AUTHENTICATE], &format!(r#"Bearer realm="{realm}""#));
+            }
+            Err(_) => prop_assert!(url.is_err() && (realm.is_empty() || !realm.chars().all(fits))),
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_anything_panic(kind in "[resh0-3]", bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let data = [kind.as_bytes(), &bytes].concat();
+        fuzzed::header::run(&bytes);
+        fuzzed::token::run(&data);
+        fuzzed::jwks::run(&bytes);
+        fuzzed::path::run(&data);
+    }
+}
+
+const SECRET: &str = "k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n";
+
+const DETAILS: [&str; 3] =
+    ["a bearer token is required", "the Authorization header is not valid", "the token is not valid"];
+
+/// A good token and who accepts it.
+#[derive(Debug)]
+struct Signed {
+    token: String,
+    verifier: Verifier,
+}
+
+fn signed() -> impl Strategy<Value = &'static Signed> {
+    static SIGNED: LazyLock<Vec<Signed>> = LazyLock::new(|| {
+        let issuers = ALGORITHMS.into_iter().map(Issuer::with_algorithm);
+        issuers.map(|issuer| Signed { token: issuer.token("ada"), verifier: issuer.verifier() }).collect()
+    });
+    (0..ALGORITHMS.len()).prop_map(|which| &SIGNED[which])
+}
+
+/// Bytes that somebody might send as `Authorization`.
+fn credentials() -> impl Strategy<Value = Vec<u8>> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..100);
+    prop_oneof![
+        bytes(),
+        bytes().prop_map(|bytes| [b"Bearer ", &*bytes].concat()),
+        "[Bb]earer[ \\t]{1,2}[ -~]{0,40}".prop_map(String::into_bytes),
+        r"Bearer eyJ[\w-]{0,40}\.eyJ[\w-]{0,40}\.[\w-]{0,40}".prop_map(String::into_bytes),
+    ]
+}
+
+/// A segment with every byte escaped that must be, and of the others those that the pattern says.
+fn encoded(user: &str, pattern: &[bool]) -> String {
+    let mut segment = String::new();
+    for (byte, escape) in user.bytes().zip(pattern.iter().cycle()) {
+        // RFC 3986, section 3.3.
+        let may_stand = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
+        if may_stand && !escape {
+            segment.push(char::from(byte));
+        } else {
+            let _ = write!(segment, "%{byte:02x}");
+        }
+    }
+    segment
+}
+
+fn bearer(token: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("Bearer {token}")).expect("a header")
+}
+
+fn answer<R>(layer: &JwtAuthLayer<Claims, R>, path: &str, credentials: HeaderValue) -> Response<String>
+where
+    R: RejectionResponse<String> + Clone,
+{
+    let mut request = Request::get(path).body(String::new()).expect("a request");
+    request.headers_mut().insert(AUTHORIZATION, credentials);
+    let enter = async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new()));
+    let Ok(response) = layer.layer(service_fn(enter)).oneshot(request).now_or_never().expect("an answer at once");
+    response
+}
+
+/// Whether the headers are those of an answer without anything else in it.
+fn is_one_of_the_answers(headers: &HeaderMap) -> bool {
+    const CHALLENGES: [&str; 3] = [
+        r#"Bearer realm="api""#,
+        r#"Bearer realm="api", error="invalid_request", error_description="the Authorization header is not valid""#,
+        r#"Bearer realm="api", error="invalid_token", error_description="the token is not valid""#,
+    ];
+    headers.iter().all(|(name, value)| match *name {
+        WWW_AUTHENTICATE => CHALLENGES.iter().any(|challenge| value == challenge),
+        CACHE_CONTROL => value == "no-store",
+        VARY => value == "Authorization",
+        CONTENT_TYPE => value == "application/problem+json",
+        _ => false,
+    })
+}
