@@ -175,6 +175,7 @@ mod tests {
         let flaw = |n: &[u8], e: &[u8]| Key::rsa(Algorithm::RS256, n, e).err();
         assert_eq!(flaw(&modulus(2048), &[1, 0, 1]), None);
         assert_eq!(flaw(&modulus(2048), &[3]), None);
+        assert_eq!(flaw(&modulus(2048), &[1, 0, 0, 1]), None);
         assert_eq!(flaw(&modulus(8192), &[1, 0, 1]), None);
         assert_eq!(flaw(&modulus(2047), &[1, 0, 1]), Some(Flaw::RsaSize));
         assert_eq!(flaw(&modulus(8193), &[1, 0, 1]), Some(Flaw::RsaSize));

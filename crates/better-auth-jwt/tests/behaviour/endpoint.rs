@@ -202,7 +202,9 @@ async fn every_misbehaviour_has_its_error() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}/jwks", listener.local_addr().unwrap())
     };
-    assert_eq!(RemoteKeySet::new(gone).unwrap().connect().await.unwrap_err().name(), "connection");
+    let error = RemoteKeySet::new(gone).unwrap().connect().await.unwrap_err();
+    assert_eq!(error.name(), "connection");
+    assert!(error.to_string().contains("refused"), "{error}");
 }
 
 #[tokio::test]
