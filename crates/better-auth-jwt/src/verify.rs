@@ -63,6 +63,7 @@ struct Rules {
     max_age: Option<u64>,
     user_claim: &'static str,
     clients_allowed: bool,
+    sid_required: bool,
 }
 
 /// Which kind of token a verifier accepts.
@@ -179,6 +180,14 @@ impl Verifier {
     #[must_use]
     pub fn allow_clients(mut self) -> Self {
         self.for_each_rules(|rules| rules.clients_allowed = true);
+        self
+    }
+
+    /// Refuses tokens without `sid`, the id of their session. Better Auth puts it in where
+    /// `definePayload` says so.
+    #[must_use]
+    pub fn require_sid(mut self) -> Self {
+        self.for_each_rules(|rules| rules.sid_required = true);
         self
     }
 
@@ -322,6 +331,7 @@ impl WantsAudience {
             max_age: None,
             user_claim: "sub",
             clients_allowed: false,
+            sid_required: false,
         };
         Verifier {
             trusts: vec![Trust { keys: self.keys, rules }],
@@ -443,6 +453,9 @@ impl Rules {
         }
         let user = document.find(self.user_claim).and_then(Value::as_str);
         if user.is_none_or(str::is_empty) {
+            return Err(ErrorKind::InvalidClaims);
+        }
+        if self.sid_required && document.find("sid").and_then(Value::as_str).is_none_or(str::is_empty) {
             return Err(ErrorKind::InvalidClaims);
         }
         // RFC 9068, section 2.2.

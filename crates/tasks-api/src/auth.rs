@@ -41,10 +41,11 @@ fn bound(keys: impl KeySource, config: &AuthConfig) -> Verifier {
         Some(issuer) => keys.issuer(issuer.as_str()),
         None => keys.any_issuer(),
     };
-    match &config.audience {
+    let verifier = match &config.audience {
         Some(audience) => keys.audience(audience.as_str()),
         None => keys.any_audience(),
-    }
+    };
+    if config.require_sid { verifier.require_sid() } else { verifier }
 }
 
 fn refuse(error: &Error) -> Response {
@@ -64,4 +65,30 @@ pub(crate) fn refusal(kind: ErrorKind) -> Refusal {
         _ => "invalid_token",
     };
     Refusal { status: kind.status(), code, detail: kind.description() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::token;
+
+    #[tokio::test]
+    async fn tokens_without_a_session_are_refused_where_the_setting_says_so() {
+        for (require_sid, session, accepted) in
+            [(false, None, true), (false, Some("s"), true), (true, None, false), (true, Some("s"), true)]
+        {
+            let config = AuthConfig {
+                secrets: vec![Redacted::new("0123456789abcdef0123456789abcdef")],
+                jwks: None,
+                issuer: None,
+                audience: None,
+                require_sid,
+            };
+            let (verifier, _) = verifier(&config).unwrap();
+            let token = token::sign("ada", Duration::from_secs(60), session, &config).unwrap();
+            assert_eq!(verifier.verify(&token).await.is_ok(), accepted, "{require_sid} {session:?}");
+        }
+    }
 }

@@ -19,8 +19,6 @@ pub(crate) struct Config {
     pub(crate) json_log: bool,
     pub(crate) rate_limit: Option<RateLimit>,
     #[expect(dead_code, reason = "read by the session check, which is still to come")]
-    pub(crate) require_sid: bool,
-    #[expect(dead_code, reason = "read by the session check, which is still to come")]
     pub(crate) revocation_keep: Duration,
 }
 
@@ -32,6 +30,8 @@ pub(crate) struct AuthConfig {
     pub(crate) jwks: Option<Jwks>,
     pub(crate) issuer: Option<String>,
     pub(crate) audience: Option<String>,
+    /// Tokens without a session id are refused.
+    pub(crate) require_sid: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -159,9 +159,6 @@ impl Config {
                 .unwrap_or_default(),
             json_log: faults.parsed("TASKS_API_LOG", &settings.tasks_api_log, json_log).unwrap_or(false),
             rate_limit: faults.parsed("TASKS_API_RATE_LIMIT", &settings.tasks_api_rate_limit, rate_limit).flatten(),
-            require_sid: faults
-                .parsed("TASKS_API_REQUIRE_SID", &settings.tasks_api_require_sid, boolean)
-                .unwrap_or(false),
             revocation_keep: faults
                 .parsed("TASKS_API_REVOCATION_KEEP", &settings.tasks_api_revocation_keep, duration)
                 .unwrap_or(Duration::from_secs(8 * 24 * 60 * 60)),
@@ -227,7 +224,8 @@ fn auth(settings: &Settings, needs: Needs, faults: &mut Faults) -> AuthConfig {
     if needs == Needs::Secret && !a_secret {
         faults.0.push("no secret to sign with: set BETTER_AUTH_SECRET to the same secret as the server's".into());
     }
-    AuthConfig { secrets, jwks, issuer, audience }
+    let require_sid = faults.parsed("TASKS_API_REQUIRE_SID", &settings.tasks_api_require_sid, boolean).unwrap_or(false);
+    AuthConfig { secrets, jwks, issuer, audience, require_sid }
 }
 
 fn jwks(settings: &Settings, server: Option<BetterAuth>, faults: &mut Faults) -> Option<Jwks> {
