@@ -214,6 +214,7 @@ mod tests {
     #[test]
     fn a_key_is_found_by_id_and_algorithm() {
         let set = set(&[jwk("a", X), jwk("b", OTHER_X)]).unwrap();
+        assert!(!set.is_empty() && KeySet::default().is_empty());
         assert!(finds(&set, "EdDSA", Some("a")));
         assert!(!finds(&set, "EdDSA", Some("c")));
         assert!(!finds(&set, "EdDSA", Some("A")));

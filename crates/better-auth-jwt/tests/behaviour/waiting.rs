@@ -252,6 +252,33 @@ async fn tokens_that_no_fetch_could_help_cause_none() {
 }
 
 #[tokio::test]
+async fn a_known_kid_under_another_algorithm_is_never_looked_for() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    setup.advance(31);
+    let header = json!({"alg": "ES256", "kid": setup.issuer.header()["kid"]});
+    let token = setup.issuer.sign_with_header(&header, &setup.issuer.claims("ada"));
+    assert_eq!(setup.get(&token).await, (401, Some(ErrorKind::UnknownKey)));
+    assert_eq!((setup.endpoint.fetches(), setup.keys.status().suppressed), (1, 0));
+}
+
+#[tokio::test]
+async fn without_a_kid_more_keys_are_looked_for_only_where_none_has_the_algorithm() {
+    let (setup, second) = (setup(), Issuer::new());
+    setup.endpoint.publish(&[setup.issuer.jwk(), second.jwk()]);
+    assert!(setup.accepted().await);
+    let without_kid =
+        |issuer: &Issuer, alg: &str| issuer.sign_with_header(&json!({ "alg": alg }), &issuer.claims("ada"));
+    assert_eq!(setup.get(&without_kid(&second, "EdDSA")).await.0, 401, "two keys fit");
+    assert_eq!(setup.endpoint.fetches(), 1);
+    let newcomer = Issuer::with_algorithm(Algorithm::ES256);
+    setup.endpoint.publish(&[setup.issuer.jwk(), newcomer.jwk()]);
+    assert_eq!(setup.get(&without_kid(&newcomer, "ES256")).await.0, 200);
+    assert_eq!(setup.endpoint.fetches(), 2);
+}
+
+#[tokio::test]
 async fn the_set_is_renewed_ahead_of_time_without_anybody_waiting() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
