@@ -251,6 +251,11 @@ mod tests {
         let set = set(&keys).unwrap();
         assert!(finds(&set, "EdDSA", Some("a")));
         assert_eq!(set.skipped().len(), bad.len());
+        assert_eq!(
+            set.skipped()[5].to_string(),
+            "key \"pq\" is skipped: its type, curve or algorithm is not supported"
+        );
+        assert!(set.skipped()[0].to_string().starts_with("a key without kid is skipped"));
     }
 
     #[test]
