@@ -1,6 +1,6 @@
 //! What a verified token says.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{
     Deserialize,
@@ -149,18 +149,18 @@ pub trait FromClaims: Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// The claims are not of this shape; the request is then refused with 401.
-    fn from_claims(claims: Claims) -> Result<Self, ClaimError>;
+    fn from_claims(claims: &Arc<Claims>) -> Result<Arc<Self>, ClaimError>;
 }
 
 impl FromClaims for Claims {
-    fn from_claims(claims: Claims) -> Result<Self, ClaimError> {
-        Ok(claims)
+    fn from_claims(claims: &Arc<Claims>) -> Result<Arc<Self>, ClaimError> {
+        Ok(claims.clone())
     }
 }
 
 impl<T: DeserializeOwned + Send + Sync + 'static> FromClaims for T {
-    fn from_claims(claims: Claims) -> Result<Self, ClaimError> {
-        claims.deserialize()
+    fn from_claims(claims: &Arc<Claims>) -> Result<Arc<Self>, ClaimError> {
+        claims.deserialize().map(Arc::new)
     }
 }
 

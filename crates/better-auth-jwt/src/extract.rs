@@ -7,8 +7,13 @@ use crate::claims::Claims;
 /// The verified claims of a request.
 ///
 /// The layer puts it into the request's extensions; with the feature `axum` it is an extractor
-/// too, also as `Option<Authenticated<C>>` behind an optional layer.
+/// too, also as `Option<Authenticated<C>>` behind an optional layer. Behind a layer with claims of
+/// another type, `Authenticated<Claims>` is there as well.
 pub struct Authenticated<C = Claims>(pub Arc<C>);
+
+/// In the extensions of requests whose path names the token's user.
+#[derive(Clone)]
+pub(crate) struct UserMatched;
 
 impl<C> Clone for Authenticated<C> {
     // Derived, it would ask for `C: Clone`.
@@ -24,7 +29,7 @@ impl<C: fmt::Debug> fmt::Debug for Authenticated<C> {
 }
 
 #[cfg(feature = "axum")]
-pub use self::in_axum::{MissingLayer, PathParam};
+pub use self::in_axum::{MissingLayer, PathParam, PathUser};
 
 #[cfg(feature = "axum")]
 mod in_axum {
@@ -36,8 +41,9 @@ mod in_axum {
     };
     use http::{StatusCode, request::Parts};
 
-    use super::Authenticated;
+    use super::{Authenticated, UserMatched};
     use crate::{
+        claims::Claims,
         error::ErrorKind,
         user_path::{UserPath, decode_segment, is_acceptable},
     };
@@ -58,14 +64,42 @@ mod in_axum {
         }
     }
 
-    /// A handler asked for claims on a route that no layer guards, or one with another claims type:
-    /// a mistake in the service, answered with 500.
+    /// The user that the path names, who is the token's: what queries filter by.
+    ///
+    /// Only a layer with [`match_user`](crate::JwtAuthLayer::match_user) has one to give, so a
+    /// handler that asks for it cannot be mounted without the check.
+    ///
+    /// ```
+    /// use better_auth_jwt::PathUser;
+    ///
+    /// async fn list(PathUser(user): PathUser) -> String {
+    ///     format!("tasks of {user}")
+    /// }
+    /// ```
+    #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+    pub struct PathUser(
+        /// The user's id, percent-decoded.
+        pub String,
+    );
+
+    impl<S: Sync> FromRequestParts<S> for PathUser {
+        type Rejection = MissingLayer;
+
+        async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingLayer> {
+            parts.extensions.get::<UserMatched>().ok_or(MissingLayer)?;
+            let Authenticated(claims) = parts.extensions.get::<Authenticated<Claims>>().ok_or(MissingLayer)?;
+            Ok(Self(claims.user_id().to_owned()))
+        }
+    }
+
+    /// A handler asked for claims, or for the path's user, on a route whose layer has none to give,
+    /// or that has no layer: a mistake in the service, answered with 500.
     #[derive(Debug, Clone, Copy)]
     pub struct MissingLayer;
 
     impl fmt::Display for MissingLayer {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("no JwtAuthLayer with this claims type guards the route")
+            f.write_str("no JwtAuthLayer with this claims type, or with match_user, guards the route")
         }
     }
 

@@ -1,14 +1,18 @@
 //! May this request pass? All policy in one place, without body, future or service.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{any::TypeId, future::Future, pin::Pin, sync::Arc};
 
-use http::request::Parts;
+use http::{
+    Extensions, Method,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
+    request::Parts,
+};
 
 use crate::{
     bearer,
     claims::{Claims, FromClaims},
     error::{Error, ErrorKind},
-    extract::Authenticated,
+    extract::{Authenticated, UserMatched},
     rejection::Challenges,
     user_path::UserPath,
     verify::{Failure, Verifier},
@@ -23,8 +27,13 @@ pub(crate) struct Gate<C> {
     pub(crate) own_rules: Vec<Rule<C>>,
     pub(crate) challenges: Challenges,
     pub(crate) optional: bool,
+    pub(crate) preflights: bool,
+    pub(crate) token_from: Option<TokenFrom>,
     pub(crate) observer: Option<Observer>,
 }
+
+/// Another place for the token than the header.
+pub(crate) type TokenFrom = Arc<dyn Fn(&Parts) -> Option<&str> + Send + Sync>;
 
 /// Told of every decision.
 pub(crate) type Observer = Arc<dyn Fn(Outcome) + Send + Sync>;
@@ -37,6 +46,8 @@ pub enum Outcome {
     Verified,
     /// It has no token, and the layer is optional.
     Anonymous,
+    /// It is a CORS preflight, and the layer lets those through.
+    Preflight,
     /// It was refused.
     Rejected(ErrorKind),
 }
@@ -61,6 +72,8 @@ impl<C> Gate<C> {
             own_rules: Vec::new(),
             challenges: Challenges::new(),
             optional: false,
+            preflights: false,
+            token_from: None,
             observer: None,
         }
     }
@@ -69,9 +82,19 @@ impl<C> Gate<C> {
 impl Gate<Claims> {
     /// The same for claims of another type. Rules given so far stay in force.
     pub(crate) fn with_claims<C>(self) -> Gate<C> {
-        let Self { verifier, user_path, mut rules, own_rules, challenges, optional, observer } = self;
-        rules.extend(own_rules.into_iter().map(|rule| (rule, ErrorKind::Refused)));
-        Gate { verifier, user_path, rules, own_rules: Vec::new(), challenges, optional, observer }
+        let mut rules = self.rules;
+        rules.extend(self.own_rules.into_iter().map(|rule| (rule, ErrorKind::Refused)));
+        Gate {
+            verifier: self.verifier,
+            user_path: self.user_path,
+            rules,
+            own_rules: Vec::new(),
+            challenges: self.challenges,
+            optional: self.optional,
+            preflights: self.preflights,
+            token_from: self.token_from,
+            observer: self.observer,
+        }
     }
 }
 
@@ -89,29 +112,46 @@ impl<C: FromClaims> Gate<C> {
     }
 
     fn pass(&self, parts: &mut Parts) -> Result<Outcome, Failure> {
-        let token = match bearer::token(&parts.headers) {
-            Err(ErrorKind::MissingToken) if self.optional => {
-                // Whatever an outer layer found must not pass for what this one did.
-                parts.extensions.remove::<Authenticated<C>>();
-                return Ok(Outcome::Anonymous);
-            }
+        // Whatever an outer layer found must not pass for what this one did.
+        forget_user::<C>(&mut parts.extensions);
+        if self.preflights && is_preflight(parts) {
+            return Ok(Outcome::Preflight);
+        }
+        let token = match self.token(parts) {
+            Err(ErrorKind::MissingToken) if self.optional => return Ok(Outcome::Anonymous),
             token => token?,
         };
-        let claims = self.verifier.check(token)?;
-        if let Some(user_path) = &self.user_path
-            && user_path.user(parts)? != claims.user_id()
-        {
-            return Err(ErrorKind::OtherUser.into());
+        let claims = Arc::new(self.verifier.check(token)?);
+        if let Some(user_path) = &self.user_path {
+            if user_path.user(parts)? != claims.user_id() {
+                return Err(ErrorKind::OtherUser.into());
+            }
+            parts.extensions.insert(UserMatched);
         }
         if let Some((_, kind)) = self.rules.iter().find(|(rule, _)| !rule(&claims)) {
             return Err((*kind).into());
         }
-        let claims = C::from_claims(claims).map_err(|_| ErrorKind::InvalidClaims)?;
-        if !self.own_rules.iter().all(|rule| rule(&claims)) {
+        let own = C::from_claims(&claims).map_err(|_| ErrorKind::InvalidClaims)?;
+        if !self.own_rules.iter().all(|rule| rule(&own)) {
             return Err(ErrorKind::Refused.into());
         }
-        parts.extensions.insert(Authenticated(Arc::new(claims)));
+        parts.extensions.insert(Authenticated(own));
+        if has_own_type::<C>() {
+            parts.extensions.insert(Authenticated(claims));
+        }
         Ok(Outcome::Verified)
+    }
+
+    /// The header's token, or one from the other place that the layer was given.
+    fn token<'p>(&self, parts: &'p Parts) -> Result<&'p str, ErrorKind> {
+        let in_header = bearer::token(&parts.headers);
+        let Some(token_from) = &self.token_from else { return in_header };
+        match (in_header, token_from(parts)) {
+            (Err(ErrorKind::MissingToken), Some(token)) if !token.is_empty() => Ok(token),
+            // RFC 6750, section 3.1: more than one method is an invalid request.
+            (Ok(_), Some(_)) => Err(ErrorKind::InvalidRequest),
+            (in_header, _) => in_header,
+        }
     }
 
     fn error(&self, failure: Failure) -> Error {
@@ -138,9 +178,33 @@ impl<C> Clone for Gate<C> {
             own_rules: self.own_rules.clone(),
             challenges: self.challenges.clone(),
             optional: self.optional,
+            preflights: self.preflights,
+            token_from: self.token_from.clone(),
             observer: self.observer.clone(),
         }
     }
+}
+
+fn forget_user<C: FromClaims>(extensions: &mut Extensions) {
+    if extensions.is_empty() {
+        return;
+    }
+    extensions.remove::<UserMatched>();
+    extensions.remove::<Authenticated<C>>();
+    if has_own_type::<C>() {
+        extensions.remove::<Authenticated<Claims>>();
+    }
+}
+
+fn has_own_type<C: 'static>() -> bool {
+    TypeId::of::<C>() != TypeId::of::<Claims>()
+}
+
+/// https://fetch.spec.whatwg.org/#cors-preflight-fetch
+fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS
+        && parts.headers.contains_key(ORIGIN)
+        && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The log learns what the client does not: which check failed. Never the token.

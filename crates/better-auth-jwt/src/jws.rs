@@ -235,6 +235,7 @@ mod tests {
         ] {
             assert_eq!(header(json), Err(kind), "{json}");
         }
+        assert!(header(r#"{"alg":"HS256","cty":"other"}"#).is_ok());
         let id = |length: usize| header(&format!(r#"{{"alg":"HS256","kid":"{}"}}"#, "k".repeat(length)));
         assert!(id(256).is_ok());
         assert_eq!(id(257), Err(Malformed));

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use http::request::Parts;
 use tower_layer::Layer;
 
 use crate::{
@@ -77,6 +78,55 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.gate.optional = true;
+        self
+    }
+
+    /// Lets CORS preflights through without a token: `OPTIONS` requests with `Origin` and
+    /// `Access-Control-Request-Method`.
+    ///
+    /// Only needed where the service behind the layer answers them; a CORS layer outside of this
+    /// one already does, and then also puts its headers on this layer's refusals.
+    #[must_use]
+    pub fn allow_preflights(mut self) -> Self {
+        self.gate.preflights = true;
+        self
+    }
+
+    /// Looks for the token in another place too, such as a cookie or a WebSocket's subprotocol.
+    ///
+    /// A request with a token in both places is refused with 400 (RFC 6750, section 3.1). Take none
+    /// from the query: it ends up in logs and in histories.
+    ///
+    /// Browsers cannot set `Authorization` for a WebSocket, but they can offer
+    /// `new WebSocket(url, ["bearer", token])`; the service then selects `bearer`:
+    ///
+    /// ```
+    /// # use better_auth_jwt::{JwtAuthLayer, Verifier};
+    /// # let verifier = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n")?.any_issuer().any_audience();
+    /// let auth = JwtAuthLayer::new(verifier).token_from(|parts| {
+    ///     let offered = parts.headers.get("sec-websocket-protocol")?.to_str().ok()?;
+    ///     let mut protocols = offered.split(',').map(str::trim);
+    ///     protocols.find(|protocol| *protocol == "bearer")?;
+    ///     protocols.next()
+    /// });
+    /// # Ok::<(), better_auth_jwt::ConfigError>(())
+    /// ```
+    ///
+    /// A cookie is sent by the browser whoever asks it to, so it needs `SameSite` and a check of
+    /// `Origin` besides:
+    ///
+    /// ```
+    /// # use better_auth_jwt::{JwtAuthLayer, Verifier};
+    /// # let verifier = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n")?.any_issuer().any_audience();
+    /// let auth = JwtAuthLayer::new(verifier).token_from(|parts| {
+    ///     let cookies = parts.headers.get("cookie")?.to_str().ok()?;
+    ///     cookies.split("; ").find_map(|cookie| cookie.strip_prefix("api_token="))
+    /// });
+    /// # Ok::<(), better_auth_jwt::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn token_from(mut self, place: impl Fn(&Parts) -> Option<&str> + Send + Sync + 'static) -> Self {
+        self.gate.token_from = Some(Arc::new(place));
         self
     }
 

@@ -25,7 +25,7 @@ mod verify;
 #[cfg(feature = "remote-jwks")]
 pub use self::better_auth::BetterAuth;
 #[cfg(feature = "axum")]
-pub use self::extract::{MissingLayer, PathParam};
+pub use self::extract::{MissingLayer, PathParam, PathUser};
 pub use self::{
     claims::{ClaimError, Claims, FromClaims},
     clock::{Clock, SystemClock},

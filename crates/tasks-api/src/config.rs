@@ -3,7 +3,7 @@ use std::{collections::HashSet, fmt, net::SocketAddr, num::NonZeroU32, time::Dur
 use axum::http::HeaderValue;
 use better_auth_jwt::{
     BetterAuth, ConfigError,
-    keys::{RemoteKeySet, SharedSecret},
+    keys::{RemoteKeySet, SharedSecret, split_secrets},
 };
 use clap::{ArgAction, Args};
 use url::Url;
@@ -261,23 +261,13 @@ fn better_auth(text: &str) -> Result<BetterAuth, String> {
 fn secret(text: &str) -> Result<Redacted, String> {
     match SharedSecret::new(text) {
         Ok(_) => Ok(Redacted::new(text)),
-        Err(error) => Err(format!("cannot be used: {error}; `openssl rand -base64 32` makes a good one")),
+        Err(error) => Err(format!("cannot be used: {error}")),
     }
 }
 
 fn versioned_secrets(text: &str) -> Result<Vec<Redacted>, String> {
-    let mut versions = HashSet::new();
-    text.split(',')
-        .map(|entry| {
-            let (version, text) = entry.trim().split_once(':').ok_or("must look like 2:new,1:old")?;
-            let version: u64 =
-                version.trim().parse().map_err(|_| "needs a whole number before each colon, as in 2:new,1:old")?;
-            if !versions.insert(version) {
-                return Err(format!("names version {version} twice"));
-            }
-            secret(text).map_err(|fault| format!("(version {version}) {fault}"))
-        })
-        .collect()
+    let secrets = split_secrets(text).map_err(|error| format!("cannot be used: {error}"))?;
+    secrets.into_iter().map(secret).collect()
 }
 
 fn database_url(text: &str) -> Result<Redacted, String> {

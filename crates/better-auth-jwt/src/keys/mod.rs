@@ -26,7 +26,7 @@ pub use self::{
     jwk::Flaw,
     key::Key,
     key_set::{KeySet, SkippedKey},
-    shared_secret::SharedSecret,
+    shared_secret::{SharedSecret, split_secrets},
 };
 #[cfg(feature = "jwks-cache")]
 pub use self::{

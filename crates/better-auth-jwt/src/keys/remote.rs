@@ -144,6 +144,7 @@ impl RemoteKeySet {
         let mut state = self.shared.state();
         // A fetch under way may have been answered before the key was withdrawn.
         state.invalidated = state.sequence;
+        state.refresh_due = None;
         self.shared.snapshot.store(None);
         self.shared.next_refresh.store(u64::MAX, Ordering::Relaxed);
     }
@@ -309,6 +310,7 @@ impl RemoteKeySetBuilder {
             invalidated: 0,
             last_search: None,
             unknown_ids: HashMap::new(),
+            refresh_due: None,
             failures: 0,
             next_try: start,
             last_error: None,
@@ -361,6 +363,8 @@ struct State {
     last_search: Option<Instant>,
     /// Ids that a fetch has shown to be unknown, and when.
     unknown_ids: HashMap<Box<str>, Instant>,
+    /// When the keys at hand are to be renewed.
+    refresh_due: Option<Instant>,
     /// Failures in a row.
     failures: u32,
     /// Not before this, after a failure.
@@ -481,6 +485,7 @@ impl Shared {
         let fresh = snapshot.fresh_until - snapshot.fetched;
         // Between 75 % and 85 %, so that replicas started together do not ask together.
         let due = snapshot.fetched + fresh.mul_f64(self.policy.refresh_at - 0.05 + 0.1 * random());
+        state.refresh_due = Some(due);
         self.next_refresh.store(self.since_start(due), Ordering::Relaxed);
         state.fetched += 1;
         state.failures = 0;
@@ -511,7 +516,9 @@ impl Shared {
         };
         state.failures = state.failures.saturating_add(1);
         state.next_try = self.clock.instant() + backoff.max(asked);
-        self.next_refresh.store(self.since_start(state.next_try), Ordering::Relaxed);
+        // A search that failed does not bring the scheduled refresh forward.
+        let next_refresh = state.refresh_due.map_or(state.next_try, |due| due.max(state.next_try));
+        self.next_refresh.store(self.since_start(next_refresh), Ordering::Relaxed);
         *state.failed.entry(error.name()).or_default() += 1;
         state.last_error = Some(error);
     }

@@ -78,32 +78,39 @@ impl SharedSecret {
             .map(|key| Self(Arc::new(key)))
             .ok_or_else(|| ConfigError::new(format!("{algorithm} does not use a shared secret")))
     }
+}
 
-    /// Secrets as Better Auth's `BETTER_AUTH_SECRETS` has them: `2:newest,1:older`, for `HS256`.
-    ///
-    /// # Errors
-    ///
-    /// An entry is not a version number, a colon and a secret, a version appears twice, or a secret
-    /// is refused as in [`new`](Self::new).
-    pub fn versioned(secrets: &str) -> Result<Self, ConfigError> {
-        let mut versions = Vec::new();
-        let mut ring = Vec::new();
-        for entry in secrets.split(',') {
-            let (version, secret) = entry
-                .trim()
-                .split_once(':')
-                .and_then(|(version, secret)| Some((version.trim().parse::<u32>().ok()?, secret.trim())))
-                .ok_or_else(|| {
-                    ConfigError::new("each entry must be a version, a colon and a secret, as in `2:newest,1:older`")
-                })?;
-            if versions.contains(&version) {
-                return Err(ConfigError::new(format!("version {version} is given twice")));
-            }
-            versions.push(version);
-            ring.push(secret);
+/// The secrets in Better Auth's `BETTER_AUTH_SECRETS`, such as `2:newest,1:older`, in that order.
+///
+/// ```
+/// use better_auth_jwt::keys::{SharedSecret, split_secrets};
+///
+/// let text = "2:k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n,1:x9pLr4sT8wYz1aBc3dEf5gHj6nk7Qm2v";
+/// let ring = SharedSecret::keyring(split_secrets(text)?)?;
+/// # let _ = ring;
+/// # Ok::<(), better_auth_jwt::ConfigError>(())
+/// ```
+///
+/// # Errors
+///
+/// An entry is not a version number, a colon and a secret, or a version appears twice.
+pub fn split_secrets(text: &str) -> Result<Vec<&str>, ConfigError> {
+    let (mut versions, mut secrets) = (Vec::new(), Vec::new());
+    for entry in text.split(',') {
+        let (version, secret) = entry
+            .trim()
+            .split_once(':')
+            .and_then(|(version, secret)| Some((version.trim().parse::<u64>().ok()?, secret.trim())))
+            .ok_or_else(|| {
+                ConfigError::new("each secret must follow its version and a colon, as in `2:newest,1:older`")
+            })?;
+        if versions.contains(&version) {
+            return Err(ConfigError::new(format!("version {version} is given twice")));
         }
-        Self::keyring(ring)
+        versions.push(version);
+        secrets.push(secret);
     }
+    Ok(secrets)
 }
 
 fn check_unknown(secret: &[u8]) -> Result<(), ConfigError> {
@@ -162,16 +169,10 @@ mod tests {
     #[test]
     fn the_form_of_better_auth_is_read() {
         let (new, old) = ("n".repeat(32), "o".repeat(32));
-        assert!(SharedSecret::versioned(&format!("2:{new}, 1:{old}")).is_ok());
-        for wrong in [
-            String::new(),
-            new.clone(),
-            format!("x:{new}"),
-            format!("1:{new},1:{old}"),
-            format!("-1:{new}"),
-            "1:short".to_owned(),
-        ] {
-            let error = SharedSecret::versioned(&wrong).unwrap_err();
+        assert_eq!(split_secrets(&format!("2:{new}, 1:{old}")).unwrap(), [&new, &old]);
+        assert_eq!(split_secrets("0:a:b").unwrap(), ["a:b"]);
+        for wrong in ["", &new, &format!("x:{new}"), &format!("1:{new},1:{old}"), &format!("-1:{new}"), "1:a,"] {
+            let error = split_secrets(wrong).unwrap_err();
             assert!(!error.to_string().contains(&new), "{error}");
         }
     }

@@ -1,7 +1,7 @@
 //! The user in axum's paths, wherever the layer stands.
 
 use axum::{Router, body::Body, extract::Request, routing::get};
-use better_auth_jwt::{Authenticated, Claims, ErrorKind, JwtAuthLayer, PathParam, test_util::Issuer};
+use better_auth_jwt::{Authenticated, Claims, ErrorKind, JwtAuthLayer, PathParam, PathUser, test_util::Issuer};
 use http::Response;
 use tower::{Layer, ServiceExt};
 
@@ -151,4 +151,58 @@ async fn extractors_tell_missing_claims_from_a_missing_layer() {
     let app = Router::new().route("/", get(whoami)).layer(JwtAuthLayer::new(issuer.verifier()).optional());
     assert_eq!(get_with(&app, "/", &token).await.status(), 200);
     assert_eq!(get_with(&app, "/", "").await.status(), 500);
+}
+
+async fn path_user(PathUser(user): PathUser) -> String {
+    user
+}
+
+#[tokio::test]
+async fn the_paths_user_can_be_asked_for_only_where_it_was_compared() {
+    #[derive(serde::Deserialize)]
+    struct Own {}
+    let issuer = Issuer::new();
+    let token = bearer(&issuer.token("a b"));
+    let auth = || JwtAuthLayer::new(issuer.verifier());
+    let flat = || Router::new().route("/api/{user_id}/tasks", get(path_user));
+    for (name, app, status, body) in [
+        ("matched", flat().route_layer(auth().match_user(PathParam("user_id"))), 200, "a b"),
+        ("own claims", flat().route_layer(auth().claims::<Own>().match_user(PathParam("user_id"))), 200, "a b"),
+        ("not matched", flat().route_layer(auth()), 500, ""),
+        ("matched outside only", flat().route_layer(auth()).layer(auth().match_user(PathParam("user_id"))), 500, ""),
+        ("no layer", flat(), 500, ""),
+    ] {
+        let response = get_with(&app, "/api/a%20b/tasks", &token).await;
+        assert_eq!(response.status(), status, "{name}");
+        let answer = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
+        assert_eq!(answer, body, "{name}");
+    }
+    let app = flat().route_layer(auth().match_user(PathParam("user_id")));
+    assert_eq!(get_with(&app, "/api/bob/tasks", &token).await.status(), 403);
+}
+
+#[tokio::test]
+async fn preflights_reach_the_service_only_where_the_layer_lets_them() {
+    let issuer = Issuer::new();
+    let auth = || JwtAuthLayer::new(issuer.verifier()).match_user(PathParam("user_id"));
+    let app = |auth: JwtAuthLayer| {
+        let options = async |claims: Option<Authenticated<Claims>>| format!("preflight {}", claims.is_some());
+        Router::new().route("/api/{user_id}/tasks", get(whoami).options(options)).route_layer(auth)
+    };
+    let (closed, open) = (app(auth()), app(auth().allow_preflights()));
+    for (method, headers, status) in [
+        ("OPTIONS", &["origin", "access-control-request-method"][..], 200),
+        ("OPTIONS", &["origin"], 401),
+        ("OPTIONS", &["access-control-request-method"], 401),
+        ("OPTIONS", &[], 401),
+        ("GET", &["origin", "access-control-request-method"], 401),
+        ("HEAD", &["origin", "access-control-request-method"], 401),
+    ] {
+        let request = || {
+            let request = Request::builder().method(method).uri("/api/ada/tasks");
+            headers.iter().fold(request, |request, name| request.header(*name, "GET")).body(Body::empty()).unwrap()
+        };
+        assert_eq!(open.clone().oneshot(request()).await.unwrap().status(), status, "{method} {headers:?}");
+        assert_eq!(closed.clone().oneshot(request()).await.unwrap().status(), 401, "{method} {headers:?}");
+    }
 }

@@ -359,3 +359,51 @@ async fn the_instance_that_was_polled_ready_is_the_one_called_after_waiting_for_
         assert_eq!(clones.load(Ordering::Relaxed), expected_clones, "only the first request had to wait");
     }
 }
+
+#[tokio::test]
+async fn a_token_may_be_elsewhere_where_the_layer_is_told_so() {
+    let issuer = Issuer::new();
+    let token = issuer.token("ada");
+    let plain = JwtAuthLayer::new(issuer.verifier());
+    let layer = plain.clone().token_from(|parts| parts.headers.get("x-token")?.to_str().ok());
+    let good = bearer(&token);
+    for (authorization, elsewhere, kind) in [
+        ("", &*token, None),
+        (&*good, "", None),
+        ("Basic YTpi", &*token, None),
+        ("", "x", Some(ErrorKind::Malformed)),
+        ("", "", Some(ErrorKind::MissingToken)),
+        (&*good, &*token, Some(ErrorKind::InvalidRequest)),
+        (&*good, "x", Some(ErrorKind::InvalidRequest)),
+        ("Bearer x", &*token, Some(ErrorKind::InvalidRequest)),
+        ("Bearer\tx", &*token, Some(ErrorKind::InvalidRequest)),
+    ] {
+        let mut request = request("/", authorization);
+        if !elsewhere.is_empty() {
+            request.headers_mut().insert("x-token", elsewhere.parse().unwrap());
+        }
+        let response = answer(&layer, request).await;
+        assert_eq!(response.extensions().get().copied(), kind, "{authorization:.20} {elsewhere:.20}");
+    }
+    let mut request = request("/", "");
+    request.headers_mut().insert("x-token", token.parse().unwrap());
+    let response = answer(&plain, request).await;
+    assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingToken), "nobody told this one");
+}
+
+#[tokio::test]
+async fn claims_of_ones_own_type_come_with_the_usual_ones() {
+    #[derive(serde::Deserialize)]
+    struct Own {
+        email: String,
+    }
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier()).claims::<Own>();
+    let inner = tower::service_fn(async |request: Request<String>| {
+        let Authenticated(own) = request.extensions().get::<Authenticated<Own>>().unwrap();
+        let Authenticated(claims) = request.extensions().get::<Authenticated<Claims>>().unwrap();
+        Ok::<_, Infallible>(Response::new(format!("{} {}", claims.user_id(), own.email)))
+    });
+    let response = layer.layer(inner).oneshot(request("/", &bearer(&issuer.token("ada")))).await.unwrap();
+    assert_eq!(response.body(), "ada ada@example.com");
+}

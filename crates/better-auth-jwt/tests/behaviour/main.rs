@@ -6,6 +6,7 @@ mod axum_paths;
 mod endpoint;
 mod hostile;
 mod layer;
+mod test_issuer;
 mod waiting;
 
 use std::convert::Infallible;

@@ -224,7 +224,9 @@ async fn a_failed_search_cools_down_like_any_other() {
         assert_eq!(setup.get(&Issuer::new().token("ada")).await, (401, Some(ErrorKind::UnknownKey)));
     }
     assert_eq!(setup.endpoint.fetches(), 2);
+    setup.advance(120);
     assert!(setup.accepted().await);
+    assert_eq!(setup.endpoint.fetches(), 2, "the refresh that is due later is not brought forward");
 }
 
 #[tokio::test]

@@ -1,25 +1,6 @@
-//! For tests of services that use the layer: tokens of any algorithm and with any fault, and a
-//! clock to turn.
-//!
-//! ```
-//! use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
-//!
-//! let issuer = Issuer::new();
-//! let auth = JwtAuthLayer::new(issuer.verifier());
-//! let token = issuer.token("ada"); // Authorization: Bearer {token}
-//! ```
-//!
-//! Nothing in here is meant for production; unlike the rest of the crate it panics where it is
-//! used wrongly.
+//! Tokens of any algorithm and with any fault.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
     hmac,
@@ -30,9 +11,9 @@ use aws_lc_rs::{
 use base64_simd::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use super::{TestClock, endpoint::Endpoint};
 use crate::{
-    clock::{Clock, SystemClock},
-    error::ConfigError,
+    clock::Clock,
     keys::{Algorithm, KeySet, SharedSecret},
     verify::Verifier,
 };
@@ -44,6 +25,9 @@ pub struct Issuer {
     key_id: Option<String>,
     origin: String,
     clock: Arc<TestClock>,
+    /// The public keys of before, which stay published.
+    retired: Vec<Value>,
+    endpoint: Option<Endpoint>,
 }
 
 enum Signer {
@@ -66,30 +50,14 @@ impl Issuer {
     ///
     /// The key cannot be generated.
     pub fn with_algorithm(algorithm: Algorithm) -> Self {
-        use Algorithm::*;
-        let random = |bytes: usize| {
-            let mut secret = vec![0; bytes];
-            aws_lc_rs::rand::fill(&mut secret).expect("random bytes");
-            secret
-        };
-        let ec = |curve| Signer::Ec(EcdsaKeyPair::generate(curve).expect("an elliptic curve key"));
-        let signer = match algorithm {
-            HS256 | HS384 | HS512 => Signer::Secret(random(64)),
-            EdDSA | Ed25519 => Signer::Ed25519(Ed25519KeyPair::generate().expect("an Ed25519 key")),
-            ES256 => ec(&signature::ECDSA_P256_SHA256_FIXED_SIGNING),
-            ES384 => ec(&signature::ECDSA_P384_SHA384_FIXED_SIGNING),
-            ES512 => ec(&signature::ECDSA_P521_SHA512_FIXED_SIGNING),
-            RS256 | RS384 | RS512 | PS256 | PS384 | PS512 => {
-                Signer::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).expect("an RSA key"))
-            }
-        };
-        let key_id = (!algorithm.is_symmetric()).then(|| URL_SAFE_NO_PAD.encode_to_string(random(24)));
         Self {
             algorithm,
-            signer,
-            key_id,
+            signer: Signer::generate(algorithm),
+            key_id: new_key_id(algorithm),
             origin: "https://app.example.com".to_owned(),
             clock: Arc::new(TestClock::new()),
+            retired: Vec::new(),
+            endpoint: None,
         }
     }
 
@@ -110,6 +78,44 @@ impl Issuer {
     pub fn key_id(mut self, id: impl Into<String>) -> Self {
         self.key_id = Some(id.into());
         self
+    }
+
+    /// The same issuer with its keys served on loopback, at `/api/auth/jwks` of its new origin:
+    /// for services that are given the URL of a Better Auth server.
+    ///
+    /// # Panics
+    ///
+    /// No port can be had, or the issuer signs with a secret.
+    #[must_use]
+    pub fn on_loopback(mut self) -> Self {
+        let endpoint = Endpoint::start(self.jwks());
+        self.origin = endpoint.origin();
+        self.endpoint = Some(endpoint);
+        self
+    }
+
+    /// How often the keys have been fetched since [`on_loopback`](Self::on_loopback).
+    pub fn fetches(&self) -> usize {
+        self.endpoint.as_ref().map_or(0, Endpoint::fetches)
+    }
+
+    /// Signs with a new key from now on. The keys of before stay published, as with Better Auth,
+    /// until [`forget_old_keys`](Self::forget_old_keys).
+    ///
+    /// # Panics
+    ///
+    /// The issuer signs with a secret.
+    pub fn rotate(&mut self) {
+        self.retired.push(self.jwk());
+        self.signer = Signer::generate(self.algorithm);
+        self.key_id = new_key_id(self.algorithm);
+        self.publish();
+    }
+
+    /// Takes the keys of before a rotation out of the published set.
+    pub fn forget_old_keys(&mut self) {
+        self.retired.clear();
+        self.publish();
     }
 
     /// The origin, which is the tokens' `iss` and `aud`.
@@ -254,21 +260,44 @@ impl Issuer {
     ///
     /// As [`jwk`](Self::jwk).
     pub fn jwks(&self) -> String {
-        json!({ "keys": [self.jwk()] }).to_string()
+        let mut keys = vec![self.jwk()];
+        keys.extend_from_slice(&self.retired);
+        json!({ "keys": keys }).to_string()
+    }
+
+    fn publish(&self) {
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.publish(self.jwks());
+        }
     }
 }
 
-/// As [`SharedSecret::for_algorithm`], but takes secrets that everybody knows too: all zeros, or
-/// Better Auth's default. Published test vectors are signed with such.
-///
-/// # Errors
-///
-/// The algorithm is none for secrets, there is no secret, or one is too short for the algorithm.
-pub fn known_secrets<S: AsRef<[u8]>>(
-    algorithm: Algorithm,
-    secrets: impl IntoIterator<Item = S>,
-) -> Result<SharedSecret, ConfigError> {
-    SharedSecret::of_any_secrets(algorithm, secrets)
+impl Signer {
+    fn generate(algorithm: Algorithm) -> Self {
+        use Algorithm::*;
+        let ec = |curve| Self::Ec(EcdsaKeyPair::generate(curve).expect("an elliptic curve key"));
+        match algorithm {
+            HS256 | HS384 | HS512 => Self::Secret(random(64)),
+            EdDSA | Ed25519 => Self::Ed25519(Ed25519KeyPair::generate().expect("an Ed25519 key")),
+            ES256 => ec(&signature::ECDSA_P256_SHA256_FIXED_SIGNING),
+            ES384 => ec(&signature::ECDSA_P384_SHA384_FIXED_SIGNING),
+            ES512 => ec(&signature::ECDSA_P521_SHA512_FIXED_SIGNING),
+            RS256 | RS384 | RS512 | PS256 | PS384 | PS512 => {
+                Self::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).expect("an RSA key"))
+            }
+        }
+    }
+}
+
+/// Keys have ids, secrets have none.
+fn new_key_id(algorithm: Algorithm) -> Option<String> {
+    (!algorithm.is_symmetric()).then(|| URL_SAFE_NO_PAD.encode_to_string(random(24)))
+}
+
+fn random(bytes: usize) -> Vec<u8> {
+    let mut random = vec![0; bytes];
+    aws_lc_rs::rand::fill(&mut random).expect("random bytes");
+    random
 }
 
 impl fmt::Debug for Issuer {
@@ -277,40 +306,5 @@ impl fmt::Debug for Issuer {
             .field("origin", &self.origin)
             .field("algorithm", &self.algorithm)
             .finish_non_exhaustive()
-    }
-}
-
-/// A clock that stands still, at the time it was made, until it is turned.
-#[derive(Debug)]
-pub struct TestClock {
-    unix_time: u64,
-    instant: Instant,
-    turned_millis: AtomicU64,
-}
-
-impl TestClock {
-    /// A clock that shows the present.
-    #[expect(clippy::new_without_default, reason = "two clocks made one after the other differ")]
-    pub fn new() -> Self {
-        Self { unix_time: SystemClock.unix_time(), instant: Instant::now(), turned_millis: AtomicU64::new(0) }
-    }
-
-    /// Turns the clock forward.
-    pub fn advance(&self, by: Duration) {
-        self.turned_millis.fetch_add(by.as_millis() as u64, Ordering::Relaxed);
-    }
-
-    fn turned(&self) -> Duration {
-        Duration::from_millis(self.turned_millis.load(Ordering::Relaxed))
-    }
-}
-
-impl Clock for TestClock {
-    fn unix_time(&self) -> u64 {
-        self.unix_time + self.turned().as_secs()
-    }
-
-    fn instant(&self) -> Instant {
-        self.instant + self.turned()
     }
 }

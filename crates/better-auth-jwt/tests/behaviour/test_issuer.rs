@@ -1,0 +1,45 @@
+//! The issuer that users test their own services with.
+
+use better_auth_jwt::{ErrorKind, JwtAuthLayer, Verifier, keys::Algorithm, test_util::Issuer};
+
+use crate::{answer, bearer, request};
+
+async fn outcome(auth: &JwtAuthLayer, token: &str) -> Option<ErrorKind> {
+    answer(auth, request("/", &bearer(token))).await.extensions().get().copied()
+}
+
+#[tokio::test]
+async fn a_service_configured_by_url_finds_its_keys_on_loopback() {
+    for algorithm in [Algorithm::EdDSA, Algorithm::ES256, Algorithm::ES512, Algorithm::RS256, Algorithm::PS256] {
+        let issuer = Issuer::with_algorithm(algorithm).on_loopback();
+        let auth = JwtAuthLayer::new(Verifier::better_auth(issuer.origin()).unwrap());
+        assert_eq!(issuer.fetches(), 0);
+        assert_eq!(outcome(&auth, &issuer.token("ada")).await, None, "{algorithm}");
+        assert_eq!(outcome(&auth, &Issuer::with_algorithm(algorithm).token("ada")).await, Some(ErrorKind::UnknownKey));
+        assert_eq!(issuer.fetches(), 2, "one for the first token, and one in search of the other's key");
+    }
+}
+
+#[tokio::test]
+async fn the_issuer_rotates_its_key_as_better_auth_does() {
+    let mut issuer = Issuer::new().on_loopback();
+    let auth = JwtAuthLayer::new(Verifier::better_auth(issuer.origin()).unwrap());
+    let old = issuer.token("ada");
+    assert_eq!(outcome(&auth, &old).await, None);
+    issuer.rotate();
+    let new = issuer.token("ada");
+    assert_eq!(outcome(&auth, &new).await, None, "the new key is found");
+    assert_eq!(outcome(&auth, &old).await, None, "the old one is still published");
+    issuer.forget_old_keys();
+    let later = JwtAuthLayer::new(Verifier::better_auth(issuer.origin()).unwrap());
+    assert_eq!(outcome(&later, &new).await, None);
+    assert_eq!(outcome(&later, &old).await, Some(ErrorKind::UnknownKey));
+}
+
+#[tokio::test]
+async fn the_endpoint_ends_with_its_issuer() {
+    let issuer = Issuer::new().on_loopback();
+    let (token, verifier) = (issuer.token("ada"), Verifier::better_auth(issuer.origin()).unwrap());
+    drop(issuer);
+    assert_eq!(outcome(&JwtAuthLayer::new(verifier), &token).await, Some(ErrorKind::KeysUnavailable));
+}
