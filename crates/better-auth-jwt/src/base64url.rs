@@ -7,6 +7,11 @@ pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode_to_vec(text).ok()
 }
 
+/// The same into a buffer, behind what is there.
+pub(crate) fn decode_into(text: &[u8], buffer: &mut Vec<u8>) -> Option<()> {
+    URL_SAFE_NO_PAD.decode_append(text, buffer).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,33 +4,36 @@ use http::{HeaderMap, header::AUTHORIZATION};
 
 use crate::error::ErrorKind;
 
+const SCHEME: &[u8] = b"Bearer";
+
 /// The token of the request's one `Authorization: Bearer` header.
 ///
 /// Only the header is looked at: tokens in the query or in a form are not accepted.
-pub(crate) fn token(headers: &HeaderMap) -> Result<&str, ErrorKind> {
+pub(crate) fn token(headers: &HeaderMap) -> Result<&[u8], ErrorKind> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(ErrorKind::MissingToken)?;
     // RFC 9110, section 5.3: the field is no list, and which of two counts is anybody's guess.
     if values.next().is_some() {
         return Err(ErrorKind::InvalidRequest);
     }
-    let value = str::from_utf8(value.as_bytes()).ok().filter(|value| value.is_ascii());
-    let value = value.ok_or(ErrorKind::InvalidRequest)?;
-
-    let end = value.find([' ', '\t']).unwrap_or(value.len());
-    let (scheme, rest) = value.split_at(end);
-    // RFC 9110, section 11.1: the scheme is case-insensitive.
-    if !scheme.eq_ignore_ascii_case("Bearer") {
-        return Err(ErrorKind::MissingToken);
-    }
-    // RFC 9110, section 11.4: one space or more, and nothing else.
-    if rest.starts_with('\t') {
+    let value = value.as_bytes();
+    if !value.is_ascii() {
         return Err(ErrorKind::InvalidRequest);
     }
-    match rest.trim_start_matches(' ') {
-        "" => Err(ErrorKind::MissingToken),
-        token => Ok(token),
+    // RFC 9110, section 11.1: the scheme is case-insensitive.
+    let rest = match value.split_at_checked(SCHEME.len()) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => rest,
+        _ => return Err(ErrorKind::MissingToken),
+    };
+    // RFC 9110, section 11.4: one space or more, and nothing else.
+    match rest {
+        [b' ', ..] => {}
+        [b'\t', ..] => return Err(ErrorKind::InvalidRequest),
+        // Nothing, or another scheme that begins like ours.
+        _ => return Err(ErrorKind::MissingToken),
     }
+    let blanks = rest.iter().take_while(|byte| **byte == b' ').count();
+    rest.get(blanks..).filter(|token| !token.is_empty()).ok_or(ErrorKind::MissingToken)
 }
 
 #[cfg(test)]
@@ -42,7 +45,7 @@ mod tests {
     fn token_of(value: &[u8]) -> Result<String, ErrorKind> {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
-        token(&headers).map(str::to_owned)
+        token(&headers).map(|token| String::from_utf8(token.to_vec()).unwrap())
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{
 };
 
 use crate::{
-    json::{Document, Value, unescape},
+    json::{Document, Place, Value, unescape},
     numeric_date::NumericDate,
 };
 
@@ -31,19 +31,19 @@ use crate::{
 #[derive(Clone)]
 pub struct Claims {
     document: Document,
-    /// Which claim names the user: `sub`, unless the verifier was told otherwise.
-    user_claim: &'static str,
+    user: Place,
     expires: u64,
 }
 
 impl Claims {
-    pub(crate) fn new(document: Document, user_claim: &'static str, expires: u64) -> Self {
-        Self { document, user_claim, expires }
+    /// `user` is where the document says who the user is.
+    pub(crate) fn new(document: Document, user: Place, expires: u64) -> Self {
+        Self { document, user, expires }
     }
 
     /// The user this token was issued to: `sub`, unless the verifier names another claim.
     pub fn user_id(&self) -> &str {
-        self.text(self.user_claim).unwrap_or_default()
+        self.document.at(self.user)
     }
 
     /// `sub`, the subject (RFC 7519, section 4.1.2).
@@ -109,7 +109,7 @@ impl Claims {
     ///
     /// The claims are not a `T`.
     pub fn deserialize<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ClaimError> {
-        let members = self.document.members().map(|(name, value)| (name, Json(value.as_json())));
+        let members = self.document.members().map(|value| (value.name(), Json(value.as_json())));
         T::deserialize(MapDeserializer::new(members)).map_err(|_| ClaimError(None))
     }
 
@@ -121,7 +121,7 @@ impl Claims {
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Claims")?;
-        f.debug_list().entries(self.document.members().map(|(name, _)| name)).finish()
+        f.debug_list().entries(self.document.members().map(Value::name)).finish()
     }
 }
 
@@ -232,7 +232,9 @@ mod tests {
     use super::*;
 
     fn claims(json: &str) -> Claims {
-        Claims::new(Document::parse(json.to_owned()).unwrap(), "sub", 2)
+        let document = Document::parse(json.to_owned()).unwrap();
+        let user = document.find("sub").and_then(Value::place).unwrap_or_default();
+        Claims::new(document, user, 2)
     }
 
     const ADA: &str = r#"{"iat":1.5,"name":"Ada \"L\"","email":null,"sub":"ada","exp":2,"iss":"https://a","aud":["x","y\u007a"],

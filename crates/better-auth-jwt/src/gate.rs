@@ -10,16 +10,22 @@ use http::{
 
 use crate::{
     bearer,
+    cache::Cache,
     claims::{Claims, FromClaims},
     error::{Error, ErrorKind},
     extract::{Authenticated, UserMatched},
     rejection::Challenges,
     user_path::UserPath,
-    verify::{Failure, Verifier},
+    verify::{Failure, Standing, Verified, Verifier},
 };
+
+/// How many verified tokens are remembered unless the layer is told otherwise.
+const CACHED_TOKENS: usize = 16_384;
 
 pub(crate) struct Gate<C> {
     pub(crate) verifier: Verifier,
+    /// Shared by clones, and bound to the one verifier.
+    pub(crate) cache: Arc<Cache<Remembered<C>>>,
     pub(crate) user_path: Option<Arc<dyn UserPath>>,
     /// About the claims as they are in the token.
     pub(crate) rules: Vec<(Rule<Claims>, ErrorKind)>,
@@ -30,6 +36,13 @@ pub(crate) struct Gate<C> {
     pub(crate) preflights: bool,
     pub(crate) token_from: Option<TokenFrom>,
     pub(crate) observer: Option<Observer>,
+}
+
+/// What is remembered of a verified token.
+pub(crate) struct Remembered<C> {
+    claims: Arc<Claims>,
+    own: Arc<C>,
+    standing: Standing,
 }
 
 /// Another place for the token than the header.
@@ -67,6 +80,7 @@ impl<C> Gate<C> {
     pub(crate) fn new(verifier: Verifier) -> Self {
         Self {
             verifier,
+            cache: Arc::new(Cache::new(CACHED_TOKENS)),
             user_path: None,
             rules: Vec::new(),
             own_rules: Vec::new(),
@@ -86,6 +100,7 @@ impl Gate<Claims> {
         rules.extend(self.own_rules.into_iter().map(|rule| (rule, ErrorKind::Refused)));
         Gate {
             verifier: self.verifier,
+            cache: Arc::new(Cache::new(self.cache.capacity())),
             user_path: self.user_path,
             rules,
             own_rules: Vec::new(),
@@ -121,7 +136,7 @@ impl<C: FromClaims> Gate<C> {
             Err(ErrorKind::MissingToken) if self.optional => return Ok(Outcome::Anonymous),
             token => token?,
         };
-        let claims = Arc::new(self.verifier.check(token)?);
+        let (claims, own) = self.claims(token)?;
         if let Some(user_path) = &self.user_path {
             if user_path.user(parts)? != claims.user_id() {
                 return Err(ErrorKind::OtherUser.into());
@@ -131,7 +146,6 @@ impl<C: FromClaims> Gate<C> {
         if let Some((_, kind)) = self.rules.iter().find(|(rule, _)| !rule(&claims)) {
             return Err((*kind).into());
         }
-        let own = C::from_claims(&claims).map_err(|_| ErrorKind::InvalidClaims)?;
         if !self.own_rules.iter().all(|rule| rule(&own)) {
             return Err(ErrorKind::Refused.into());
         }
@@ -142,12 +156,29 @@ impl<C: FromClaims> Gate<C> {
         Ok(Outcome::Verified)
     }
 
+    /// The claims of a good token, as they are and in the service's own type.
+    fn claims(&self, token: &[u8]) -> Result<(Arc<Claims>, Arc<C>), Failure> {
+        let now = self.verifier.now();
+        if let Some(known) = self.cache.find(token)
+            && self.verifier.still_accepts(&known.standing, now)
+        {
+            return Ok((known.claims, known.own));
+        }
+        let Verified { claims, standing } = self.verifier.check(token, now)?;
+        let own = C::from_claims(&claims).map_err(|_| ErrorKind::InvalidClaims)?;
+        if let Some(standing) = standing {
+            let remembered = Remembered { claims: claims.clone(), own: own.clone(), standing };
+            self.cache.insert(token, remembered, |other| !self.verifier.still_accepts(&other.standing, now));
+        }
+        Ok((claims, own))
+    }
+
     /// The header's token, or one from the other place that the layer was given.
-    fn token<'p>(&self, parts: &'p Parts) -> Result<&'p str, ErrorKind> {
+    fn token<'p>(&self, parts: &'p Parts) -> Result<&'p [u8], ErrorKind> {
         let in_header = bearer::token(&parts.headers);
         let Some(token_from) = &self.token_from else { return in_header };
         match (in_header, token_from(parts)) {
-            (Err(ErrorKind::MissingToken), Some(token)) if !token.is_empty() => Ok(token),
+            (Err(ErrorKind::MissingToken), Some(token)) if !token.is_empty() => Ok(token.as_bytes()),
             // RFC 6750, section 3.1: more than one method is an invalid request.
             (Ok(_), Some(_)) => Err(ErrorKind::InvalidRequest),
             (in_header, _) => in_header,
@@ -173,6 +204,7 @@ impl<C> Clone for Gate<C> {
     fn clone(&self) -> Self {
         Self {
             verifier: self.verifier.clone(),
+            cache: self.cache.clone(),
             user_path: self.user_path.clone(),
             rules: self.rules.clone(),
             own_rules: self.own_rules.clone(),
@@ -182,6 +214,13 @@ impl<C> Clone for Gate<C> {
             token_from: self.token_from.clone(),
             observer: self.observer.clone(),
         }
+    }
+}
+
+impl<C> Clone for Remembered<C> {
+    // Derived, it would ask for `C: Clone`.
+    fn clone(&self) -> Self {
+        Self { claims: self.claims.clone(), own: self.own.clone(), standing: self.standing.clone() }
     }
 }
 

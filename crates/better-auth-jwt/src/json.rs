@@ -31,10 +31,15 @@ impl Span {
         Self { start: start as u32, end: end as u32 }
     }
 
+    #[inline]
     fn of(self, text: &str) -> &str {
         text.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
+
+/// Where the content of a string lies in a [`Document`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Place(Span);
 
 /// One member of the outermost object.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,7 +48,8 @@ pub(crate) struct Member {
     name: Span,
     /// The value as it stands in the text, a string with its quotes.
     value: Span,
-    /// The unescaped content, when the value is a string.
+    /// The unescaped content, when the value is a string. Where it is none, that is the start of
+    /// the text, where no string's content can be.
     content: Span,
 }
 
@@ -54,60 +60,78 @@ pub(crate) struct Member {
 #[derive(Clone)]
 pub(crate) struct Document {
     text: String,
-    members: Members,
+    members: Few<Member, 12>,
 }
 
 impl Document {
     /// Scans a JSON object.
-    pub(crate) fn parse(mut text: String) -> Result<Self, Invalid> {
-        let mut unescaped = String::new();
-        let members = scan(&text, &mut unescaped)?;
-        text.push_str(&unescaped);
-        Ok(Self { text, members })
+    pub(crate) fn parse(text: String) -> Result<Self, Invalid> {
+        if text.len() > u32::MAX as usize / 2 {
+            return Err(Invalid);
+        }
+        let mut document = Self { text, members: Few::new() };
+        let mut scanner = Scanner::new(&document.text);
+        scanner.document(&mut document.members)?;
+        let unescaped = scanner.unescaped;
+        document.text.push_str(&unescaped);
+        Ok(document)
     }
 
-    /// Names and values in the order of the text.
-    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, Value<'_>)> {
-        self.members.iter().map(|member| {
-            let raw = member.value.of(&self.text);
-            let content = raw.starts_with('"').then(|| member.content.of(&self.text));
-            (member.name.of(&self.text), Value { raw, content })
-        })
+    /// The members in the order of the text.
+    #[inline]
+    pub(crate) fn members(&self) -> impl Iterator<Item = Value<'_>> {
+        let text = &self.text;
+        self.members.iter().map(move |member| Value { text, member })
+    }
+
+    /// The string at a place of this document.
+    pub(crate) fn at(&self, place: Place) -> &str {
+        place.0.of(&self.text)
     }
 
     /// The value of the member called `name`.
     pub(crate) fn find(&self, name: &str) -> Option<Value<'_>> {
-        self.members().find_map(|(candidate, value)| (candidate == name).then_some(value))
+        self.members().find(|value| value.name() == name)
     }
 }
 
-/// A value inside a [`Document`].
+/// A member of a [`Document`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Value<'d> {
-    raw: &'d str,
-    content: Option<&'d str>,
+    text: &'d str,
+    member: &'d Member,
 }
 
 impl<'d> Value<'d> {
+    /// The member's name, unescaped.
+    #[inline]
+    pub(crate) fn name(self) -> &'d str {
+        self.member.name.of(self.text)
+    }
+
     /// The value as JSON text.
     pub(crate) fn as_json(self) -> &'d str {
-        self.raw
+        self.member.value.of(self.text)
     }
 
     /// The unescaped content of a string.
     pub(crate) fn as_str(self) -> Option<&'d str> {
-        self.content
+        self.place().map(|Place(content)| content.of(self.text))
+    }
+
+    /// Where that content lies.
+    pub(crate) fn place(self) -> Option<Place> {
+        (self.member.content.start != 0).then_some(Place(self.member.content))
     }
 
     pub(crate) fn is_null(self) -> bool {
-        self.raw == "null"
+        self.as_json() == "null"
     }
 
     /// The elements of an array, as JSON texts.
     pub(crate) fn elements(self) -> Option<impl Iterator<Item = &'d str>> {
-        let inner = self.raw.strip_prefix('[')?;
-        let mut unescaped = String::new();
-        let mut scanner = Scanner::new(inner, &mut unescaped);
+        let inner = self.as_json().strip_prefix('[')?;
+        let mut scanner = Scanner::new(inner);
         let mut spans = Vec::new();
         scanner.skip_blanks();
         while scanner.peek() != Some(b']') {
@@ -125,58 +149,73 @@ impl<'d> Value<'d> {
     }
 }
 
-/// The members of one object; the usual number of them without an allocation.
-#[derive(Clone, Default)]
-struct Members {
-    first: [Member; 12],
+/// A list whose first `N` elements, usually all of them, need no allocation.
+#[derive(Clone)]
+struct Few<T, const N: usize> {
+    first: [T; N],
     len: usize,
-    rest: Vec<Member>,
+    rest: Vec<T>,
 }
 
-impl Members {
-    fn push(&mut self, member: Member) {
+impl<T: Copy + Default, const N: usize> Few<T, N> {
+    fn new() -> Self {
+        Self { first: [T::default(); N], len: 0, rest: Vec::new() }
+    }
+
+    fn push(&mut self, element: T) {
         match self.first.get_mut(self.len) {
-            Some(place) => *place = member,
-            None => self.rest.push(member),
+            Some(place) => *place = element,
+            None => self.rest.push(element),
         }
         self.len += 1;
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Member> {
-        self.first.iter().take(self.len).chain(&self.rest)
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.get(..self.len).unwrap_or(&self.first).iter().chain(&self.rest)
     }
 }
 
-fn scan(text: &str, unescaped: &mut String) -> Result<Members, Invalid> {
-    if text.len() > u32::MAX as usize / 2 {
-        return Err(Invalid);
-    }
-    let mut members = Members::default();
-    let mut scanner = Scanner::new(text, unescaped);
-    scanner.skip_blanks();
-    scanner.object(MAX_DEPTH, &mut |member| members.push(member))?;
-    scanner.skip_blanks();
-    if scanner.at == text.len() { Ok(members) } else { Err(Invalid) }
-}
-
-struct Scanner<'t, 'u> {
+struct Scanner<'t> {
     text: &'t str,
     at: usize,
     /// Where strings with escapes go. A span beyond the text's end lies in here.
-    unescaped: &'u mut String,
-    /// The names of every object that is still open, one after the other.
+    unescaped: String,
+    /// The names of every open object but the outermost, one after the other.
     names: Vec<Span>,
 }
 
-impl<'t, 'u> Scanner<'t, 'u> {
-    fn new(text: &'t str, unescaped: &'u mut String) -> Self {
-        Self { text, at: 0, unescaped, names: Vec::with_capacity(FEW_MEMBERS) }
+impl<'t> Scanner<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, at: 0, unescaped: String::new(), names: Vec::new() }
     }
 
+    /// Scans the whole text, which must be one object, and notes its members.
+    fn document<const N: usize>(&mut self, members: &mut Few<Member, N>) -> Result<(), Invalid> {
+        self.skip_blanks();
+        if self.begin(b'{', b'}')? {
+            let mut seen = Seen::default();
+            loop {
+                let name = self.name()?;
+                seen.note(self, name, || members.iter().map(|member| member.name))?;
+                let start = self.at;
+                let content = self.value(MAX_DEPTH - 1)?;
+                members.push(Member { name, value: Span::new(start, self.at), content });
+                if !self.go_on(b'}')? {
+                    break;
+                }
+            }
+            seen.finish(self, || members.iter().map(|member| member.name))?;
+        }
+        self.skip_blanks();
+        if self.at == self.text.len() { Ok(()) } else { Err(Invalid) }
+    }
+
+    #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline(always)]
     fn expect(&mut self, byte: u8) -> Result<(), Invalid> {
         if self.peek() == Some(byte) {
             self.at += 1;
@@ -186,6 +225,7 @@ impl<'t, 'u> Scanner<'t, 'u> {
         }
     }
 
+    #[inline(always)]
     fn skip_blanks(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
@@ -194,10 +234,11 @@ impl<'t, 'u> Scanner<'t, 'u> {
 
     /// Scans any value and returns the content if it was a string. `depth` is how many
     /// containers may still be opened.
+    #[inline(always)]
     fn value(&mut self, depth: usize) -> Result<Span, Invalid> {
         match self.peek().ok_or(Invalid)? {
             b'"' => return self.string(),
-            b'{' => self.object(depth, &mut |_| {})?,
+            b'{' => self.object(depth)?,
             b'[' => self.array(depth)?,
             b'-' | b'0'..=b'9' => self.number()?,
             b't' => self.literal("true")?,
@@ -208,59 +249,77 @@ impl<'t, 'u> Scanner<'t, 'u> {
         Ok(Span::default())
     }
 
-    fn object(&mut self, depth: usize, on_member: &mut dyn FnMut(Member)) -> Result<(), Invalid> {
+    fn object(&mut self, depth: usize) -> Result<(), Invalid> {
         let depth = depth.checked_sub(1).ok_or(Invalid)?;
-        self.expect(b'{')?;
-        self.skip_blanks();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
+        if !self.begin(b'{', b'}')? {
             return Ok(());
         }
-        let mut names = OpenObject { first: self.names.len(), seen: 0 };
+        let first = self.names.len();
+        let mut seen = Seen::default();
         loop {
-            let name = self.string()?;
-            self.note(name, &mut names)?;
-            self.skip_blanks();
-            self.expect(b':')?;
-            self.skip_blanks();
-            let start = self.at;
-            let content = self.value(depth)?;
-            on_member(Member { name, value: Span::new(start, self.at), content });
-            self.skip_blanks();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => break,
-                _ => return Err(Invalid),
+            let name = self.name()?;
+            seen.note(self, name, || self.names.iter().skip(first).copied())?;
+            self.names.push(name);
+            self.value(depth)?;
+            if !self.go_on(b'}')? {
+                break;
             }
-            self.skip_blanks();
         }
-        self.at += 1;
-        self.close(&names)
+        seen.finish(self, || self.names.iter().skip(first).copied())?;
+        self.names.truncate(first);
+        Ok(())
     }
 
     fn array(&mut self, depth: usize) -> Result<(), Invalid> {
         let depth = depth.checked_sub(1).ok_or(Invalid)?;
-        self.expect(b'[')?;
-        self.skip_blanks();
-        if self.peek() == Some(b']') {
-            self.at += 1;
+        if !self.begin(b'[', b']')? {
             return Ok(());
         }
         loop {
             self.value(depth)?;
-            self.skip_blanks();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b']') => break,
-                _ => return Err(Invalid),
+            if !self.go_on(b']')? {
+                return Ok(());
             }
-            self.skip_blanks();
+        }
+    }
+
+    /// Moves into a container; says whether there is anything in it.
+    #[inline(always)]
+    fn begin(&mut self, open: u8, close: u8) -> Result<bool, Invalid> {
+        self.expect(open)?;
+        self.skip_blanks();
+        let empty = self.peek() == Some(close);
+        self.at += usize::from(empty);
+        Ok(!empty)
+    }
+
+    /// Moves on behind a comma, or out of the container; says which it was.
+    #[inline(always)]
+    fn go_on(&mut self, close: u8) -> Result<bool, Invalid> {
+        self.skip_blanks();
+        let next = self.peek().ok_or(Invalid)?;
+        if next != b',' && next != close {
+            return Err(Invalid);
         }
         self.at += 1;
-        Ok(())
+        if next == b',' {
+            self.skip_blanks();
+        }
+        Ok(next == b',')
+    }
+
+    /// A member's name and the colon behind it.
+    #[inline(always)]
+    fn name(&mut self) -> Result<Span, Invalid> {
+        let name = self.string()?;
+        self.skip_blanks();
+        self.expect(b':')?;
+        self.skip_blanks();
+        Ok(name)
     }
 
     /// Scans a string and returns where its unescaped content lies.
+    #[inline(always)]
     fn string(&mut self) -> Result<Span, Invalid> {
         self.expect(b'"')?;
         let start = self.at;
@@ -276,21 +335,23 @@ impl<'t, 'u> Scanner<'t, 'u> {
         Ok(content)
     }
 
-    /// Moves on to the next quote, backslash or control: eight bytes at a time while none is near.
+    /// Moves on to the next quote, backslash or control, eight bytes at a time.
+    #[inline(always)]
     fn skip_plain(&mut self) {
-        const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-        const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-        // A byte of the result has its high bit set where the byte of `word` is zero. Borrows can
-        // only raise false alarms, and those are looked at byte by byte.
-        let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+        const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+        const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+        // The high bit of a byte of the result is set where the byte of `word` is below `limit`.
+        // Borrows raise false alarms only behind a true one, and only the first counts.
+        let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
         let bytes = self.text.as_bytes();
         while let Some(chunk) = bytes.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
-            let word = u64::from_ne_bytes(*chunk);
-            let quotes = zeros(word ^ (ONES * u64::from(b'"')));
-            let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
-            let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-            if quotes | backslashes | controls != 0 {
-                break;
+            let word = u64::from_le_bytes(*chunk);
+            let quotes = below(word ^ (ONES * u64::from(b'"')), 1);
+            let backslashes = below(word ^ (ONES * u64::from(b'\\')), 1);
+            let found = quotes | backslashes | below(word, 0x20);
+            if found != 0 {
+                self.at += found.trailing_zeros() as usize / 8;
+                return;
             }
             self.at += 8;
         }
@@ -299,6 +360,7 @@ impl<'t, 'u> Scanner<'t, 'u> {
         }
     }
 
+    #[cold]
     fn string_with_escapes(&mut self, start: usize) -> Result<Span, Invalid> {
         let from = self.text.len() + self.unescaped.len();
         let mut plain = start;
@@ -361,6 +423,7 @@ impl<'t, 'u> Scanner<'t, 'u> {
         Ok(unit)
     }
 
+    #[inline(always)]
     fn number(&mut self) -> Result<(), Invalid> {
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -384,6 +447,7 @@ impl<'t, 'u> Scanner<'t, 'u> {
         Ok(())
     }
 
+    #[inline(always)]
     fn digits(&mut self) -> Result<(), Invalid> {
         let start = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
@@ -402,36 +466,6 @@ impl<'t, 'u> Scanner<'t, 'u> {
         }
     }
 
-    /// Remembers a member name of an open object, and refuses it the second time.
-    fn note(&mut self, name: Span, object: &mut OpenObject) -> Result<(), Invalid> {
-        let count = self.names.len() - object.first;
-        if count < FEW_MEMBERS {
-            let text = self.text_of(name).as_bytes();
-            let bit = fingerprint(text);
-            if object.seen & bit != 0
-                && self.names.iter().skip(object.first).any(|other| self.text_of(*other).as_bytes() == text)
-            {
-                return Err(Invalid);
-            }
-            object.seen |= bit;
-        }
-        self.names.push(name);
-        Ok(())
-    }
-
-    /// Forgets an object's names; if there were many, compares them first.
-    fn close(&mut self, object: &OpenObject) -> Result<(), Invalid> {
-        if self.names.len() - object.first > FEW_MEMBERS {
-            let mut names: Vec<&str> = self.names.iter().skip(object.first).map(|name| self.text_of(*name)).collect();
-            names.sort_unstable();
-            if names.windows(2).any(|pair| pair.first() == pair.last()) {
-                return Err(Invalid);
-            }
-        }
-        self.names.truncate(object.first);
-        Ok(())
-    }
-
     fn text_of(&self, span: Span) -> &str {
         match (span.start as usize).checked_sub(self.text.len()) {
             // An empty string may end where the text does; both readings of it are the same.
@@ -444,11 +478,45 @@ impl<'t, 'u> Scanner<'t, 'u> {
     }
 }
 
-struct OpenObject {
-    /// Where this object's names begin among those of all open objects.
-    first: usize,
-    /// The fingerprints of the names so far.
-    seen: u64,
+/// The names seen in an object that is still open.
+#[derive(Default)]
+struct Seen {
+    count: usize,
+    fingerprints: u64,
+}
+
+impl Seen {
+    /// Refuses a name the second time.
+    fn note<I>(&mut self, scanner: &Scanner<'_>, name: Span, others: impl Fn() -> I) -> Result<(), Invalid>
+    where
+        I: Iterator<Item = Span>,
+    {
+        if self.count < FEW_MEMBERS {
+            let text = scanner.text_of(name).as_bytes();
+            let bit = fingerprint(text);
+            if self.fingerprints & bit != 0 && others().any(|other| scanner.text_of(other).as_bytes() == text) {
+                return Err(Invalid);
+            }
+            self.fingerprints |= bit;
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Compares the names of an object that had too many for [`note`](Self::note).
+    fn finish<I>(&self, scanner: &Scanner<'_>, names: impl Fn() -> I) -> Result<(), Invalid>
+    where
+        I: Iterator<Item = Span>,
+    {
+        if self.count > FEW_MEMBERS {
+            let mut names: Vec<&str> = names().map(|name| scanner.text_of(name)).collect();
+            names.sort_unstable();
+            if names.windows(2).any(|pair| pair.first() == pair.last()) {
+                return Err(Invalid);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One bit that equal names share and most different ones don't.
@@ -464,13 +532,12 @@ fn fingerprint(name: &[u8]) -> u64 {
 
 /// Unescapes a JSON string that the scanner has accepted; `None` if it is no string.
 pub(crate) fn unescape(json: &str) -> Option<Cow<'_, str>> {
-    let mut unescaped = String::new();
-    let mut scanner = Scanner::new(json, &mut unescaped);
+    let mut scanner = Scanner::new(json);
     let content = scanner.string().ok()?;
     if (content.start as usize) < json.len() {
         Some(Cow::Borrowed(content.of(json)))
     } else {
-        Some(Cow::Owned(unescaped))
+        Some(Cow::Owned(scanner.unescaped))
     }
 }
 

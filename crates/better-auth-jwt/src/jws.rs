@@ -3,7 +3,7 @@
 //! [`verify`] is this level alone, for payloads that are not claims; a
 //! [`Verifier`](crate::Verifier) does the same and then reads the claims.
 
-use std::sync::Arc;
+use memchr::memchr_iter;
 
 use crate::{
     base64url,
@@ -27,74 +27,79 @@ const LONGEST_SIGNATURE: usize = 1366;
 ///
 /// The token is no strict compact JWS, no key fits its header, or the signature is not the key's.
 pub fn verify(token: &str, keys: &dyn KeySource) -> Result<Vec<u8>, ErrorKind> {
-    let token = Compact::parse(token)?;
-    if !keys.supports(token.header.algorithm) {
+    let token = Compact::split(token.as_bytes())?;
+    let header = Header::decode(token.header)?;
+    if !keys.supports(header.algorithm) {
         return Err(ErrorKind::UnsupportedAlgorithm);
     }
-    let key = keys.find(&token.header).ok_or(ErrorKind::UnknownKey)?;
-    token.verify(&key)?;
-    token.payload()
+    let key = keys.find(&header).ok_or(ErrorKind::UnknownKey)?;
+    token.open(&header, &key)
 }
 
-/// A token taken apart; its signature has not been checked.
-#[derive(Debug)]
+/// A token taken apart, nothing of it decoded.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Compact<'t> {
-    pub(crate) header: Arc<Header>,
+    pub(crate) header: &'t [u8],
     /// What the signature covers: header, dot and payload as they came (RFC 7515, section 5.2).
-    signed: &'t str,
-    payload: &'t str,
-    signature: &'t str,
+    signed: &'t [u8],
+    payload: &'t [u8],
+    signature: &'t [u8],
 }
 
 impl<'t> Compact<'t> {
-    pub(crate) fn parse(token: &'t str) -> Result<Self, ErrorKind> {
-        let (Some((signed, signature)), Some((header, _))) = (token.rsplit_once('.'), token.split_once('.')) else {
-            return Err(without_dots(token));
-        };
-        let Some(payload) = signed.get(header.len() + 1..) else {
-            return Err(with_one_dot(header, signature));
-        };
-        if payload.contains('.') {
+    pub(crate) fn split(token: &'t [u8]) -> Result<Self, ErrorKind> {
+        let mut dots = memchr_iter(b'.', token);
+        let (first, second, third) = (dots.next(), dots.next(), dots.next());
+        let (Some(first), Some(second), None) = (first, second, third) else {
             // RFC 7516, section 9: five parts make a JWE.
-            let dots = payload.bytes().filter(|byte| *byte == b'.').count();
-            return Err(if dots == 2 { ErrorKind::Encrypted } else { ErrorKind::Malformed });
-        }
+            let is_jwe = third.is_some() && dots.count() == 1;
+            return Err(if is_jwe { ErrorKind::Encrypted } else { no_jws(token) });
+        };
+        let (signed, signature) = (token.get(..second), token.get(second + 1..));
+        let (header, payload) = (token.get(..first), token.get(first + 1..second));
+        let (Some(signed), Some(signature), Some(header), Some(payload)) = (signed, signature, header, payload) else {
+            return Err(ErrorKind::Malformed);
+        };
         if header.len() > LONGEST_HEADER || signature.len() > LONGEST_SIGNATURE {
             return Err(ErrorKind::Malformed);
         }
-        let json = base64url::decode(header.as_bytes()).ok_or(ErrorKind::Malformed)?;
-        let json = String::from_utf8(json).map_err(|_| ErrorKind::Malformed)?;
-        Ok(Self { header: Arc::new(Header::parse(json)?), signed, payload, signature })
+        Ok(Self { header, signed, payload, signature })
     }
 
-    /// Checks the signature with a key, which must have the header's algorithm.
-    pub(crate) fn verify(&self, key: &Key) -> Result<(), ErrorKind> {
+    /// Checks the signature with a key, which must have the header's algorithm, and returns the
+    /// payload.
+    pub(crate) fn open(&self, header: &Header, key: &Key) -> Result<Vec<u8>, ErrorKind> {
         // Sources are asked to return nothing else; a mistake there must not pass here.
-        if key.algorithm() != self.header.algorithm {
+        if key.algorithm() != header.algorithm {
             return Err(ErrorKind::UnknownKey);
         }
-        let signature = base64url::decode(self.signature.as_bytes()).ok_or(ErrorKind::Malformed)?;
-        if key.verifies(self.signed.as_bytes(), &signature) { Ok(()) } else { Err(ErrorKind::InvalidSignature) }
+        // One buffer for both: the signature is done with when the payload is decoded.
+        let mut buffer = Vec::with_capacity(self.payload.len().max(self.signature.len()));
+        base64url::decode_into(self.signature, &mut buffer).ok_or(ErrorKind::Malformed)?;
+        if !key.verifies(self.signed, &buffer) {
+            return Err(ErrorKind::InvalidSignature);
+        }
+        buffer.clear();
+        base64url::decode_into(self.payload, &mut buffer).ok_or(ErrorKind::Malformed)?;
+        Ok(buffer)
     }
 
-    pub(crate) fn payload(&self) -> Result<Vec<u8>, ErrorKind> {
-        base64url::decode(self.payload.as_bytes()).ok_or(ErrorKind::Malformed)
+    /// The payload of a token whose signature has not been checked.
+    pub(crate) fn unverified_payload(&self) -> Result<Vec<u8>, ErrorKind> {
+        base64url::decode(self.payload).ok_or(ErrorKind::Malformed)
     }
 }
 
-/// What people send instead of a JWT: `data.token` of a sign-in, 32 letters and digits.
-fn without_dots(token: &str) -> ErrorKind {
-    if is_session_token(token) { ErrorKind::SessionToken } else { ErrorKind::Malformed }
-}
-
-/// The same with its signature, as in the session cookie or the `set-auth-token` header.
-fn with_one_dot(token: &str, signature: &str) -> ErrorKind {
-    let signed = signature.len() >= 43 && is_session_token(token);
-    if signed { ErrorKind::SessionToken } else { ErrorKind::Malformed }
-}
-
-fn is_session_token(token: &str) -> bool {
-    token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_alphanumeric())
+/// What people send instead of a JWT: `data.token` of a sign-in, 32 letters and digits, perhaps with
+/// its signature, as in the session cookie or the `set-auth-token` header.
+fn no_jws(token: &[u8]) -> ErrorKind {
+    let (session, rest) = token.split_at_checked(32).unwrap_or_default();
+    let is_session = !session.is_empty() && session.iter().all(u8::is_ascii_alphanumeric);
+    match rest {
+        [] if is_session => ErrorKind::SessionToken,
+        [b'.', signature @ ..] if is_session && signature.len() >= 43 => ErrorKind::SessionToken,
+        _ => ErrorKind::Malformed,
+    }
 }
 
 /// The JOSE header of a token (RFC 7515, section 4), before its signature is checked: nothing in
@@ -107,6 +112,11 @@ pub struct Header {
 }
 
 impl Header {
+    pub(crate) fn decode(encoded: &[u8]) -> Result<Self, ErrorKind> {
+        let json = base64url::decode(encoded).ok_or(ErrorKind::Malformed)?;
+        Self::parse(String::from_utf8(json).map_err(|_| ErrorKind::Malformed)?)
+    }
+
     /// Reads a header. `jku`, `jwk`, `x5u` and `x5c` are never followed nor used.
     ///
     /// # Errors
@@ -116,8 +126,8 @@ impl Header {
     pub fn parse(json: String) -> Result<Self, ErrorKind> {
         let document = Document::parse(json).map_err(|_| ErrorKind::Malformed)?;
         let (mut algorithm, mut key_id, mut kind) = (None, None, TokenKind::Untyped);
-        for (name, value) in document.members() {
-            match name {
+        for value in document.members() {
+            match value.name() {
                 "alg" => {
                     let name = text(value)?;
                     algorithm = Some(Algorithm::from_name(name).ok_or(ErrorKind::UnsupportedAlgorithm)?);
@@ -284,7 +294,8 @@ mod tests {
             ("eyJhbGciOiJIUzI1NiJ9==.e30.AA", Malformed),
             ("{\"payload\":\"a.b.c\"}", Malformed),
         ] {
-            assert_eq!(Compact::parse(token).unwrap_err(), kind, "{token:.60}");
+            let read = Compact::split(token.as_bytes()).and_then(|token| Header::decode(token.header));
+            assert_eq!(read.unwrap_err(), kind, "{token:.60}");
         }
     }
 }

@@ -1,15 +1,23 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// The README's example is for both features, and carries no attribute, which its readers would see.
+#![cfg_attr(all(feature = "axum", feature = "remote-jwks"), doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(all(feature = "axum", feature = "remote-jwks")),
+    doc = "A Tower layer that verifies the JWTs Better Auth issues."
+)]
 
 mod base64url;
 mod bearer;
 #[cfg(feature = "remote-jwks")]
 mod better_auth;
+mod cache;
 mod claims;
 mod clock;
 mod error;
 mod extract;
 mod future;
 mod gate;
+mod header_memo;
 mod json;
 pub mod jws;
 pub mod keys;

@@ -4,7 +4,7 @@
 const LAST: u64 = 253_402_300_799;
 
 /// A point in time as a claim gives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NumericDate {
     seconds: u64,
     fraction: bool,
@@ -15,6 +15,14 @@ impl NumericDate {
     ///
     /// The digits are read as decimals, since a float would round what it cannot hold.
     pub(crate) fn parse(json: &str) -> Option<Self> {
+        // Every date that an issuer writes: digits alone, few enough for any number to fit.
+        if json.len() < 16
+            && let Some(seconds) = json
+                .bytes()
+                .try_fold(0, |seconds: u64, byte| byte.is_ascii_digit().then(|| seconds * 10 + u64::from(byte - b'0')))
+        {
+            return (seconds <= LAST && !json.is_empty()).then_some(Self { seconds, fraction: false });
+        }
         let (mantissa, exponent) = match json.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
             None => (json, 0),

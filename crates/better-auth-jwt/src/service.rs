@@ -55,7 +55,12 @@ where
         let (mut parts, body) = request.into_parts();
         match self.gate.decide(&mut parts, MOST_WAITS) {
             Decision::Admit => ResponseFuture::calling(self.inner.call(Request::from_parts(parts, body))),
-            Decision::Reject(error) => ResponseFuture::rejected(respond(&self.rejection, &error)),
+            Decision::Reject(error) => {
+                // What being ready has reserved behind this service, such as a place in a queue, goes
+                // back: this instance may not be called for long.
+                self.inner = self.inner.clone();
+                ResponseFuture::rejected(respond(&self.rejection, &error))
+            }
             Decision::Wait(keys) => {
                 // The instance that was polled ready is the one to call; the clone was not.
                 // https://docs.rs/tower-service/latest/tower_service/trait.Service.html#be-careful-when-cloning-inner-services

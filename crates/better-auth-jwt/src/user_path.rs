@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::request::Parts;
+use memchr::memchr;
 
 use crate::error::{ConfigError, ErrorKind};
 
@@ -92,17 +93,26 @@ impl PathTemplate {
 
     /// The raw segment where the user stands, if the whole path fits.
     fn find<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let mut rest = path.strip_prefix('/')?.split('/');
+        // What follows the slash of the next segment, if there is one.
+        let mut rest = path.strip_prefix('/');
         let mut user = None;
         for segment in &self.segments {
-            let actual = rest.next()?;
-            match segment {
-                Segment::Fixed(fixed) if **fixed != *actual => return None,
-                Segment::Fixed(_) | Segment::Any => {}
-                Segment::User => user = Some(actual),
+            let text = rest?;
+            let end = match segment {
+                Segment::Fixed(fixed) if text.starts_with(&**fixed) => fixed.len(),
+                Segment::Fixed(_) => return None,
+                Segment::Any | Segment::User => memchr(b'/', text.as_bytes()).unwrap_or(text.len()),
+            };
+            let (actual, behind) = text.split_at_checked(end)?;
+            if *segment == Segment::User {
+                user = Some(actual);
+            }
+            rest = behind.strip_prefix('/');
+            if rest.is_none() && !behind.is_empty() {
+                return None;
             }
         }
-        user.filter(|user| !user.is_empty() && (self.open_end || rest.next().is_none()))
+        user.filter(|user| !user.is_empty() && (self.open_end || rest.is_none()))
     }
 }
 
@@ -116,6 +126,10 @@ impl UserPath for PathTemplate {
 /// Percent-decodes one segment, once (RFC 3986, section 2.1), and refuses what routers, proxies
 /// and logs might read differently.
 pub(crate) fn decode_segment(segment: &str) -> Result<Cow<'_, str>, ErrorKind> {
+    // The ids that Better Auth makes, which need no closer look.
+    if segment.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Ok(Cow::Borrowed(segment));
+    }
     let decoded = if segment.contains('%') {
         let mut bytes = Vec::with_capacity(segment.len());
         let mut rest = segment.bytes();

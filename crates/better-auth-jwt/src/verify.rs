@@ -1,13 +1,14 @@
 //! From a token to its claims: the rules.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{
     claims::Claims,
     clock::{Clock, SystemClock},
     error::{ConfigError, Error, ErrorKind},
-    json::{Document, Value, unescape},
-    jws::{Compact, TokenKind},
+    header_memo::HeaderMemo,
+    json::{Document, Place, Value, unescape},
+    jws::{Compact, Header, TokenKind},
     keys::{KeySource, Readiness, Refresh, SharedSecret},
     numeric_date::NumericDate,
 };
@@ -43,6 +44,7 @@ pub struct Verifier {
     trusts: Vec<Trust>,
     clock: Arc<dyn Clock>,
     longest_token: usize,
+    headers: Arc<HeaderMemo>,
 }
 
 /// Keys, and the rules for tokens that they sign.
@@ -215,50 +217,73 @@ impl Verifier {
     /// # Errors
     ///
     /// The token is refused, or there are no keys.
-    pub async fn verify(&self, token: &str) -> Result<Claims, Error> {
-        let mut outcome = self.check(token);
+    pub async fn verify(&self, token: &str) -> Result<Arc<Claims>, Error> {
+        let check = || self.check(token.as_bytes(), self.now());
+        let mut outcome = check();
         for _ in 0..MOST_WAITS {
             let Err(Failure::Wait(keys)) = outcome else { break };
             keys.await;
-            outcome = self.check(token);
+            outcome = check();
         }
-        outcome.map_err(|failure| {
+        outcome.map(|verified| verified.claims).map_err(|failure| {
             let (kind, retry_after) = failure.settled();
             Error::new(kind, None, retry_after)
         })
     }
 
+    /// The present, for [`check`](Self::check) and [`Standing`].
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.unix_time()
+    }
+
     /// Verifies without waiting.
-    pub(crate) fn check(&self, token: &str) -> Result<Claims, Failure> {
+    pub(crate) fn check(&self, token: &[u8], now: u64) -> Result<Verified, Failure> {
         if token.len() > self.longest_token {
             return Err(ErrorKind::TooLarge.into());
         }
-        let token = Compact::parse(token)?;
-        let mut candidates = self.trusts.iter().filter(|trust| trust.accepts(&token));
-        let now = self.clock.unix_time();
+        let token = Compact::split(token)?;
+        let known = self.headers.find(token.header);
+        let header = match &known {
+            Some(header) => header.clone(),
+            None => Arc::new(Header::decode(token.header)?),
+        };
+        let place = self.responsible(&token, &header)?;
+        let trust = self.trusts.get(place).ok_or(ErrorKind::UnknownKey)?;
+        // Asked for before the key: if keys change in between, what is remembered is outdated.
+        let generation = trust.keys.generation();
+        let document = claims_document(trust.open(&token, &header)?)?;
+        let Passed { user, expires, window } = trust.rules.check(&document, now)?;
+        if known.is_none() {
+            self.headers.keep(token.header, header);
+        }
+        let standing = generation.map(|generation| Standing { window, trust: place, generation });
+        Ok(Verified { claims: Arc::new(Claims::new(document, user, expires)), standing })
+    }
+
+    /// Whether a token that was verified with this standing would be verified again now.
+    pub(crate) fn still_accepts(&self, standing: &Standing, now: u64) -> bool {
+        standing.window.contains(&now)
+            && self.trusts.get(standing.trust).is_some_and(|trust| trust.keys.generation() == Some(standing.generation))
+    }
+
+    /// Which of the trusts the token is to be verified with.
+    fn responsible(&self, token: &Compact<'_>, header: &Header) -> Result<usize, ErrorKind> {
+        let trusts = || self.trusts.iter().enumerate().filter(|(_, trust)| trust.accepts(header));
+        let mut candidates = trusts();
         match (candidates.next(), candidates.next()) {
             (None, _) => {
-                let typ_fits = self.trusts.iter().any(|trust| trust.rules.profile.accepts(token.header.kind()));
-                Err(if typ_fits { ErrorKind::UnsupportedAlgorithm } else { ErrorKind::WrongType }.into())
+                let typ_fits = self.trusts.iter().any(|trust| trust.rules.profile.accepts(header.kind()));
+                Err(if typ_fits { ErrorKind::UnsupportedAlgorithm } else { ErrorKind::WrongType })
             }
-            (Some(trust), None) => {
-                trust.verify_signature(&token)?;
-                Ok(trust.rules.check(claims_document(&token)?, now)?)
-            }
+            (Some((place, _)), None) => Ok(place),
             // Only the issuer can tell which keys are meant. It chooses and proves nothing: the
             // token must then pass that issuer's keys and rules (RFC 8725, section 3.8).
             (Some(_), Some(_)) => {
-                let document = claims_document(&token)?;
-                let issuer = document.find("iss").and_then(Value::as_str).map(str::to_owned);
-                let mut chosen = self
-                    .trusts
-                    .iter()
-                    .filter(|trust| trust.accepts(&token) && trust.rules.accepts_issuer(issuer.as_deref()))
-                    .peekable();
-                let first = *chosen.peek().ok_or(ErrorKind::WrongIssuer)?;
-                let trust = chosen.find(|trust| trust.keys.find(&token.header).is_some()).unwrap_or(first);
-                trust.verify_signature(&token)?;
-                Ok(trust.rules.check(document, now)?)
+                let document = claims_document(token.unverified_payload()?)?;
+                let issuer = document.find("iss").and_then(Value::as_str);
+                let mut chosen = trusts().filter(|(_, trust)| trust.rules.accepts_issuer(issuer)).peekable();
+                let (first, _) = *chosen.peek().ok_or(ErrorKind::WrongIssuer)?;
+                Ok(chosen.find(|(_, trust)| trust.keys.find(header).is_some()).map_or(first, |(place, _)| place))
             }
         }
     }
@@ -337,6 +362,7 @@ impl WantsAudience {
             trusts: vec![Trust { keys: self.keys, rules }],
             clock: Arc::new(SystemClock),
             longest_token: LONGEST_TOKEN,
+            headers: Arc::default(),
         }
     }
 }
@@ -345,6 +371,23 @@ impl fmt::Debug for WantsAudience {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WantsAudience").field("issuers", &self.issuers).finish_non_exhaustive()
     }
+}
+
+/// What [`Verifier::check`] found.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) claims: Arc<Claims>,
+    /// Until when that holds; none if it is not to be remembered.
+    pub(crate) standing: Option<Standing>,
+}
+
+/// On what a verification rests.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    /// The times at which the token is current, leeway included.
+    window: Range<u64>,
+    trust: usize,
+    generation: u64,
 }
 
 /// Why [`Verifier::check`] has no claims.
@@ -373,14 +416,15 @@ impl From<ErrorKind> for Failure {
 }
 
 impl Trust {
-    fn accepts(&self, token: &Compact<'_>) -> bool {
-        self.rules.profile.accepts(token.header.kind()) && self.keys.supports(token.header.algorithm())
+    fn accepts(&self, header: &Header) -> bool {
+        self.rules.profile.accepts(header.kind()) && self.keys.supports(header.algorithm())
     }
 
-    fn verify_signature(&self, token: &Compact<'_>) -> Result<(), Failure> {
-        match self.keys.find(&token.header) {
-            Some(key) => Ok(token.verify(&key)?),
-            None => Err(match self.keys.refresh(&token.header) {
+    /// The payload of a token that one of the keys has signed.
+    fn open(&self, token: &Compact<'_>, header: &Header) -> Result<Vec<u8>, Failure> {
+        match self.keys.find(header) {
+            Some(key) => Ok(token.open(header, &key)?),
+            None => Err(match self.keys.refresh(header) {
                 Refresh::Pointless => Failure::Refused(ErrorKind::UnknownKey),
                 Refresh::Wait(keys) => Failure::Wait(keys),
                 Refresh::Unavailable(after) => Failure::Unavailable(after),
@@ -398,16 +442,21 @@ impl Profile {
     }
 }
 
-fn claims_document(token: &Compact<'_>) -> Result<Document, ErrorKind> {
+#[inline]
+fn claims_document(payload: Vec<u8>) -> Result<Document, ErrorKind> {
     // RFC 7519, section 7.2: a JSON object in UTF-8.
-    let text = String::from_utf8(token.payload()?).map_err(|_| ErrorKind::Malformed)?;
+    let text = String::from_utf8(payload).map_err(|_| ErrorKind::Malformed)?;
     Document::parse(text).map_err(|_| ErrorKind::Malformed)
 }
 
 impl Rules {
-    fn check(&self, document: Document, now: u64) -> Result<Claims, ErrorKind> {
+    fn check(&self, document: &Document, now: u64) -> Result<Passed, ErrorKind> {
         let mut seen = Seen::default();
-        for (name, value) in document.members() {
+        for value in document.members() {
+            let name = value.name();
+            if name == self.user_claim {
+                seen.user = value.place();
+            }
             match name {
                 "iss" => seen.issuer = Some(text(value)?),
                 "sub" => seen.subject = Some(text(value)?),
@@ -425,20 +474,21 @@ impl Rules {
 
         // RFC 7519, section 4.1.4: on or after `exp` is too late.
         let expires = seen.expires.ok_or(ErrorKind::InvalidClaims)?.floor();
-        if now >= expires.saturating_add(self.leeway) {
+        let mut end = expires.saturating_add(self.leeway);
+        if now >= end {
             return Err(ErrorKind::Expired);
         }
-        let latest_start = now.saturating_add(self.leeway);
-        if seen.not_before.is_some_and(|date| date.ceil() > latest_start)
-            || seen.issued.is_some_and(|date| date.ceil() > latest_start)
-        {
+        let begin = seen.not_before.max(seen.issued).map_or(0, NumericDate::ceil).saturating_sub(self.leeway);
+        if now < begin {
             return Err(ErrorKind::NotYetValid);
         }
         if let Some(age) = self.max_age {
             let issued = seen.issued.ok_or(ErrorKind::InvalidClaims)?.floor();
-            if now > issued.saturating_add(age).saturating_add(self.leeway) {
+            let too_old = issued.saturating_add(age).saturating_add(self.leeway).saturating_add(1);
+            if now >= too_old {
                 return Err(ErrorKind::TooOld);
             }
+            end = end.min(too_old);
         }
 
         if !self.accepts_issuer(seen.issuer) {
@@ -451,10 +501,7 @@ impl Rules {
         if !self.clients_allowed && (is_subject(seen.client) || is_subject(seen.authorized_party)) {
             return Err(ErrorKind::NotAUser);
         }
-        let user = document.find(self.user_claim).and_then(Value::as_str);
-        if user.is_none_or(str::is_empty) {
-            return Err(ErrorKind::InvalidClaims);
-        }
+        let user = seen.user.filter(|place| !document.at(*place).is_empty()).ok_or(ErrorKind::InvalidClaims)?;
         if self.sid_required && document.find("sid").and_then(Value::as_str).is_none_or(str::is_empty) {
             return Err(ErrorKind::InvalidClaims);
         }
@@ -463,7 +510,7 @@ impl Rules {
         {
             return Err(ErrorKind::InvalidClaims);
         }
-        Ok(Claims::new(document, self.user_claim, expires))
+        Ok(Passed { user, expires, window: begin..end })
     }
 
     fn accepts_issuer(&self, issuer: Option<&str>) -> bool {
@@ -496,9 +543,18 @@ impl Rules {
     }
 }
 
+/// What the rules have found out about claims that satisfy them.
+struct Passed {
+    user: Place,
+    expires: u64,
+    /// The times at which they do.
+    window: Range<u64>,
+}
+
 /// The registered claims of one token.
 #[derive(Default)]
 struct Seen<'d> {
+    user: Option<Place>,
     issuer: Option<&'d str>,
     subject: Option<&'d str>,
     id: Option<&'d str>,

@@ -6,7 +6,7 @@ use better_auth_jwt::{Claims, Clock, ErrorKind, Verifier};
 use futures_util::FutureExt;
 
 /// A verifier's answer. Keys at hand never make anybody wait for it.
-pub(crate) fn of(verifier: &Verifier, token: &str) -> Result<Claims, ErrorKind> {
+pub(crate) fn of(verifier: &Verifier, token: &str) -> Result<Arc<Claims>, ErrorKind> {
     let verdict = verifier.verify(token).now_or_never().expect("an answer at once");
     verdict.map_err(|error| error.kind())
 }

@@ -1,5 +1,7 @@
 //! Tokens: none but a good one is accepted, and a rightly signed one exactly when its header and claims are in order.
 
+use std::sync::Arc;
+
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use better_auth_jwt::{
     Claims, ErrorKind, Verifier,
@@ -244,7 +246,7 @@ fn say_the_same(claims: &Claims, members: &Map<String, Value>) {
     }
 }
 
-fn verify(verifier: &Verifier, token: &str) -> Result<Claims, ErrorKind> {
+fn verify(verifier: &Verifier, token: &str) -> Result<Arc<Claims>, ErrorKind> {
     let verdict = verifier.verify(token).now_or_never().expect("an answer at once");
     verdict.map_err(|error| error.kind())
 }

@@ -101,6 +101,13 @@ impl KeySet {
         self.keys.iter().any(|key| key.algorithm() == algorithm)
     }
 
+    /// Whether both sets have the same keys under the same ids.
+    #[cfg(feature = "jwks-cache")]
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.keys.len() == other.keys.len()
+            && self.keys.iter().all(|key| other.keys.iter().any(|candidate| same_id_and_material(key, candidate)))
+    }
+
     pub(super) fn read(json: &[u8], rsa: Option<Algorithm>) -> Result<Self, ConfigError> {
         let no_jwks =
             || ConfigError::new("this is no JWKS document: a JSON object with an array named `keys` is expected");
@@ -177,6 +184,10 @@ impl KeySource for KeySet {
             (Some(key), None) => Some(key.clone()),
             _ => None,
         }
+    }
+
+    fn generation(&self) -> Option<u64> {
+        Some(0)
     }
 }
 

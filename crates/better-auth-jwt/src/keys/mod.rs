@@ -57,6 +57,15 @@ pub trait KeySource: Send + Sync + 'static {
         Refresh::Pointless
     }
 
+    /// A number that changes whenever a key has been added, replaced or withdrawn: tokens verified before
+    /// are then verified anew.
+    ///
+    /// By default there is none, and no verified token is remembered. It is asked for on every
+    /// request, so it should come from memory.
+    fn generation(&self) -> Option<u64> {
+        None
+    }
+
     /// Whether tokens can be verified at the moment: for health checks.
     fn readiness(&self) -> Readiness {
         Readiness::Ready
@@ -74,6 +83,10 @@ impl<K: KeySource + ?Sized> KeySource for Arc<K> {
 
     fn refresh(&self, header: &Header) -> Refresh {
         (**self).refresh(header)
+    }
+
+    fn generation(&self) -> Option<u64> {
+        (**self).generation()
     }
 
     fn readiness(&self) -> Readiness {

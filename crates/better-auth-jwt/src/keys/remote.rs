@@ -26,9 +26,6 @@ use crate::{
     jws::Header,
 };
 
-/// Ids that a fetch has just shown to be unknown: more are not remembered.
-const MOST_UNKNOWN_IDS: usize = 1024;
-
 /// How long an issuer may ask us to stay away.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
@@ -309,7 +306,7 @@ impl RemoteKeySetBuilder {
             sequence: 0,
             invalidated: 0,
             last_search: None,
-            unknown_ids: HashMap::new(),
+            unknown_id: None,
             refresh_due: None,
             failures: 0,
             next_try: start,
@@ -351,6 +348,14 @@ struct Snapshot {
     fresh_until: Instant,
     /// Counts fetches, so that an answer never replaces that of a later one.
     sequence: u64,
+    /// The sequence of the first in a row of answers with the same keys.
+    generation: u64,
+}
+
+impl Snapshot {
+    fn is_usable(&self, now: Instant, policy: &Policy) -> bool {
+        now.saturating_duration_since(self.fetched) < policy.stale
+    }
 }
 
 struct State {
@@ -361,8 +366,9 @@ struct State {
     invalidated: u64,
     /// When an unknown `kid` last caused a fetch.
     last_search: Option<Instant>,
-    /// Ids that a fetch has shown to be unknown, and when.
-    unknown_ids: HashMap<Box<str>, Instant>,
+    /// What the last fetch that was to find an id has not found, and when. One is enough: searches
+    /// for others wait for the same cooldown.
+    unknown_id: Option<(Box<str>, Instant)>,
     /// When the keys at hand are to be renewed.
     refresh_due: Option<Instant>,
     /// Failures in a row.
@@ -382,9 +388,17 @@ impl Shared {
     }
 
     fn usable(&self, now: Instant) -> Option<Arc<Snapshot>> {
-        let snapshot = self.snapshot.load_full()?;
-        let age = now.saturating_duration_since(snapshot.fetched);
-        (age < self.policy.stale).then_some(snapshot)
+        self.snapshot.load_full().filter(|snapshot| snapshot.is_usable(now, &self.policy))
+    }
+
+    /// Looks into the keys, without a lock; begins to renew them when that is due.
+    fn with_usable<T>(self: &Arc<Self>, look: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+        let now = self.clock.instant();
+        if self.since_start(now) >= self.next_refresh.load(Ordering::Relaxed) {
+            self.refresh_ahead();
+        }
+        let snapshot = self.snapshot.load();
+        snapshot.as_ref().filter(|snapshot| snapshot.is_usable(now, &self.policy)).map(|snapshot| look(snapshot))
     }
 
     fn since_start(&self, instant: Instant) -> u64 {
@@ -422,7 +436,8 @@ impl Shared {
             return Refresh::Wait(Box::pin(wait(flight.clone())));
         }
         let recent = |instant: &Instant| now.saturating_duration_since(*instant) < self.policy.cooldown;
-        let known_to_be_unknown = id.is_some_and(|id| state.unknown_ids.get(id).is_some_and(recent));
+        let known_to_be_unknown =
+            state.unknown_id.as_ref().is_some_and(|(unknown, since)| id == Some(unknown) && recent(since));
         if state.last_search.as_ref().is_some_and(recent) || known_to_be_unknown {
             state.suppressed += 1;
             return Refresh::Pointless;
@@ -478,7 +493,11 @@ impl Shared {
                 (current.keys.clone(), fetched.etag.or_else(|| current.etag.clone()))
             }
         };
-        Ok(Snapshot { keys, etag, fetched: now, fresh_until: now + fresh, sequence })
+        let generation = match self.snapshot.load().as_ref() {
+            Some(current) if current.keys.is_same(&keys) => current.generation,
+            _ => sequence,
+        };
+        Ok(Snapshot { keys, etag, fetched: now, fresh_until: now + fresh, sequence, generation })
     }
 
     fn store(&self, state: &mut State, snapshot: Snapshot, wanted: Option<Box<str>>) {
@@ -492,11 +511,7 @@ impl Shared {
         state.next_try = snapshot.fetched;
         state.last_error = None;
         if let Some(id) = wanted.filter(|id| !snapshot.keys.has_id(id)) {
-            let (now, cooldown) = (snapshot.fetched, self.policy.cooldown);
-            state.unknown_ids.retain(|_, since| now.saturating_duration_since(*since) < cooldown);
-            if state.unknown_ids.len() < MOST_UNKNOWN_IDS {
-                state.unknown_ids.insert(id, now);
-            }
+            state.unknown_id = Some((id, snapshot.fetched));
         }
         let newest = snapshot.sequence > state.invalidated
             && self.snapshot.load().as_ref().is_none_or(|current| current.sequence < snapshot.sequence);
@@ -577,11 +592,11 @@ impl KeySource for RemoteKeySet {
     }
 
     fn find(&self, header: &Header) -> Option<Arc<Key>> {
-        let now = self.shared.clock.instant();
-        if self.shared.since_start(now) >= self.shared.next_refresh.load(Ordering::Relaxed) {
-            self.shared.refresh_ahead();
-        }
-        self.shared.usable(now)?.keys.find(header)
+        self.shared.with_usable(|snapshot| snapshot.keys.find(header))?
+    }
+
+    fn generation(&self) -> Option<u64> {
+        self.shared.with_usable(|snapshot| snapshot.generation)
     }
 
     fn refresh(&self, header: &Header) -> Refresh {

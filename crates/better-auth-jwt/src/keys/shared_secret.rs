@@ -134,6 +134,10 @@ impl KeySource for SharedSecret {
     fn find(&self, header: &Header) -> Option<Arc<Key>> {
         (header.algorithm() == self.0.algorithm()).then(|| self.0.clone())
     }
+
+    fn generation(&self) -> Option<u64> {
+        Some(0)
+    }
 }
 
 impl fmt::Debug for SharedSecret {

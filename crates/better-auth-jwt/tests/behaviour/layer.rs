@@ -331,8 +331,6 @@ async fn a_known_key_costs_no_clone_of_the_inner_service() {
     for _ in 0..3 {
         let response = service.ready().await.unwrap().call(request("/", &bearer(&issuer.token("ada")))).await.unwrap();
         assert_eq!(response.status(), 200);
-        let response = service.ready().await.unwrap().call(request("/", "")).await.unwrap();
-        assert_eq!(response.status(), 401);
     }
     assert_eq!(clones.load(Ordering::Relaxed), 0);
 }

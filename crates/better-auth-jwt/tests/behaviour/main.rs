@@ -6,7 +6,9 @@ mod axum_paths;
 mod endpoint;
 mod hostile;
 mod layer;
+mod remembered;
 mod test_issuer;
+mod tower_stack;
 mod waiting;
 
 use std::convert::Infallible;

@@ -215,6 +215,45 @@ async fn the_first_load_does_not_start_the_cooldown() {
 }
 
 #[tokio::test]
+async fn the_load_for_an_unknown_kid_was_its_search_too() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    let (stranger, other) = (Issuer::new().key_id("stranger"), Issuer::new().key_id("other"));
+    for (token, fetches) in [(&stranger, 1), (&stranger, 1), (&other, 2), (&stranger, 2), (&other, 2)] {
+        assert_eq!(setup.get(&token.token("ada")).await, (401, Some(ErrorKind::UnknownKey)));
+        assert_eq!(setup.endpoint.fetches(), fetches);
+    }
+    setup.advance(30);
+    assert_eq!(setup.get(&stranger.token("ada")).await, (401, Some(ErrorKind::UnknownKey)));
+    assert_eq!(setup.endpoint.fetches(), 3);
+}
+
+#[tokio::test]
+async fn an_answer_of_the_own_fetch_function_may_be_too_large_as_well() {
+    let setup = setup();
+    let padded = format!("{}{}", " ".repeat(256 * 1024 + 1 - setup.issuer.jwks().len()), setup.issuer.jwks());
+    setup.endpoint.answer(Ok(Fetched::new(padded.clone())));
+    assert!(!setup.accepted().await);
+    setup.advance(1);
+    setup.endpoint.answer(Ok(Fetched::new(padded[1..].to_owned())));
+    assert!(setup.accepted().await);
+}
+
+#[test]
+fn nothing_that_is_printed_names_a_key() {
+    let setup = setup();
+    for printed in [
+        format!("{:?}", setup.keys),
+        format!("{:?}", setup.layer),
+        format!("{:?}", RemoteKeySet::with_fetch(async |_| Err(FetchError::Timeout))),
+        format!("{:?}", Verifier::new(setup.keys.clone())),
+        format!("{:?}", Verifier::new(setup.keys.clone()).any_issuer()),
+    ] {
+        assert!(printed.starts_with(|first: char| first.is_ascii_uppercase()) && !printed.contains("kid"), "{printed}");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_search_cools_down_like_any_other() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);

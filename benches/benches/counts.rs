@@ -1,0 +1,204 @@
+//! What the layer's main cases cost in instructions and allocations, and whether that has grown:
+//! `cargo bench -p benchmarks --bench counts`, with valgrind installed.
+//!
+//! Neither depends on how busy the machine is. The expected figures stand in `counts.txt`; `--bless`
+//! writes them anew, without it growth beyond 3 % is an error.
+
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it prints a table, and stops when it cannot")]
+
+use std::{
+    alloc::System,
+    convert::Infallible,
+    env,
+    fmt::Write,
+    fs,
+    future::Future,
+    hint::black_box,
+    pin::pin,
+    process::Command,
+    task::{Context, Poll, Waker},
+};
+
+use aws_lc_rs::hmac;
+use base64_simd::URL_SAFE_NO_PAD;
+use better_auth_jwt::{FromClaims, JwtAuthLayer, PathTemplate, test_util::Issuer};
+use http::{Request, Response};
+use serde::Deserialize;
+use serde_json::json;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tower::{Layer, Service, service_fn};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const SECRET: [u8; 32] = [7; 32];
+const USER: &str = "nA6saBrui1h2vHGT2iuNtL9dn9C6qUbT";
+const COUNTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
+
+/// Requests of one run.
+const REQUESTS: u64 = 200;
+
+const CASES: [&str; 9] = [
+    "bare service",
+    "raw HS256 check",
+    "first sight",
+    "first sight, own claims",
+    "seen before",
+    "seen before, own claims",
+    "no header",
+    "garbage",
+    "another user's path",
+];
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--case", name, ..] => println!("{}", run(name)),
+        ["--bless", ..] => fs::write(COUNTS, table(&measure_all())).unwrap(),
+        _ => compare(),
+    }
+}
+
+fn compare() {
+    let measured = measure_all();
+    println!("{}", table(&measured));
+    let expected = fs::read_to_string(COUNTS).unwrap();
+    for (name, instructions, allocations) in measured {
+        let line = expected.lines().find_map(|line| line.strip_prefix(&format!("| {name} |"))).unwrap();
+        let figures: Vec<u64> = line.split('|').filter_map(|cell| cell.trim().parse().ok()).collect();
+        assert!(instructions * 100 <= figures[0] * 103, "{name} takes more instructions than {}", figures[0]);
+        assert!(allocations <= figures[1], "{name} allocates more often than {} times", figures[1]);
+    }
+}
+
+fn table(counts: &[(&str, u64, u64)]) -> String {
+    let mut table =
+        "| a request with HS256, net of the bare service | instructions | allocations |\n| --- | --- | --- |\n"
+            .to_owned();
+    for (name, instructions, allocations) in counts {
+        writeln!(table, "| {name} | {instructions} | {allocations} |").unwrap();
+    }
+    table
+}
+
+/// Instructions and allocations of each case; all but the first two net of the bare service.
+fn measure_all() -> Vec<(&'static str, u64, u64)> {
+    let mut counts: Vec<(&str, u64, u64)> = Vec::new();
+    for name in CASES {
+        let (mut instructions, mut allocations) = measure(name);
+        if counts.len() >= 2 {
+            instructions -= counts[0].1;
+            allocations -= counts[0].2;
+        }
+        counts.push((name, instructions, allocations));
+    }
+    counts
+}
+
+/// Runs a case under callgrind, which counts inside of [`all`] only.
+fn measure(name: &str) -> (u64, u64) {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*counts*all*"])
+        .arg(env::current_exe().unwrap())
+        .args(["--case", name])
+        .output()
+        .expect("valgrind is needed to count instructions");
+    let (printed, log) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let collected = log.lines().find_map(|line| line.split("Collected :").nth(1)).expect(&log);
+    (collected.trim().parse::<u64>().unwrap() / REQUESTS, printed.trim().parse().unwrap())
+}
+
+/// Runs a case and returns the allocations per request.
+fn run(name: &str) -> u64 {
+    let issuer = Issuer::with_secret(SECRET);
+    let inner = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
+    let layer = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap());
+    let own = layer.clone().claims::<OwnClaims>();
+    let distinct = || (0..REQUESTS).map(|n| request(USER, &token(&issuer, n))).collect();
+    let same = || (0..REQUESTS).map(|_| request(USER, &token(&issuer, 0))).collect();
+    match name {
+        "bare service" => all(&mut { inner }, same()),
+        "raw HS256 check" => raw(&token(&issuer, 0)),
+        "first sight" => guarded(&layer, distinct()),
+        "first sight, own claims" => guarded(&own, distinct()),
+        "seen before" => guarded(&layer, same()),
+        "seen before, own claims" => guarded(&own, same()),
+        "no header" => guarded(&layer, (0..REQUESTS).map(|_| Request::new(())).collect()),
+        "garbage" => guarded(&layer, (0..REQUESTS).map(|_| request(USER, "garbage")).collect()),
+        "another user's path" => guarded(&layer, (0..REQUESTS).map(|_| request("bob", &token(&issuer, 0))).collect()),
+        _ => panic!("no such case"),
+    }
+}
+
+/// A claims type such as services have.
+#[derive(Deserialize)]
+struct OwnClaims {
+    #[expect(dead_code, reason = "read into it is what is measured")]
+    sub: String,
+    #[expect(dead_code, reason = "read into it is what is measured")]
+    email: Option<String>,
+    #[expect(dead_code, reason = "read into it is what is measured")]
+    exp: u64,
+}
+
+fn token(issuer: &Issuer, n: u64) -> String {
+    let mut claims = issuer.claims(USER);
+    claims["n"] = json!(n);
+    issuer.sign(&claims)
+}
+
+fn request(user: &str, token: &str) -> Request<()> {
+    Request::builder()
+        .uri(format!("/api/{user}/tasks"))
+        .header("authorization", format!("Bearer {token}"))
+        .body(())
+        .unwrap()
+}
+
+fn guarded<C: FromClaims>(layer: &JwtAuthLayer<C>, requests: Vec<Request<()>>) -> u64 {
+    let inner = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
+    let mut service = layer.layer(inner);
+    // What happens once is not to be counted: the tables of the cache, the header's first sight.
+    let issuer = Issuer::with_secret(SECRET);
+    for n in [0, REQUESTS + 1] {
+        ready(service.call(request(USER, &token(&issuer, n)))).unwrap();
+    }
+    all(&mut service, requests)
+}
+
+/// Sends a copy of each request and returns the allocations for one.
+#[inline(never)]
+fn all<S>(service: &mut S, requests: Vec<Request<()>>) -> u64
+where
+    S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
+{
+    let region = Region::new(ALLOCATOR);
+    for request in &requests {
+        black_box(ready(service.call(request.clone())).unwrap());
+    }
+    region.change().allocations as u64 / REQUESTS
+}
+
+#[inline(never)]
+fn raw(token: &str) -> u64 {
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let signature = URL_SAFE_NO_PAD.decode_to_vec(signature).unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &SECRET);
+    all_raw(&key, message.as_bytes(), &signature);
+    0
+}
+
+#[inline(never)]
+fn all_raw(key: &hmac::Key, message: &[u8], signature: &[u8]) {
+    for _ in 0..REQUESTS {
+        hmac::verify(key, message, signature).unwrap();
+    }
+}
+
+/// Nothing here ever waits.
+fn ready<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("the service answers at once"),
+    }
+}

@@ -1,0 +1,262 @@
+//! Tokens seen before.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use better_auth_jwt::{
+    Authenticated, Claims, Clock, ErrorKind, JwtAuthLayer, PathTemplate, Verifier,
+    jws::Header,
+    keys::{Algorithm, Fetched, Key, KeySet, KeySource, RemoteKeySet},
+    test_util::Issuer,
+};
+use http::Request;
+use serde_json::json;
+
+use crate::{answer, bearer, request};
+
+/// Keys that count how often they are looked up, and change when told.
+#[derive(Clone)]
+struct Counted {
+    keys: Arc<KeySet>,
+    lookups: Arc<AtomicUsize>,
+    generation: Option<Arc<AtomicU64>>,
+}
+
+impl Counted {
+    fn of(issuer: &Issuer) -> Self {
+        Self {
+            keys: Arc::new(KeySet::from_json(issuer.jwks()).unwrap()),
+            lookups: Arc::default(),
+            generation: Some(Arc::default()),
+        }
+    }
+
+    fn lookups(&self) -> usize {
+        self.lookups.load(Ordering::Relaxed)
+    }
+}
+
+impl KeySource for Counted {
+    fn supports(&self, algorithm: Algorithm) -> bool {
+        self.keys.supports(algorithm)
+    }
+
+    fn find(&self, header: &Header) -> Option<Arc<Key>> {
+        self.lookups.fetch_add(1, Ordering::Relaxed);
+        self.keys.find(header)
+    }
+
+    fn generation(&self) -> Option<u64> {
+        Some(self.generation.as_ref()?.load(Ordering::Relaxed))
+    }
+}
+
+fn verifier(issuer: &Issuer, keys: impl KeySource) -> Verifier {
+    Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin()).clock(issuer.clock())
+}
+
+async fn outcome(layer: &JwtAuthLayer, path: &str, token: &str) -> Option<ErrorKind> {
+    answer(layer, request(path, &bearer(token))).await.extensions().get().copied()
+}
+
+#[tokio::test]
+async fn a_token_seen_before_needs_no_key() {
+    let issuer = Issuer::new();
+    let keys = Counted::of(&issuer);
+    let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone()));
+    let (ada, bob) = (issuer.token("ada"), issuer.token("bob"));
+    for _ in 0..3 {
+        for (token, user) in [(&ada, "ada"), (&bob, "bob")] {
+            assert_eq!(answer(&layer, request("/", &bearer(token))).await.body(), user);
+        }
+    }
+    assert_eq!(keys.lookups(), 2);
+    assert_eq!(outcome(&layer.clone().optional(), "/", &ada).await, None);
+    assert_eq!(keys.lookups(), 2, "clones of a layer share what they remember");
+}
+
+#[tokio::test]
+async fn path_and_rules_are_looked_at_every_time() {
+    let issuer = Issuer::new();
+    let banned = Arc::new(AtomicBool::new(false));
+    let layer =
+        JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap()).require({
+            let banned = banned.clone();
+            move |_: &Claims| !banned.load(Ordering::Relaxed)
+        });
+    let token = issuer.token("ada");
+    assert_eq!(outcome(&layer, "/api/ada/tasks", &token).await, None);
+    assert_eq!(outcome(&layer, "/api/bob/tasks", &token).await, Some(ErrorKind::OtherUser));
+    assert_eq!(outcome(&layer, "/api/ada%2f/tasks", &token).await, Some(ErrorKind::InvalidPath));
+    assert_eq!(outcome(&layer, "/other", &token).await, Some(ErrorKind::NoUserInPath));
+    banned.store(true, Ordering::Relaxed);
+    assert_eq!(outcome(&layer, "/api/ada/tasks", &token).await, Some(ErrorKind::Refused));
+}
+
+#[tokio::test]
+async fn time_is_looked_at_every_time() {
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier());
+    let aged = JwtAuthLayer::new(issuer.verifier().max_age(Duration::from_secs(60)));
+    let token = issuer.token("ada");
+    for (passed, whole, young) in [
+        (0, None, None),
+        (90, None, None),
+        (1, None, Some(ErrorKind::TooOld)),
+        (838, None, Some(ErrorKind::TooOld)),
+        (1, Some(ErrorKind::Expired), Some(ErrorKind::Expired)),
+    ] {
+        issuer.clock().advance(Duration::from_secs(passed));
+        assert_eq!(outcome(&layer, "/", &token).await, whole);
+        assert_eq!(outcome(&aged, "/", &token).await, young);
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_takes_effect_too() {
+    struct Adjustable(AtomicU64);
+    impl Clock for Adjustable {
+        fn unix_time(&self) -> u64 {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+    let issuer = Issuer::new();
+    let now = issuer.clock().unix_time();
+    let clock = Arc::new(Adjustable(AtomicU64::new(now)));
+    let layer = JwtAuthLayer::new(issuer.verifier().clock(clock.clone()));
+    let mut claims = issuer.claims("ada");
+    (claims["nbf"], claims["iat"]) = (json!(now), json!(now - 100));
+    let token = issuer.sign(&claims);
+    for (time, kind) in [(now, None), (now - 30, None), (now - 31, Some(ErrorKind::NotYetValid)), (now, None)] {
+        clock.0.store(time, Ordering::Relaxed);
+        assert_eq!(outcome(&layer, "/", &token).await, kind);
+    }
+}
+
+#[tokio::test]
+async fn only_the_whole_token_is_recognised() {
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier());
+    let token = issuer.token("ada");
+    assert_eq!(outcome(&layer, "/", &token).await, None);
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let (header, _) = signed.split_once('.').unwrap();
+    let other = issuer.token("bob");
+    let payload = other.split('.').nth(1).unwrap();
+    for (forged, kind) in [
+        (format!("{header}.{payload}.{signature}"), ErrorKind::InvalidSignature),
+        (format!("{signed}x.{signature}"), ErrorKind::InvalidSignature),
+        (format!("x{signed}.{signature}"), ErrorKind::Malformed),
+        (format!("{signed}.{signature}x"), ErrorKind::Malformed),
+        (token[1..].to_owned(), ErrorKind::Malformed),
+        (signature.to_owned(), ErrorKind::Malformed),
+    ] {
+        assert_eq!(outcome(&layer, "/", &forged).await, Some(kind), "{forged}");
+    }
+    assert_eq!(outcome(&layer, "/", &token).await, None);
+}
+
+#[tokio::test]
+async fn when_keys_change_tokens_are_verified_anew() {
+    let issuer = Issuer::new();
+    let keys = Counted::of(&issuer);
+    let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone()));
+    let token = issuer.token("ada");
+    for (change, lookups) in [(0, 1), (0, 1), (1, 2), (0, 2)] {
+        keys.generation.as_ref().unwrap().fetch_add(change, Ordering::Relaxed);
+        assert_eq!(outcome(&layer, "/", &token).await, None);
+        assert_eq!(keys.lookups(), lookups);
+    }
+}
+
+#[tokio::test]
+async fn keys_that_say_nothing_about_changes_are_looked_up_every_time() {
+    let issuer = Issuer::new();
+    let keys = Counted { generation: None, ..Counted::of(&issuer) };
+    let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone()));
+    let forgetful = JwtAuthLayer::new(verifier(&issuer, Counted { generation: Some(Arc::default()), ..keys.clone() }));
+    let token = issuer.token("ada");
+    for lookups in 1..4 {
+        assert_eq!(outcome(&layer, "/", &token).await, None);
+        assert_eq!(keys.lookups(), lookups);
+    }
+    let forgetful = forgetful.cached_tokens(0);
+    for lookups in 4..7 {
+        assert_eq!(outcome(&forgetful, "/", &token).await, None);
+        assert_eq!(keys.lookups(), lookups, "there is no room");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_has_left_the_set_takes_its_tokens_with_it() {
+    let mut issuer = Issuer::new();
+    let published = Arc::new(std::sync::Mutex::new(issuer.jwks()));
+    let keys = RemoteKeySet::with_fetch({
+        let published = published.clone();
+        move |_| {
+            let jwks = published.lock().unwrap().clone();
+            async move { Ok(Fetched::new(jwks)) }
+        }
+    })
+    .clock(issuer.clock())
+    .build()
+    .unwrap();
+    let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone()));
+    let token = issuer.token("ada");
+    assert_eq!(outcome(&layer, "/", &token).await, None);
+
+    issuer.rotate();
+    issuer.forget_old_keys();
+    *published.lock().unwrap() = issuer.jwks();
+    assert_eq!(outcome(&layer, "/", &token).await, None, "nobody knows yet");
+    issuer.clock().advance(Duration::from_secs(600));
+    // Finds that it is time to fetch, and does not wait for it.
+    assert_eq!(outcome(&layer, "/", &token).await, None);
+    while keys.status().fetched < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(outcome(&layer, "/", &token).await, Some(ErrorKind::UnknownKey));
+    assert_eq!(outcome(&layer, "/", &issuer.token("ada")).await, None);
+
+    keys.invalidate();
+    *published.lock().unwrap() = Issuer::new().jwks();
+    assert_eq!(outcome(&layer, "/", &issuer.token("ada")).await, Some(ErrorKind::UnknownKey), "at once when told so");
+}
+
+#[tokio::test]
+async fn own_claims_are_read_once() {
+    static READ: AtomicUsize = AtomicUsize::new(0);
+    #[derive(serde::Deserialize)]
+    #[serde(from = "Raw")]
+    struct Own {
+        email: String,
+    }
+    #[derive(serde::Deserialize)]
+    struct Raw {
+        email: String,
+    }
+    impl From<Raw> for Own {
+        fn from(raw: Raw) -> Self {
+            READ.fetch_add(1, Ordering::Relaxed);
+            Self { email: raw.email }
+        }
+    }
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier()).claims::<Own>();
+    let inner = tower::service_fn(async |request: Request<String>| {
+        let Authenticated(own) = request.extensions().get::<Authenticated<Own>>().unwrap();
+        Ok::<_, std::convert::Infallible>(http::Response::new(own.email.clone()))
+    });
+    let token = issuer.token("ada");
+    for _ in 0..3 {
+        let service = tower::Layer::layer(&layer, inner);
+        let response = tower::ServiceExt::oneshot(service, request("/", &bearer(&token))).await.unwrap();
+        assert_eq!(response.body(), "ada@example.com");
+    }
+    assert_eq!(READ.load(Ordering::Relaxed), 1);
+}

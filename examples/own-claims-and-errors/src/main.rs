@@ -1,0 +1,63 @@
+//! An axum service with claims, rules and error answers of its own.
+
+#![expect(clippy::print_stdout, reason = "an example says where it listens")]
+
+mod member;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::{env, error::Error};
+
+use axum::{Router, routing::get};
+use better_auth_jwt::{
+    Authenticated, BetterAuth, Claims, ConfigError, JwtAuthLayer, Profile, Verifier,
+    keys::{KeySource, RemoteKeySet},
+};
+use tokio::net::TcpListener;
+
+use crate::{member::Member, refusal::refusal};
+
+/// The `resource` that clients of the OAuth provider ask tokens for.
+const RESOURCE: &str = "https://api.example.com";
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let url =
+        env::var("BETTER_AUTH_URL").map_err(|_| "set BETTER_AUTH_URL to the base URL of your Better Auth server")?;
+    let server = BetterAuth::new(&url)?;
+    let keys = RemoteKeySet::new(server.jwks_url())?;
+    let listener = TcpListener::bind("127.0.0.1:8080").await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    Ok(axum::serve(listener, app(&server, keys)?).await?)
+}
+
+/// Both kinds of token are signed with the same keys. Issuer, audience and `typ` tell them apart.
+fn app(server: &BetterAuth, keys: impl KeySource + Clone) -> Result<Router, ConfigError> {
+    let users = Verifier::new(keys.clone()).issuer(server.origin()).audience(server.origin());
+    let apps = Verifier::new(keys).issuer(server.oauth_issuer()).audience(RESOURCE).profile(Profile::AccessToken);
+
+    let members = JwtAuthLayer::new(users).claims::<Member>().reject_with(refusal);
+    let admins = members.clone().require(Member::is_admin);
+    let partners = JwtAuthLayer::new(apps).require_scope("invoices:read")?.reject_with(refusal);
+
+    Ok(Router::new()
+        .route("/invoices", get(invoices).layer(members))
+        .route("/audit", get(audit).layer(admins))
+        .route("/export", get(export).layer(partners)))
+}
+
+async fn invoices(Authenticated(member): Authenticated<Member>) -> String {
+    match &member.active_organization_id {
+        Some(organization) => format!("invoices of the organisation {organization}"),
+        None => format!("invoices of {} alone", member.sub),
+    }
+}
+
+async fn audit(Authenticated(admin): Authenticated<Member>) -> String {
+    format!("who did what, for the eyes of {}", admin.sub)
+}
+
+async fn export(Authenticated(claims): Authenticated<Claims>) -> String {
+    format!("invoices of {}, for an app of theirs", claims.user_id())
+}

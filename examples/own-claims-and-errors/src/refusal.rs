@@ -1,0 +1,32 @@
+//! What clients of this service hear instead of what they asked for.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use better_auth_jwt::{Error, ErrorKind, write_headers};
+use http::StatusCode;
+use serde_json::json;
+
+/// `{"error":{"code":…,"message":…}}`, with the status and headers of the library's own answers.
+pub(crate) fn refusal(error: &Error) -> Response {
+    let body = json!({ "error": { "code": code(error.kind()), "message": error.description() } });
+    let mut response = (error.status(), Json(body)).into_response();
+    write_headers(error, response.headers_mut());
+    response
+}
+
+/// Words for what a client should do, and no finer: which check failed is for the log.
+fn code(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::MissingToken => "sign_in",
+        ErrorKind::Expired => "token_expired",
+        ErrorKind::InsufficientScope => "scope_missing",
+        _ => match kind.status() {
+            StatusCode::BAD_REQUEST => "bad_request",
+            StatusCode::FORBIDDEN => "not_allowed",
+            StatusCode::SERVICE_UNAVAILABLE => "try_again",
+            _ => "token_invalid",
+        },
+    }
+}
