@@ -70,7 +70,8 @@ pub enum ErrorKind {
     TooLarge,
     /// Not a compact JWS: parts, base64url, JSON or the JOSE header are broken.
     Malformed,
-    /// A Better Auth session token or signed session cookie instead of a JWT.
+    /// A Better Auth session token or signed session cookie instead of a JWT, or an opaque access
+    /// token, which looks the same.
     SessionToken,
     /// A JWE: an encrypted token.
     Encrypted,
@@ -161,7 +162,7 @@ impl fmt::Display for ErrorKind {
             Self::InvalidRequest => "the Authorization header is malformed or sent twice",
             Self::TooLarge => "the token is larger than allowed",
             Self::Malformed => "the token is not a well-formed compact JWS",
-            Self::SessionToken => "this is a Better Auth session token, not a JWT; call authClient.token()",
+            Self::SessionToken => "this is no JWT but a session token of Better Auth, for which authClient.token() returns one, or an access token asked for without `resource`",
             Self::Encrypted => "the token is a JWE; only signed tokens are accepted",
             Self::UnsupportedAlgorithm => "no configured key uses the token's algorithm",
             Self::CriticalHeader => "the token's header has crit or b64",

@@ -9,6 +9,14 @@ use crate::claims::Claims;
 /// The layer puts it into the request's extensions; with the feature `axum` it is an extractor
 /// too, also as `Option<Authenticated<C>>` behind an optional layer. Behind a layer with claims of
 /// another type, `Authenticated<Claims>` is there as well.
+///
+/// ```
+/// # use better_auth_jwt::{Authenticated, Claims};
+/// fn user(request: &http::Request<String>) -> Option<&str> {
+///     let Authenticated(claims) = request.extensions().get::<Authenticated<Claims>>()?;
+///     Some(claims.user_id())
+/// }
+/// ```
 pub struct Authenticated<C = Claims>(pub Arc<C>);
 
 /// In the extensions of requests whose path names the token's user.

@@ -35,6 +35,19 @@ use crate::{
 /// let service = ServiceBuilder::new().layer(auth).service(inner);
 /// # Ok::<(), better_auth_jwt::ConfigError>(())
 /// ```
+///
+/// The service behind the layer must be `Clone`, as axum's and tonic's are; `tower::buffer` makes
+/// one that is not. Errors are the inner service's: refused requests are answered, not failed.
+///
+/// What limits or sheds load stands outside, so that requests that wait for keys count, and so does
+/// a CORS layer, whose headers the browser wants to see on refusals too.
+///
+/// The token is looked at once, when the request begins. A stream or a WebSocket may outlive it: end
+/// long ones at [`Claims::exp`].
+///
+/// The client hears little about a refusal. Which check failed is in the log with the feature
+/// `tracing`, is passed to [`observe`](Self::observe), and is in the response's extensions as an
+/// [`ErrorKind`].
 pub struct JwtAuthLayer<C = Claims, R = BearerRejection> {
     gate: Gate<C>,
     rejection: R,
@@ -50,9 +63,26 @@ impl JwtAuthLayer {
 impl<R> JwtAuthLayer<Claims, R> {
     /// The same layer with claims of your own type, which handlers then get.
     ///
-    /// A token whose claims are not of that shape is refused with 401. Rules given with
-    /// [`require`](JwtAuthLayer::require) after this see the new type; those given before stay in
-    /// force.
+    /// A token whose claims are not of that shape is refused with 401, which makes a client fetch
+    /// another token. So let what may be missing be an `Option`, and refuse it with a rule: that is
+    /// 403. Rules given with [`require`](JwtAuthLayer::require) after this see the new type; those
+    /// given before stay in force.
+    ///
+    /// ```
+    /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
+    /// # let verifier = Issuer::new().verifier();
+    /// #[derive(serde::Deserialize)]
+    /// struct Member {
+    ///     #[serde(rename = "sub")]
+    ///     id: String,
+    ///     // Better Auth's admin plugin: several roles are joined by commas.
+    ///     role: Option<String>,
+    /// }
+    ///
+    /// let admins = JwtAuthLayer::new(verifier)
+    ///     .claims::<Member>()
+    ///     .require(|member| member.role.iter().flat_map(|roles| roles.split(',')).any(|role| role == "admin"));
+    /// ```
     #[must_use]
     pub fn claims<C: FromClaims>(self) -> JwtAuthLayer<C, R> {
         JwtAuthLayer { gate: self.gate.with_claims(), rejection: self.rejection }
@@ -68,6 +98,15 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     }
 
     /// Asks that the claims satisfy a rule: 403 where they don't. May be called repeatedly.
+    ///
+    /// ```
+    /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
+    /// # let verifier = Issuer::new().verifier();
+    /// let auth = JwtAuthLayer::new(verifier).require(|claims| claims.get("emailVerified").unwrap_or(false));
+    /// ```
+    ///
+    /// All rules end in the same answer, [`ErrorKind::Refused`]; where clients must be told which it
+    /// was, the handler checks.
     #[must_use]
     pub fn require(mut self, rule: impl Fn(&C) -> bool + Send + Sync + 'static) -> Self {
         self.gate.own_rules.push(Arc::new(rule));
@@ -151,7 +190,25 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         self
     }
 
-    /// Answers refused requests another way: `ProblemRejection`, `GrpcRejection` or a closure.
+    /// Answers refused requests another way: [`ProblemRejection`](crate::ProblemRejection),
+    /// [`GrpcRejection`](crate::GrpcRejection), or a function of your own.
+    ///
+    /// ```
+    /// use better_auth_jwt::{Error, JwtAuthLayer, write_headers};
+    /// use http::Response;
+    /// # use better_auth_jwt::test_util::Issuer;
+    /// # let verifier = Issuer::new().verifier();
+    ///
+    /// let auth = JwtAuthLayer::new(verifier).reject_with(|error: &Error| {
+    ///     let mut response = Response::new(error.description().to_owned());
+    ///     *response.status_mut() = error.status();
+    ///     write_headers(error, response.headers_mut()); // the challenge, Retry-After, no-store
+    ///     response
+    /// });
+    /// # let _ = auth;
+    /// ```
+    ///
+    /// It sees the error and not the request, so that nothing of the request can be echoed.
     #[must_use]
     pub fn reject_with<R2>(self, rejection: R2) -> JwtAuthLayer<C, R2> {
         JwtAuthLayer { gate: self.gate, rejection }
@@ -178,7 +235,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         Ok(self)
     }
 
-    /// Asks for all of these scopes, separated by spaces: 403 `insufficient_scope` for a token
+    /// Asks for all of these scopes of an access token, separated by spaces: 403 `insufficient_scope` for a token
     /// without them (RFC 6750, section 3.1).
     ///
     /// # Errors

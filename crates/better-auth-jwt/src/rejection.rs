@@ -60,14 +60,32 @@ impl<B: From<String>> RejectionResponse<B> for ProblemRejection {
     }
 }
 
-/// The answer of gRPC: HTTP 200 and the status in `grpc-status`.
+/// The answer of gRPC: HTTP 200 and the status in `grpc-status`, which clients of any language
+/// understand.
+///
+/// 16 `UNAUTHENTICATED` stands for 400 and 401, 7 `PERMISSION_DENIED` for 403 and 14 `UNAVAILABLE` for
+/// 503, with `grpc-retry-pushback-ms` where it is known when trying again makes sense.
+///
+/// With tonic, one service is guarded by `named_layer`, the whole server by `layer`:
+///
+/// ```text
+/// use tonic::service::LayerExt;
+///
+/// let auth = JwtAuthLayer::new(verifier).reject_with(GrpcRejection);
+/// Server::builder().add_service(auth.named_layer(GreeterServer::new(greeter))) // health stays open
+/// Server::builder().layer(auth).add_service(…)                                 // everything
+///
+/// let Authenticated(claims) = request.extensions().get::<Authenticated<Claims>>() // in a method
+/// ```
+///
+/// gRPC paths name no user, so [`match_user`](crate::JwtAuthLayer::match_user) is not for them: a
+/// user named in a message is compared by the method.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GrpcRejection;
 
 impl<B: Default> RejectionResponse<B> for GrpcRejection {
     fn response(&self, error: &Error) -> Response<B> {
         let code = match error.status().as_u16() {
-            400 => "3",  // INVALID_ARGUMENT
             403 => "7",  // PERMISSION_DENIED
             503 => "14", // UNAVAILABLE
             _ => "16",   // UNAUTHENTICATED
@@ -78,6 +96,10 @@ impl<B: Default> RejectionResponse<B> for GrpcRejection {
         headers.insert("grpc-status", HeaderValue::from_static(code));
         // Descriptions have no character that gRPC would percent-encode.
         headers.insert("grpc-message", HeaderValue::from_static(error.description()));
+        if let Some(after) = error.retry_after() {
+            let millis = after.as_millis().try_into().unwrap_or(u64::MAX);
+            headers.insert("grpc-retry-pushback-ms", HeaderValue::from(millis));
+        }
         response
     }
 }
@@ -232,13 +254,18 @@ mod tests {
         for (kind, code) in [
             (ErrorKind::Expired, "16"),
             (ErrorKind::MissingToken, "16"),
+            (ErrorKind::InvalidRequest, "16"),
             (ErrorKind::OtherUser, "7"),
             (ErrorKind::KeysUnavailable, "14"),
         ] {
             let response: Response<String> = GrpcRejection.response(&Error::new(kind, None, None));
             assert_eq!(response.status(), 200);
             assert_eq!(response.headers()["grpc-status"], code);
+            assert!(!response.headers().contains_key("grpc-retry-pushback-ms"));
         }
+        let away = Error::new(ErrorKind::KeysUnavailable, None, Some(std::time::Duration::from_millis(1500)));
+        let response: Response<String> = GrpcRejection.response(&away);
+        assert_eq!(response.headers()["grpc-retry-pushback-ms"], "1500");
     }
 
     #[test]

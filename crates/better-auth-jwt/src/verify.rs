@@ -77,6 +77,23 @@ pub enum Profile {
     Jwt,
     /// OAuth access tokens (RFC 9068): `typ` is `at+jwt`, and `client_id`, `iat` and `jti` are
     /// required.
+    ///
+    /// Better Auth's OAuth provider signs them with the same keys, but under another issuer, and for
+    /// the `resource` that the app has asked for:
+    ///
+    #[cfg_attr(feature = "remote-jwks", doc = "```")]
+    #[cfg_attr(not(feature = "remote-jwks"), doc = "```ignore")]
+    /// use better_auth_jwt::{BetterAuth, JwtAuthLayer, Profile, Verifier, keys::RemoteKeySet};
+    ///
+    /// let server = BetterAuth::new("https://app.example.com")?;
+    /// let verifier = Verifier::new(RemoteKeySet::new(server.jwks_url())?)
+    ///     .issuer(server.oauth_issuer())
+    ///     .audience("https://api.example.com")
+    ///     .profile(Profile::AccessToken);
+    /// let auth = JwtAuthLayer::new(verifier).require_scope("invoices:read")?;
+    /// # let _ = auth;
+    /// # Ok::<(), better_auth_jwt::ConfigError>(())
+    /// ```
     AccessToken,
 }
 
@@ -100,7 +117,8 @@ impl Verifier {
     /// A verifier for tokens of the Better Auth server with this base URL, as its JWT plugin issues
     /// them: keys at `/api/auth/jwks` below it, issuer and audience its origin.
     ///
-    /// A path in the URL is taken for Better Auth's base path, instead of `/api/auth`.
+    /// A path in the URL is taken for Better Auth's base path, instead of `/api/auth`. Access tokens
+    /// of its OAuth provider are another matter: see [`Profile::AccessToken`].
     ///
     /// ```
     /// use better_auth_jwt::Verifier;

@@ -148,6 +148,21 @@ impl Issuer {
         self.sign(&self.claims(user))
     }
 
+    /// An access token as Better Auth's OAuth provider issues it, for
+    /// [`Profile::AccessToken`](crate::Profile::AccessToken): its issuer is the origin with
+    /// `/api/auth`, its audience the resource.
+    pub fn access_token(&self, user: &str, resource: &str, scope: &str) -> String {
+        let mut header = self.header();
+        header["typ"] = json!("at+jwt");
+        let now = self.clock.unix_time();
+        let claims = json!({
+            "sub": user, "aud": resource, "client_id": "client", "azp": "client", "scope": scope, "sid": "session",
+            "iss": format!("{}/api/auth", self.origin), "iat": now, "exp": now + 3600,
+            "jti": URL_SAFE_NO_PAD.encode_to_string(random(24)),
+        });
+        self.sign_with_header(&header, &claims)
+    }
+
     /// The claims of a good token, to be changed at will.
     pub fn claims(&self, user: &str) -> Value {
         let now = self.clock.unix_time();

@@ -1,6 +1,10 @@
 //! The issuer that users test their own services with.
 
-use better_auth_jwt::{ErrorKind, JwtAuthLayer, Verifier, keys::Algorithm, test_util::Issuer};
+use better_auth_jwt::{
+    BetterAuth, ErrorKind, JwtAuthLayer, Profile, Verifier,
+    keys::{Algorithm, RemoteKeySet},
+    test_util::Issuer,
+};
 
 use crate::{answer, bearer, request};
 
@@ -42,4 +46,25 @@ async fn the_endpoint_ends_with_its_issuer() {
     let (token, verifier) = (issuer.token("ada"), Verifier::better_auth(issuer.origin()).unwrap());
     drop(issuer);
     assert_eq!(outcome(&JwtAuthLayer::new(verifier), &token).await, Some(ErrorKind::KeysUnavailable));
+}
+
+#[tokio::test]
+async fn access_tokens_open_what_is_meant_for_them_and_nothing_else() {
+    let issuer = Issuer::new().on_loopback();
+    let server = BetterAuth::new(issuer.origin()).unwrap();
+    let apps = Verifier::new(RemoteKeySet::new(server.jwks_url()).unwrap())
+        .issuer(server.oauth_issuer())
+        .audience("https://api.example.com")
+        .profile(Profile::AccessToken);
+    let apps = JwtAuthLayer::new(apps).require_scope("invoices:read").unwrap();
+    let users = JwtAuthLayer::new(Verifier::better_auth(issuer.origin()).unwrap());
+    let token = |resource: &str, scope: &str| issuer.access_token("ada", resource, scope);
+    assert_eq!(outcome(&apps, &token("https://api.example.com", "openid invoices:read")).await, None);
+    assert_eq!(outcome(&apps, &token("https://api.example.com", "openid")).await, Some(ErrorKind::InsufficientScope));
+    assert_eq!(
+        outcome(&apps, &token("https://other.example.com", "invoices:read")).await,
+        Some(ErrorKind::WrongAudience)
+    );
+    assert_eq!(outcome(&apps, &issuer.token("ada")).await, Some(ErrorKind::WrongType));
+    assert_eq!(outcome(&users, &token(issuer.origin(), "invoices:read")).await, Some(ErrorKind::WrongType));
 }
