@@ -40,12 +40,13 @@ pin_project! {
         S: Service<Request<ReqBody>>,
     {
         Calling { #[pin] future: S::Future },
-        Waiting { keys: Pin<Box<dyn Future<Output = ()> + Send>>, held: Option<Held<S, ReqBody, C, R>> },
+        Waiting { keys: Pin<Box<dyn Future<Output = ()> + Send>>, held: Option<Box<Held<S, ReqBody, C, R>>> },
         Rejected { response: Option<Response<ResBody>> },
     }
 }
 
-/// What a waiting request keeps: itself, and the service that was ready for it.
+/// What a waiting request keeps: itself, and the service that was ready for it. Boxed, since it
+/// would make every future as large.
 pub(crate) struct Held<S, ReqBody, C, R> {
     pub(crate) gate: Arc<Gate<C>>,
     pub(crate) rejection: R,
@@ -64,7 +65,7 @@ where
     }
 
     pub(crate) fn waiting(keys: Pin<Box<dyn Future<Output = ()> + Send>>, held: Held<S, ReqBody, C, R>) -> Self {
-        Self { state: State::Waiting { keys, held: Some(held) } }
+        Self { state: State::Waiting { keys, held: Some(Box::new(held)) } }
     }
 
     pub(crate) fn rejected(response: Response<ResBody>) -> Self {
@@ -116,7 +117,7 @@ impl<S, ReqBody, C, R> Held<S, ReqBody, C, R> {
             Decision::Wait(keys) => {
                 self.request = Request::from_parts(parts, body);
                 self.waits_left -= 1;
-                State::Waiting { keys, held: Some(self) }
+                State::Waiting { keys, held: Some(Box::new(self)) }
             }
         }
     }

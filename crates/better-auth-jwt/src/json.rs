@@ -60,7 +60,7 @@ pub(crate) struct Member {
 #[derive(Clone)]
 pub(crate) struct Document {
     text: String,
-    members: Few<Member, 12>,
+    members: Few<Member, 16>,
 }
 
 impl Document {
@@ -107,6 +107,13 @@ impl<'d> Value<'d> {
     #[inline]
     pub(crate) fn name(self) -> &'d str {
         self.member.name.of(self.text)
+    }
+
+    /// The same as bytes, which are quicker to compare.
+    #[inline]
+    pub(crate) fn name_bytes(self) -> &'d [u8] {
+        let Span { start, end } = self.member.name;
+        self.text.as_bytes().get(start as usize..end as usize).unwrap_or_default()
     }
 
     /// The value as JSON text.

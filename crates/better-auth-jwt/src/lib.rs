@@ -13,6 +13,9 @@ mod better_auth;
 mod cache;
 mod claims;
 mod clock;
+#[cfg(doc)]
+#[doc = include_str!("comparison.md")]
+pub mod comparison {}
 mod error;
 mod extract;
 mod future;

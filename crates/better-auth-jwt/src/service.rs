@@ -30,11 +30,6 @@ impl<S, C, R> JwtAuth<S, C, R> {
     pub(crate) fn new(inner: S, gate: Arc<Gate<C>>, rejection: R) -> Self {
         Self { inner, gate, rejection }
     }
-
-    /// The service behind this one.
-    pub fn inner(&self) -> &S {
-        &self.inner
-    }
 }
 
 impl<S, C, R, ReqBody, ResBody> Service<Request<ReqBody>> for JwtAuth<S, C, R>

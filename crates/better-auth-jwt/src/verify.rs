@@ -471,23 +471,22 @@ impl Rules {
     fn check(&self, document: &Document, now: u64) -> Result<Passed, ErrorKind> {
         let mut seen = Seen::default();
         for value in document.members() {
-            let name = value.name();
-            if name == self.user_claim {
-                seen.user = value.place();
-            }
-            match name {
-                "iss" => seen.issuer = Some(text(value)?),
-                "sub" => seen.subject = Some(text(value)?),
-                "jti" => seen.id = Some(text(value)?),
-                "aud" => seen.audience = Some(value),
-                "exp" => seen.expires = Some(date(value)?),
-                "nbf" => seen.not_before = Some(date(value)?),
-                "iat" => seen.issued = Some(date(value)?),
-                "client_id" => seen.client = value.as_str(),
-                "azp" => seen.authorized_party = value.as_str(),
-                "email" | "name" | "sid" if !value.is_null() => _ = text(value)?,
+            match value.name_bytes() {
+                b"iss" => seen.issuer = Some(text(value)?),
+                b"sub" => (seen.subject, seen.user) = (Some(text(value)?), value.place()),
+                b"jti" => seen.id = Some(text(value)?),
+                b"aud" => seen.audience = Some(value),
+                b"exp" => seen.expires = Some(date(value)?),
+                b"nbf" => seen.not_before = Some(date(value)?),
+                b"iat" => seen.issued = Some(date(value)?),
+                b"client_id" => seen.client = value.as_str(),
+                b"azp" => seen.authorized_party = value.as_str(),
+                b"email" | b"name" | b"sid" if !value.is_null() => _ = text(value)?,
                 _ => {}
             }
+        }
+        if self.user_claim != "sub" {
+            seen.user = document.find(self.user_claim).and_then(Value::place);
         }
 
         // RFC 7519, section 4.1.4: on or after `exp` is too late.

@@ -30,11 +30,11 @@ enum Material {
 }
 
 impl Key {
-    /// A key from jsonwebtoken's readers: PEM, DER or components.
+    /// A key from jsonwebtoken's readers: PEM, DER or components. Those for PEM are behind its feature
+    /// `use_pem`, which is on for whoever depends on jsonwebtoken as it comes.
     ///
     /// ```
-    /// use better_auth_jwt::keys::{Algorithm, Key};
-    /// use jsonwebtoken::DecodingKey;
+    /// use better_auth_jwt::keys::{Algorithm, DecodingKey, Key};
     ///
     /// let pem = b"-----BEGIN PUBLIC KEY-----
     /// MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=

@@ -20,6 +20,8 @@ mod shared_secret;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+pub use jsonwebtoken::DecodingKey;
+
 pub(crate) use self::jwk::LONGEST_ID;
 pub use self::{
     algorithm::Algorithm,

@@ -1,0 +1,26 @@
+//! `axum-jose`. Its claims are always a `serde_json::Value`.
+
+use std::{num::NonZero, time::Duration};
+
+use ::axum_jose::{AuthorizationLayer, RemoteJwkSet};
+use axum::body::Body;
+use jsonwebtoken_10::jwk::JwkSet;
+use url::Url;
+
+use super::provider::{Backend, On};
+use crate::{Contestant, Setup, contestant::Layered, inner::Inner};
+
+pub(super) fn guard(setup: &Setup) -> Box<dyn Contestant> {
+    let issuer = Url::parse(setup.issuer.origin()).expect("a URL");
+    let audience = setup.issuer.origin().to_owned();
+    let layer = match &setup.jwks_url {
+        Some(url) => {
+            let keys = RemoteJwkSet::builder(Url::parse(url).expect("a URL"))
+                .with_cache(Duration::from_secs(300))
+                .with_rate_limit(NonZero::new(10).expect("ten"), Duration::from_secs(60));
+            AuthorizationLayer::with_remote_jwk_set(keys.build(), issuer, audience)
+        }
+        None => AuthorizationLayer::with_local_jwk_set(JwkSet { keys: vec![setup.key()] }, issuer, audience),
+    };
+    Box::new(On(Backend::AwsLcRs, Layered::new(layer, Inner::<Body>::new(), Body::empty)))
+}

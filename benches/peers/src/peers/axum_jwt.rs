@@ -1,0 +1,19 @@
+//! `axum-jwt`, its layer with the claims kept for handlers.
+
+use ::axum_jwt::{
+    Decoder, Token,
+    jsonwebtoken::{DecodingKey, Validation, jwk::Jwk},
+};
+use axum::body::Body;
+
+use crate::{Contestant, Setup, contestant::Layered, inner::Inner, setup::MyClaims};
+
+pub(super) fn guard(setup: &Setup) -> Box<dyn Contestant> {
+    let key = DecodingKey::from_jwk(&setup.key::<Jwk>()).expect("a key");
+    let mut validation = Validation::new(setup.algorithm());
+    validation.set_issuer(&[setup.issuer.origin()]);
+    validation.set_audience(&[setup.issuer.origin()]);
+    let layer =
+        ::axum_jwt::layer(Decoder::new(key, validation)).with_filter(|_: &Token<MyClaims>| true).store_to_extension();
+    Box::new(Layered::new(layer, Inner::<Body>::new(), Body::empty))
+}

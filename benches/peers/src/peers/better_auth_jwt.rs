@@ -1,0 +1,50 @@
+//! Our own layer, with the path matched, which no peer does.
+
+use std::convert::Infallible;
+
+use better_auth_jwt::{
+    JwtAuthLayer, PathTemplate, Verifier,
+    keys::{KeySet, RemoteKeySet, SharedSecret},
+};
+use http::{Request, Response};
+use tower::{Layer, Service};
+
+use crate::{Contestant, Setup, contestant::Layered, inner::Inner, setup::MyClaims};
+
+/// As it comes: a token that was verified before is looked up.
+pub fn as_it_comes(setup: &Setup) -> Box<dyn Contestant> {
+    layered(layer(setup))
+}
+
+/// Without memory: every sight of a token is the first.
+pub fn first_sight(setup: &Setup) -> Box<dyn Contestant> {
+    layered(layer(setup).cached_tokens(0))
+}
+
+/// The same with a claims type of the user's.
+pub fn own_claims(setup: &Setup) -> Box<dyn Contestant> {
+    layered(layer(setup).cached_tokens(0).claims::<MyClaims>())
+}
+
+/// With so little memory that all but three of many tokens that take turns are forgotten before they
+/// come again.
+pub fn remembering(setup: &Setup) -> Box<dyn Contestant> {
+    layered(layer(setup).cached_tokens(4))
+}
+
+fn layer(setup: &Setup) -> JwtAuthLayer {
+    let keys = match (&setup.jwks_url, setup.jwk["kty"].as_str()) {
+        (Some(url), _) => Verifier::new(RemoteKeySet::new(url).expect("a URL")),
+        (None, Some("oct")) => Verifier::new(SharedSecret::new(Setup::SECRET).expect("a secret")),
+        (None, _) => Verifier::new(KeySet::from_json(setup.jwks()).expect("a key set")),
+    };
+    let verifier = keys.issuer(setup.issuer.origin()).audience(setup.issuer.origin());
+    JwtAuthLayer::new(verifier).match_user(PathTemplate::new("/api/{user_id}/*").expect("a template"))
+}
+
+fn layered<L>(layer: L) -> Box<dyn Contestant>
+where
+    L: Layer<Inner<()>, Service: Service<Request<()>, Response = Response<()>, Error = Infallible> + 'static>,
+{
+    Box::new(Layered::new(layer, Inner::<()>::new(), || ()))
+}

@@ -1,0 +1,19 @@
+//! `jwt-authorizer`, whose newest release is for axum 0.7.
+
+use ::jwt_authorizer::{IntoLayer, JwtAuthorizer, Validation};
+use axum_07::body::Body;
+use better_auth_jwt::keys::Algorithm;
+
+use crate::{Contestant, Setup, contestant::Layered, inner::Inner, setup::MyClaims};
+
+pub(super) async fn guard(setup: &Setup) -> Box<dyn Contestant> {
+    let origin = [setup.issuer.origin()];
+    let authorizer: JwtAuthorizer<MyClaims> = match &setup.jwks_url {
+        Some(url) => JwtAuthorizer::from_jwks_url(url),
+        None if setup.algorithm == Algorithm::HS256 => JwtAuthorizer::from_secret(Setup::SECRET),
+        None => JwtAuthorizer::from_jwks_text(&setup.jwks()),
+    };
+    let validation = Validation::new().iss(&origin).aud(&origin).nbf(true).leeway(20);
+    let layer = authorizer.validation(validation).build().await.expect("an authorizer").into_layer();
+    Box::new(Layered::new(layer, Inner::<Body>::new(), || ()))
+}
