@@ -109,7 +109,7 @@ impl Claims {
     ///
     /// The claims are not a `T`.
     pub fn deserialize<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ClaimError> {
-        let members = self.document.members().map(|value| (value.name(), Json(value.as_json())));
+        let members = self.document.members().map(|value| (value.name(), Json(value)));
         T::deserialize(MapDeserializer::new(members)).map_err(|_| ClaimError(None))
     }
 
@@ -176,7 +176,13 @@ fn audiences(value: Value<'_>) -> Vec<String> {
 }
 
 /// A claim's value where it stands in the token, for serde.
-struct Json<'de>(&'de str);
+struct Json<'de>(Value<'de>);
+
+impl<'de> Json<'de> {
+    fn read(self) -> serde_json::Deserializer<serde_json::de::StrRead<'de>> {
+        serde_json::Deserializer::from_str(self.0.as_json())
+    }
+}
 
 impl<'de> IntoDeserializer<'de, serde_json::Error> for Json<'de> {
     type Deserializer = Self;
@@ -190,11 +196,15 @@ impl<'de> serde::Deserializer<'de> for Json<'de> {
     type Error = serde_json::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        serde_json::Deserializer::from_str(self.0).deserialize_any(visitor)
+        match self.0.as_str() {
+            // The scanner has unescaped it already.
+            Some(content) => visitor.visit_borrowed_str(content),
+            None => self.read().deserialize_any(visitor),
+        }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        serde_json::Deserializer::from_str(self.0).deserialize_option(visitor)
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -202,7 +212,8 @@ impl<'de> serde::Deserializer<'de> for Json<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        serde_json::Deserializer::from_str(self.0).deserialize_newtype_struct(name, visitor)
+        // serde_json knows some by name.
+        self.read().deserialize_newtype_struct(name, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -211,7 +222,7 @@ impl<'de> serde::Deserializer<'de> for Json<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        serde_json::Deserializer::from_str(self.0).deserialize_enum(name, variants, visitor)
+        self.read().deserialize_enum(name, variants, visitor)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {

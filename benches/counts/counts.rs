@@ -1,5 +1,5 @@
 //! What the layer's main cases cost in instructions and allocations, and whether that has grown:
-//! `cargo bench -p benchmarks --bench counts`, with valgrind installed.
+//! `cargo bench -p counts`, with valgrind installed.
 //!
 //! Neither depends on how busy the machine is. The expected figures stand in `counts.txt`; `--bless`
 //! writes them anew, without it growth beyond 3 % is an error.
@@ -38,6 +38,9 @@ const COUNTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
 /// Requests of one run.
 const REQUESTS: u64 = 200;
 
+/// The signature check without the layer.
+const RAW: &str = "raw check";
+
 const CASES: [&str; 7] = [
     "first sight",
     "first sight, own claims",
@@ -61,11 +64,23 @@ fn compare() {
     let measured = measure_all();
     println!("{}", table(&measured));
     let expected = fs::read_to_string(COUNTS).unwrap();
-    for (name, instructions, allocations) in measured {
+    let of = |name: &str| -> Vec<u64> {
         let line = expected.lines().find_map(|line| line.strip_prefix(&format!("| {name} |"))).unwrap();
-        let figures: Vec<u64> = line.split('|').filter_map(|cell| cell.trim().parse().ok()).collect();
-        assert!(instructions * 100 <= figures[0] * 103, "{name} takes more instructions than {}", figures[0]);
-        assert!(allocations <= figures[1], "{name} allocates more often than {} times", figures[1]);
+        line.split('|').filter_map(|cell| cell.trim().parse().ok()).collect()
+    };
+    // On another kind of processor aws-lc and the C library take other ways.
+    let comparable = measured[0].1.abs_diff(of(RAW)[0]) * 100 <= measured[0].1;
+    if !comparable {
+        println!("instructions are not compared: the raw check takes {} here, and took {}", measured[0].1, of(RAW)[0]);
+    }
+    for (name, instructions, allocations) in measured {
+        let before = of(name);
+        assert!(
+            !comparable || instructions * 100 <= before[0] * 103,
+            "{name} takes {instructions} instructions, {} before",
+            before[0]
+        );
+        assert!(allocations <= before[1], "{name} allocates {allocations} times, {} before", before[1]);
     }
 }
 
@@ -87,7 +102,7 @@ fn measure_all() -> Vec<(&'static str, u64, u64)> {
         (name, with.0 - without.0, with.1 - without.1)
     };
     let (raw, allocations) = measure("first sight", "raw");
-    [("raw check", raw, allocations)].into_iter().chain(CASES.into_iter().map(net)).collect()
+    [(RAW, raw, allocations)].into_iter().chain(CASES.into_iter().map(net)).collect()
 }
 
 /// Runs a case under callgrind, which counts inside of [`all`] only.
@@ -109,7 +124,7 @@ fn run(name: &str, behind: &str) -> u64 {
     let layer = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap());
     let requests: Vec<_> = (0..REQUESTS)
         .map(|n| match name {
-            "first sight" | "first sight, own claims" => request(USER, &token(&issuer, n)),
+            "first sight" | "first sight, own claims" => request(USER, &token(&issuer, n + 1)),
             "seen before" | "seen before, own claims" => request(USER, &token(&issuer, 0)),
             "garbage" => request(USER, "garbage"),
             "another user's path" => request("bob", &token(&issuer, 0)),
@@ -119,8 +134,8 @@ fn run(name: &str, behind: &str) -> u64 {
     match behind {
         "raw" => raw(&token(&issuer, 0)),
         "bare" => all(&mut service_fn(answer), &requests),
-        _ if name.ends_with("own claims") => guarded(&layer.claims::<OwnClaims>(), &requests),
-        _ => guarded(&layer, &requests),
+        _ if name.ends_with("own claims") => guarded(&layer.claims::<OwnClaims>(), &issuer, &requests),
+        _ => guarded(&layer, &issuer, &requests),
     }
 }
 
@@ -153,12 +168,11 @@ fn request(user: &str, token: &str) -> Request<()> {
         .unwrap()
 }
 
-fn guarded<C: FromClaims>(layer: &JwtAuthLayer<C>, requests: &[Request<()>]) -> u64 {
+fn guarded<C: FromClaims>(layer: &JwtAuthLayer<C>, issuer: &Issuer, requests: &[Request<()>]) -> u64 {
     let mut service = layer.layer(service_fn(answer));
     // What happens once is not to be counted: the cache's table, the header's first sight.
-    let issuer = Issuer::with_secret(SECRET);
-    for n in [0, REQUESTS + 1] {
-        ready(service.call(request(USER, &token(&issuer, n)))).unwrap();
+    for n in [REQUESTS + 1, 0] {
+        ready(service.call(request(USER, &token(issuer, n)))).unwrap();
     }
     all(&mut service, requests)
 }
