@@ -10,6 +10,7 @@ use std::{
     future::Future,
     pin::pin,
     task::{Context, Poll, Waker},
+    thread,
     time::Instant,
 };
 
@@ -41,6 +42,37 @@ fn main() {
             seen / hs256
         );
     }
+    println!(
+        "\nOne token seen before, requests per second: {:.2} times as many by two threads as by one",
+        two_threads()
+    );
+}
+
+/// Throughput of two threads that send the same token, over that of one.
+fn two_threads() -> f64 {
+    const CALLS: usize = 200_000;
+    let issuer = Issuer::new();
+    let token = issuer.token(USER);
+    let auth = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap());
+    let run = || {
+        let mut service = auth.layer(service_fn(answer));
+        let request = request(&token);
+        for _ in 0..CALLS {
+            ready(service.call(request.clone())).unwrap();
+        }
+    };
+    let ratios = (0..ROUNDS).map(|_| {
+        let begun = Instant::now();
+        run();
+        let alone = begun.elapsed();
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            scope.spawn(run);
+            scope.spawn(run);
+        });
+        2.0 * alone.as_secs_f64() / begun.elapsed().as_secs_f64()
+    });
+    median(ratios.collect())
 }
 
 /// Nanoseconds for one request; those of the layer net of the service behind it.

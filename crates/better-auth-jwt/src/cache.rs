@@ -138,7 +138,7 @@ mod tests {
         let cache = Cache::new(64);
         cache.insert(b"hot", 0, |_| false);
         cache.find(b"hot");
-        for n in 0..100_000 {
+        for n in 0..1_000_000 {
             cache.insert(&token(n), n, |_| false);
         }
         assert_eq!(cache.find(b"hot"), Some(0));

@@ -1,0 +1,80 @@
+// What would leave a session's tokens alive is refused at the start.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import { betterAuth, type BetterAuthOptions } from "better-auth";
+import { jwt } from "better-auth/plugins";
+import Database from "better-sqlite3";
+
+import { jwtWithLogout } from "better-auth-logout";
+import { secret } from "./issuer.js";
+
+const logout = { url: "https://api.example.com/auth/backchannel-logout" };
+const issuer = "https://login.example.com";
+
+describe("Better Auth starts", () => {
+  test("with a fixed base URL", () => starts({ baseURL: issuer }));
+  test("with another one for each request, if issuer and audience are given", () =>
+    starts({
+      baseURL: { allowedHosts: ["*.example.com"] },
+      plugins: [jwtWithLogout({ logout, jwt: { issuer, audience: issuer } })],
+    }));
+  test("with several APIs to tell", () =>
+    starts({ baseURL: issuer, plugins: [jwtWithLogout({ logout: { url: [logout.url, logout.url] } })] }));
+});
+
+describe("Better Auth does not start", () => {
+  test("without a base URL", () => fails({}, /needs a fixed baseURL, or jwt.issuer and jwt.audience/));
+  test("with a base URL for each request", () =>
+    fails({ baseURL: { allowedHosts: ["*.example.com"] } }, /needs a fixed baseURL/));
+  test("with an issuer alone", () =>
+    fails({ plugins: [jwtWithLogout({ logout, jwt: { issuer } })] }, /needs a fixed baseURL/));
+  test("with an audience alone", () =>
+    fails({ plugins: [jwtWithLogout({ logout, jwt: { audience: issuer } })] }, /needs a fixed baseURL/));
+  test("with jwt() before it", () =>
+    fails({ baseURL: issuer, plugins: [jwt(), jwtWithLogout({ logout })] }, /remove the other one/));
+  test("with jwt() after it", () =>
+    fails({ baseURL: issuer, plugins: [jwtWithLogout({ logout }), jwt()] }, /remove the other one/));
+  test("with sessions in cookies alone", () =>
+    fails({ baseURL: issuer, database: undefined }, /needs sessions in a database or secondaryStorage/));
+});
+
+for (const url of [
+  "",
+  "/auth/backchannel-logout",
+  "ftp://api.example.com/",
+  "https://user:password@api.example.com/",
+  [],
+]) {
+  test(`${JSON.stringify(url)} is refused as the URL to tell`, () => {
+    assert.throws(
+      () => jwtWithLogout({ logout: { url } }),
+      (error: Error) => !error.message.includes("password@"),
+    );
+  });
+}
+
+test("auth.api has the types of the jwt plugin", async () => {
+  const { api } = betterAuth({ ...options(), baseURL: issuer, plugins: [jwtWithLogout({ logout })] });
+  const mint: (input: { headers: HeadersInit }) => Promise<{ token: string }> = api.getToken;
+  assert.equal(typeof mint, "function");
+});
+
+async function starts(given: Partial<BetterAuthOptions>) {
+  await betterAuth({ ...options(), ...given }).$context;
+}
+
+async function fails(given: Partial<Record<keyof BetterAuthOptions, unknown>>, message: RegExp) {
+  await assert.rejects(betterAuth({ ...options(), ...given } as BetterAuthOptions).$context, message);
+}
+
+function options() {
+  return {
+    secret,
+    database: new Database(":memory:") as BetterAuthOptions["database"],
+    plugins: [jwtWithLogout({ logout })],
+    telemetry: { enabled: false },
+    logger: { disabled: true },
+  };
+}

@@ -1,0 +1,156 @@
+// A cookie cache goes on answering for a session that has ended. No token may come of it.
+
+import assert from "node:assert/strict";
+import { describe, test, type TestContext } from "node:test";
+
+import type { Auth, BetterAuthOptions } from "better-auth";
+import { createAuthMiddleware, getSessionFromCtx } from "better-auth/api";
+import { jwt, type JwtOptions } from "better-auth/plugins";
+import { decodeProtectedHeader } from "jose";
+
+import { jwtWithLogout, type JwtWithLogout } from "better-auth-logout";
+import { startApi, verifiedSids } from "./api.js";
+import { signIn, startIssuer, type Device, type IssuerSettings, type Storage } from "./issuer.js";
+
+interface Cache {
+  strategy: "compact" | "jwt" | "jwe";
+  secondary?: boolean;
+  options?: JwtOptions;
+}
+
+const caches: Record<string, Cache> = {
+  compact: { strategy: "compact" },
+  jwt: { strategy: "jwt" },
+  "jwt signed with the published keys": { strategy: "jwt", options: { sessionCookieCache: true } },
+  jwe: { strategy: "jwe" },
+  "compact, with secondaryStorage only": { strategy: "compact", secondary: true },
+};
+
+for (const [name, cache] of Object.entries(caches)) {
+  describe(`cookie cache ${name}`, () => {
+    test("a revoked session gets no token, though the cache still answers for it", async (t) => {
+      const { phone, laptop } = await arrange(t, cache);
+      await laptop.post("/revoke-session", { token: await phone.sessionToken() });
+      await assertCachedButDead(phone);
+    });
+
+    test("nor does one that signed out and kept its cookies", async (t) => {
+      const { phone } = await arrange(t, cache);
+      const kept = phone.copy();
+      await phone.post("/sign-out");
+      await assertCachedButDead(kept);
+    });
+
+    test("nor one whose user is banned or removed", async (t) => {
+      const { issuer, phone, laptop } = await arrange(t, cache);
+      const admin = await issuer.signUpAdmin();
+      const userId = await phone.userId();
+      await admin.post("/admin/ban-user", { userId });
+      await assertCachedButDead(phone);
+      await admin.post("/admin/remove-user", { userId });
+      await assertCachedButDead(laptop);
+    });
+
+    test("nor one that has its cookie renewed by /update-user", async (t) => {
+      const { phone, laptop } = await arrange(t, cache);
+      await laptop.post("/revoke-session", { token: await phone.sessionToken() });
+      t.mock.timers.enable({ apis: ["Date"], now: Date.now() });
+      // The cache lasts five minutes.
+      for (const name of ["Bea", "Cleo", "Dora"]) {
+        t.mock.timers.tick(200_000);
+        await phone.post("/update-user", { name });
+      }
+      await assertCachedButDead(phone);
+    });
+
+    test("auth.api.getToken answers as /token does", async (t) => {
+      const { issuer, phone, laptop } = await arrange(t, cache);
+      const { api } = issuer.auth as unknown as Auth<{ plugins: [JwtWithLogout] }>;
+      assert.ok((await api.getToken({ headers: phone.headers() })).token);
+      await laptop.post("/revoke-session", { token: await phone.sessionToken() });
+      await assert.rejects(api.getToken({ headers: phone.headers() }), { statusCode: 401 });
+    });
+
+    test("the API hears of the end, and of the same sid as without a cache", async (t) => {
+      const { issuer, api, phone, laptop } = await arrange(t, cache);
+      const sids = [await phone.sid(), await laptop.sid()];
+      await laptop.post("/revoke-sessions");
+      await issuer.settled();
+      assert.deepEqual(await verifiedSids(api.tokens, issuer.url), sids.toSorted());
+    });
+  });
+}
+
+test("nor does one that the store knows to have expired", async (t) => {
+  const { issuer, phone } = await arrange(t, { strategy: "compact" });
+  issuer.sql(`update "session" set "expiresAt" = ?`, new Date(Date.now() - 1000).toISOString());
+  await assertCachedButDead(phone);
+});
+
+test("the hole is real: the plain jwt plugin goes on issuing tokens to a revoked session", async (t) => {
+  const issuer = await startIssuer(t, { ...withCache({ strategy: "compact" }), plugins: [jwt()] });
+  const phone = await issuer.signUp();
+  await (await signIn(phone)).post("/revoke-session", { token: await phone.sessionToken() });
+  assert.equal((await phone.send("GET", "/token")).status, 200);
+  assert.ok((await phone.send("GET", "/get-session")).headers.has("set-auth-jwt"));
+});
+
+test("a cache signed with the published keys is so still", async (t) => {
+  const { phone } = await arrange(t, { strategy: "jwt", options: { sessionCookieCache: true } });
+  const { typ, alg } = decodeProtectedHeader(phone.cookies.get("better-auth.session_data") ?? "");
+  assert.deepEqual({ typ, alg }, { typ: "better-auth.session-cache+jwt", alg: "EdDSA" });
+});
+
+test("a hook that looks up the session before /token does changes nothing", async (t) => {
+  const before = createAuthMiddleware(async (context) => {
+    await getSessionFromCtx(context);
+  });
+  const { phone, laptop } = await arrange(t, { strategy: "compact" }, { hooks: { before } });
+  await laptop.post("/revoke-session", { token: await phone.sessionToken() });
+  await assertCachedButDead(phone);
+});
+
+test("a session that a hook makes up gets no token", async (t) => {
+  const session = { id: "made up", token: "made up", expiresAt: new Date(Date.now() + 60_000) };
+  const madeUp = { context: { context: { session: { session, user: { id: "made up" } } } } };
+  const before = createAuthMiddleware(async ({ path }) => (path === "/token" ? madeUp : undefined));
+  const issuer = await startIssuer(t, {
+    plugins: [jwtWithLogout({ logout: { url: "http://127.0.0.1/" } })],
+    hooks: { before },
+  });
+  assert.equal((await (await issuer.signUp()).send("GET", "/token")).status, 401);
+});
+
+test("the header of get-session, where it is asked for, carries tokens of live sessions only", async (t) => {
+  const { phone, laptop } = await arrange(t, { strategy: "compact", options: { disableSettingJwtHeader: false } });
+  assert.ok((await phone.send("GET", "/get-session")).headers.has("set-auth-jwt"));
+  await laptop.post("/revoke-session", { token: await phone.sessionToken() });
+  const answer = await phone.send("GET", "/get-session");
+  assert.equal(answer.status, 401);
+  assert.ok(!answer.headers.has("set-auth-jwt"));
+});
+
+async function arrange(t: TestContext, cache: Cache, settings: Partial<IssuerSettings> = {}) {
+  const api = await startApi(t);
+  const plugins = [jwtWithLogout({ ...cache.options, logout: { url: api.url, delays: [0] } })];
+  const issuer = await startIssuer(t, { ...withCache(cache), plugins, ...settings });
+  const phone = await issuer.signUp();
+  const laptop = await signIn(phone);
+  assert.equal(await phone.sid(), await phone.sid());
+  return { api, issuer, phone, laptop };
+}
+
+function withCache({ strategy, secondary = false }: Cache): Storage {
+  const session: BetterAuthOptions["session"] = { cookieCache: { enabled: true, strategy } };
+  return { secondary, session };
+}
+
+async function assertCachedButDead(device: Device) {
+  assert.ok((await device.get("/get-session"))?.session, "the cache should answer here, or the test shows nothing");
+  for (const query of ["", "?disableCookieCache=", "?disableCookieCache=false", "?disableCookieCache=true"]) {
+    const response = await device.copy().send("GET", `/token${query}`);
+    assert.equal(response.status, 401);
+    assert.ok(!(await response.text()).includes("eyJ"));
+  }
+  assert.ok(!(await device.send("GET", "/get-session")).headers.has("set-auth-jwt"));
+}

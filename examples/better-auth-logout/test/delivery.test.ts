@@ -1,0 +1,152 @@
+// What becomes of a logout token when the API is slow, broken or gone, and what the one who signs out notices of it.
+
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+
+import { decodeJwt } from "jose";
+
+import { jwtWithLogout, type LogoutOptions } from "better-auth-logout";
+import { hang, reset, startApi, status, verifiedSids, type Answer } from "./api.js";
+import { signIn, startIssuer } from "./issuer.js";
+
+const quickly = { delays: [0, 5, 5, 5, 5], timeout: 5000 };
+const impatiently = { ...quickly, timeout: 1000 };
+
+test("the sign-out answers before the API does", async (t) => {
+  const { api, issuer, device } = await arrange(t, [hang], quickly, true);
+  const sid = await device.sid();
+  const begin = performance.now();
+  await device.post("/sign-out");
+  const passed = performance.now() - begin;
+  await api.heard(1);
+  assert.deepEqual(await verifiedSids(api.tokens, issuer.url), [sid]);
+  assert.ok(passed < quickly.timeout / 2, `the sign-out took ${passed} ms while the API was hanging`);
+});
+
+test("a server error, a reset and a timeout are followed by another attempt, each with a token of its own", async (t) => {
+  const { api, issuer, device } = await arrange(t, [status(503), reset, hang, status(200)], impatiently);
+  const sid = await device.sid();
+  await device.post("/sign-out");
+  await issuer.settled();
+  assert.deepEqual(await verifiedSids(api.tokens, issuer.url), [sid, sid, sid, sid]);
+  assert.equal(new Set(api.tokens.map((token) => decodeJwt(token).jti)).size, 4);
+  assert.deepEqual(issuer.logged, []);
+});
+
+for (const code of [408, 429, 500, 502]) {
+  test(`${code} is followed by another attempt`, async (t) => {
+    const { api, issuer, device } = await arrange(t, [status(code)]);
+    await device.post("/sign-out");
+    await issuer.settled();
+    assert.equal(api.tokens.length, 2);
+    assert.deepEqual(issuer.logged, []);
+  });
+}
+
+for (const code of [400, 401, 404, 413]) {
+  test(`${code} is final`, async (t) => {
+    const { api, issuer, device } = await arrange(t, [status(code)]);
+    await device.post("/sign-out");
+    await issuer.settled();
+    assert.equal(api.tokens.length, 1);
+    assert.deepEqual(issuer.logged, [`The end of a session could not be told to ${api.url}: status ${code}`]);
+  });
+}
+
+for (const code of [301, 302, 307, 308]) {
+  test(`a redirect by ${code} is not followed`, async (t) => {
+    const elsewhere = await startApi(t);
+    const { api, issuer, device } = await arrange(t, [status(code, { location: elsewhere.url })]);
+    await device.post("/sign-out");
+    await issuer.settled();
+    assert.equal(api.tokens.length, 1);
+    assert.equal(elsewhere.tokens.length, 0);
+    assert.equal(issuer.logged.length, 1);
+  });
+}
+
+test("204 is as good as 200", async (t) => {
+  const { api, issuer, device } = await arrange(t, [status(204)]);
+  await device.post("/sign-out");
+  await issuer.settled();
+  assert.equal(api.tokens.length, 1);
+  assert.deepEqual(issuer.logged, []);
+});
+
+test("an API that is gone is given up, and the log says so without a token", async (t) => {
+  const { api, issuer, device } = await arrange(t, []);
+  await api.stop();
+  await device.post("/sign-out");
+  await issuer.settled();
+  assert.equal(issuer.logged.length, 1);
+  assert.match(
+    issuer.logged[0] ?? "",
+    /^The end of a session could not be told to http:\S+\/auth\/backchannel-logout: .*ECONNREFUSED/,
+  );
+  assert.doesNotMatch(issuer.logged[0] ?? "", /eyJ/);
+});
+
+test("a query in the URL is sent, and not logged", async (t) => {
+  const api = await startApi(t, status(400));
+  const issuer = await startIssuer(t, { plugins: [jwtWithLogout({ logout: { url: `${api.url}?key=confidential` } })] });
+  await (await issuer.signUp()).post("/sign-out");
+  await issuer.settled();
+  assert.deepEqual(api.paths, ["/auth/backchannel-logout?key=confidential"]);
+  assert.doesNotMatch(issuer.logged.join(), /confidential/);
+});
+
+test("each of several APIs is told, whatever becomes of the others", async (t) => {
+  const [gone, slow, quick] = [await startApi(t), await startApi(t, hang), await startApi(t)];
+  await gone.stop();
+  const logout = { ...impatiently, url: [gone.url, slow.url, quick.url] };
+  const issuer = await startIssuer(t, { plugins: [jwtWithLogout({ logout })] });
+  const device = await issuer.signUp();
+  const sid = await device.sid();
+  await device.post("/sign-out");
+  await issuer.settled();
+  assert.deepEqual(await verifiedSids(quick.tokens, issuer.url), [sid]);
+  assert.deepEqual(await verifiedSids(slow.tokens, issuer.url), [sid, sid]);
+  assert.equal(issuer.logged.length, 1);
+});
+
+test("fifty sessions ended at once are fifty tokens", async (t) => {
+  const { api, issuer, device } = await arrange(t, []);
+  await Promise.all(Array.from({ length: 49 }, () => signIn(device)));
+  const sids: string[] = (await device.get("/list-sessions")).map(({ id }: { id: string }) => id);
+  assert.equal(sids.length, 50);
+  await device.post("/revoke-sessions");
+  await issuer.settled();
+  assert.deepEqual(await verifiedSids(api.tokens, issuer.url), sids.toSorted());
+});
+
+test("unless told otherwise there are five attempts within twenty seconds, of two seconds at most", async (t) => {
+  const { issuer, device } = await arrange(t, Array(9).fill(status(503)), {});
+  const wait = globalThis.setTimeout;
+  const delays: unknown[] = [];
+  t.mock.method(globalThis, "setTimeout", (resume: () => void, delay: number) => {
+    if (new Error().stack?.includes("dist/src/index.js")) delays.push(delay);
+    return wait(resume, delays.at(-1) === delay ? 0 : delay);
+  });
+  const timeouts = t.mock.method(AbortSignal, "timeout");
+  await device.post("/sign-out");
+  await issuer.settled();
+  assert.deepEqual(delays, [0, 250, 1000, 4000, 15_000]);
+  assert.deepEqual(
+    timeouts.mock.calls.map((call) => call.arguments),
+    Array(5).fill([2000]),
+  );
+});
+
+async function arrange(
+  t: TestContext,
+  answers: Answer[],
+  options: Omit<LogoutOptions, "url"> = quickly,
+  unobserved = false,
+) {
+  const api = await startApi(t, ...answers);
+  const issuer = await startIssuer(t, {
+    unobserved,
+    plugins: [jwtWithLogout({ logout: { url: api.url, ...options } })],
+  });
+  return { api, issuer, device: await issuer.signUp() };
+}

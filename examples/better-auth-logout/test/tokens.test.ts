@@ -1,0 +1,204 @@
+// What is in the tokens, of a session and of its end.
+
+import assert from "node:assert/strict";
+import { describe, test, type TestContext } from "node:test";
+
+import { jwt, type JwtOptions } from "better-auth/plugins";
+import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify, SignJWT } from "jose";
+
+import { jwtWithLogout } from "better-auth-logout";
+import { startApi, verify, verifiedSids } from "./api.js";
+import { signIn, startIssuer, storages, type Device, type IssuerSettings, type Storage } from "./issuer.js";
+
+const sharedSecret = new TextEncoder().encode("a secret that the API shares, of 32 bytes or more");
+
+// Better Auth takes a `sign` of one's own only with these two settings, and then uses neither.
+const hs256 = (header: (header?: { typ?: string }) => { typ?: string }): JwtOptions => ({
+  jwks: { remoteUrl: "https://keys.invalid/jwks.json", keyPairConfig: { alg: "EdDSA" } },
+  jwt: {
+    sign: (payload, extra) =>
+      new SignJWT(payload).setProtectedHeader({ ...header(extra), alg: "HS256" }).sign(sharedSecret),
+  },
+});
+
+describe("a logout token", () => {
+  for (const alg of ["EdDSA", "ES256", "ES512", "RS256", "PS256"] as const) {
+    test(`is signed with the published key, by ${alg}`, async (t) => {
+      const { api, issuer, device } = await arrange(t, { jwks: { keyPairConfig: { alg } } });
+      const sid = await device.sid();
+      await device.post("/sign-out");
+      await issuer.settled();
+      assert.deepEqual(await verifiedSids(api.tokens, issuer.url), [sid]);
+      const { keys } = await device.get("/jwks");
+      assert.deepEqual(decodeProtectedHeader(api.tokens[0] ?? ""), { typ: "logout+jwt", alg, kid: keys[0].kid });
+    });
+  }
+
+  test("is signed with a shared secret, where the tokens are", async (t) => {
+    const { api, issuer, device } = await arrange(
+      t,
+      hs256((header) => ({ typ: "JWT", ...header })),
+    );
+    const { token } = await device.get("/token");
+    const { payload, protectedHeader } = await jwtVerify(token, sharedSecret, {
+      issuer: issuer.url,
+      audience: issuer.url,
+    });
+    assert.equal(protectedHeader.typ, "JWT");
+    await device.post("/sign-out");
+    await issuer.settled();
+    assert.equal((await verify(api.tokens[0] ?? "", sharedSecret, issuer.url)).sid, payload.sid);
+    assert.deepEqual(decodeProtectedHeader(api.tokens[0] ?? ""), { typ: "logout+jwt", alg: "HS256" });
+  });
+
+  test("has the issuer and the audiences that were configured", async (t) => {
+    const audience = ["https://api.example.com", "https://reports.example.com"];
+    const { api, issuer, device } = await arrange(t, { jwt: { issuer: "https://login.example.com", audience } });
+    await device.post("/sign-out");
+    await issuer.settled();
+    const keys = createRemoteJWKSet(new URL(`${issuer.url}/api/auth/jwks`));
+    const { aud } = await verify(api.tokens[0] ?? "", keys, "https://login.example.com", "https://api.example.com");
+    assert.deepEqual(aud, audience);
+  });
+
+  test("and the token of a session can't stand for one another", async (t) => {
+    const { api, issuer, device } = await arrange(t);
+    const { token } = await device.get("/token");
+    await device.post("/sign-out");
+    await issuer.settled();
+    const keys = createRemoteJWKSet(new URL(`${issuer.url}/api/auth/jwks`));
+    await assert.rejects(verify(token, keys, issuer.url), /typ/);
+    await assert.rejects(jwtVerify(api.tokens[0] ?? "", keys, { requiredClaims: ["sub"] }), /sub/);
+  });
+});
+
+describe("sid", () => {
+  const cookieCache = { enabled: true };
+  const configurations: Record<string, Storage> = {
+    ...storages,
+    "the database, with a cookie cache": { session: { cookieCache } },
+    "secondaryStorage only, with a cookie cache": { secondary: true, session: { cookieCache } },
+  };
+  for (const [name, storage] of Object.entries(configurations)) {
+    test(`stays the same while the session is extended, and is another after signing in again: ${name}`, async (t) => {
+      // Each look at the session extends it, unless the cookie cache answers.
+      const { issuer, device } = await arrange(t, {}, { ...storage, session: { ...storage.session, updateAge: 0 } });
+      const { sid } = await device.mint();
+      assert.match(String(sid), /^[A-Za-z0-9]{32}$/);
+      const expiresAt = async () =>
+        Date.parse((await device.get("/get-session?disableCookieCache=true")).session.expiresAt);
+      let before = await expiresAt();
+      for (let times = 0; times < 2; times++) {
+        await new Promise((resume) => setTimeout(resume, 5));
+        const extended = await expiresAt();
+        assert.ok(extended > before);
+        before = extended;
+        assert.equal(await device.sid(), sid);
+      }
+      await device.post("/sign-out");
+      await issuer.settled();
+      assert.notEqual(await (await signIn(device)).sid(), sid);
+    });
+  }
+
+  test("is a string where the database counts its ids", async (t) => {
+    const { api, issuer, device } = await arrange(t, {}, { generateId: "serial" });
+    assert.equal((await device.mint()).sid, "1");
+    await device.post("/sign-out");
+    await issuer.settled();
+    assert.deepEqual(await verifiedSids(api.tokens, issuer.url), ["1"]);
+  });
+});
+
+describe("a session's token", () => {
+  test("has the claims that the jwt plugin gives it, and sid", async (t) => {
+    const { device, issuer } = await arrange(t);
+    const plain = await startIssuer(t, { plugins: [jwt()] });
+    const claims = async (from: Device) => Object.keys(await from.mint()).sort();
+    assert.deepEqual(await claims(device), [...(await claims(await plain.signUp())), "sid"].sort());
+    assert.equal((await device.mint()).iss, issuer.url);
+  });
+
+  test("has the claims that definePayload gives it, and sid", async (t) => {
+    const { device } = await arrange(t, { jwt: { definePayload: ({ user }) => ({ email: user.email }) } });
+    assert.deepEqual(Object.keys(await device.mint()).sort(), ["aud", "email", "exp", "iat", "iss", "sid", "sub"]);
+  });
+
+  test("has claims of now, though the cookie cache knows older ones", async (t) => {
+    const { issuer, device } = await arrange(t, {}, { session: { cookieCache: { enabled: true } } });
+    issuer.sql(`update "user" set "name" = 'Grace'`);
+    assert.equal((await device.get("/get-session")).user.name, "Ada");
+    assert.equal((await device.mint()).name, "Grace");
+  });
+
+  const hour = 3600;
+  const cases: { what: string; options?: JwtOptions["jwt"]; session?: number; life: number }[] = [
+    { what: "a quarter of an hour by default", life: 900 },
+    { what: "as long as expirationTime says", options: { expirationTime: "2h" }, life: 2 * hour },
+    { what: "no longer than the session, by default", session: 600, life: 600 },
+    {
+      what: "no longer than the session, by expirationTime",
+      options: { expirationTime: "7d" },
+      session: hour,
+      life: hour,
+    },
+    {
+      what: "no longer than the session, by definePayload",
+      options: { definePayload: () => ({ exp: now() + 2 * hour }) },
+      session: hour,
+      life: hour,
+    },
+    {
+      what: "less than the session, where definePayload says so",
+      options: { definePayload: () => ({ exp: now() + 60 }) },
+      life: 60,
+    },
+  ];
+  for (const { what, options, session, life } of cases) {
+    test(`lives ${what}`, async (t) => {
+      const { device } = await arrange(
+        t,
+        options ? { jwt: options } : {},
+        session ? { session: { expiresIn: session } } : {},
+      );
+      const { iat = 0, exp = 0 } = await device.mint();
+      assert.ok(exp - iat === life || exp - iat === life - 1, `${exp - iat} s`);
+      const end = Date.parse((await device.get("/get-session")).session.expiresAt);
+      assert.ok(Number.isInteger(exp) && exp * 1000 <= end);
+    });
+  }
+
+  test("lives no longer than a day where the user isn't to be remembered", async (t) => {
+    const { device } = await arrange(t, { jwt: { expirationTime: "7d" } });
+    const { iat = 0, exp = 0 } = await (await signIn(device, { rememberMe: false })).mint();
+    assert.ok(exp - iat <= 24 * hour && exp - iat >= 24 * hour - 1);
+  });
+
+  test("expires with a session that the storage drops by itself, of which nobody hears", async (t) => {
+    const { api, issuer, device } = await arrange(
+      t,
+      { jwt: { expirationTime: "7d" } },
+      { secondary: true, session: { expiresIn: hour } },
+    );
+    issuer.entries.dropsExpired = true;
+    const { exp = 0 } = await device.mint();
+    t.mock.timers.enable({ apis: ["Date"], now: Date.now() });
+    // Better Auth gives the storage whole seconds, rounded down.
+    t.mock.timers.tick((hour - 2) * 1000);
+    assert.ok((await device.get("/get-session?disableRefresh=true")).session);
+    t.mock.timers.tick(2000);
+    assert.equal(await device.get("/get-session?disableRefresh=true"), null);
+    await issuer.settled();
+    assert.ok(exp * 1000 <= Date.now());
+    assert.deepEqual(api.tokens, []);
+  });
+});
+
+async function arrange(t: TestContext, options: JwtOptions = {}, settings: Partial<IssuerSettings> = {}) {
+  const api = await startApi(t);
+  const plugin = jwtWithLogout({ ...options, logout: { url: api.url, delays: [0] } });
+  const issuer = await startIssuer(t, { ...settings, plugins: [plugin] });
+  return { api, issuer, device: await issuer.signUp() };
+}
+
+const now = () => Math.floor(Date.now() / 1000);
