@@ -34,7 +34,9 @@ pub fn run(data: &[u8]) {
     if let Ok(user) = &found {
         reaches_its_path(template, user);
     }
-    if template == TEMPLATES[0] {
+    // The token of a longer user is refused for its size.
+    let token_fits = found.as_ref().map_or(0, String::len) <= 4096;
+    if template == TEMPLATES[0] && token_fits {
         router_agrees(&uri, &found);
     }
 }
