@@ -8,7 +8,8 @@ const SCHEME: &[u8] = b"Bearer";
 
 /// The token of the request's one `Authorization: Bearer` header.
 ///
-/// Only the header is looked at: tokens in the query or in a form are not accepted.
+/// Only the header is looked at: tokens in the query or in a form are not accepted. What a token is
+/// made of is left to whoever reads it; [`is_ascii`] says whether the request is to blame.
 pub(crate) fn token(headers: &HeaderMap) -> Result<&[u8], ErrorKind> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(ErrorKind::MissingToken)?;
@@ -17,24 +18,29 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<&[u8], ErrorKind> {
         return Err(ErrorKind::InvalidRequest);
     }
     let value = value.as_bytes();
-    // Without a way out in the middle, many bytes are looked at at once.
-    if value.iter().fold(0, |seen, byte| seen | byte) >= 0x80 {
-        return Err(ErrorKind::InvalidRequest);
+    match value.split_at_checked(SCHEME.len()) {
+        // RFC 9110, section 11.1: the scheme is case-insensitive.
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => match rest {
+            // RFC 9110, section 11.4: one space or more, and nothing else.
+            [b' ', rest @ ..] => {
+                let blanks = rest.iter().take_while(|byte| **byte == b' ').count();
+                rest.get(blanks..).filter(|token| !token.is_empty()).ok_or(ErrorKind::MissingToken)
+            }
+            [b'\t', ..] => Err(ErrorKind::InvalidRequest),
+            // Nothing, or another scheme that begins like ours.
+            _ => Err(other_scheme(value)),
+        },
+        _ => Err(other_scheme(value)),
     }
-    // RFC 9110, section 11.1: the scheme is case-insensitive.
-    let rest = match value.split_at_checked(SCHEME.len()) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => rest,
-        _ => return Err(ErrorKind::MissingToken),
-    };
-    // RFC 9110, section 11.4: one space or more, and nothing else.
-    match rest {
-        [b' ', ..] => {}
-        [b'\t', ..] => return Err(ErrorKind::InvalidRequest),
-        // Nothing, or another scheme that begins like ours.
-        _ => return Err(ErrorKind::MissingToken),
-    }
-    let blanks = rest.iter().take_while(|byte| **byte == b' ').count();
-    rest.get(blanks..).filter(|token| !token.is_empty()).ok_or(ErrorKind::MissingToken)
+}
+
+/// Whether the header is without bytes that no header of ours may have.
+pub(crate) fn is_ascii(headers: &HeaderMap) -> bool {
+    headers.get(AUTHORIZATION).is_none_or(|value| value.as_bytes().is_ascii())
+}
+
+fn other_scheme(value: &[u8]) -> ErrorKind {
+    if value.is_ascii() { ErrorKind::MissingToken } else { ErrorKind::InvalidRequest }
 }
 
 #[cfg(test)]
@@ -77,9 +83,21 @@ mod tests {
     }
 
     #[test]
-    fn a_tab_after_the_scheme_and_bytes_outside_ascii_are_invalid_requests() {
-        for value in [&b"Bearer\tt"[..], b"bearer\t", b"Bearer \xff\xfe.b.c", b"Bearer t\xc3\xa9", b"B\xc3\xa9arer t"] {
+    fn a_tab_after_the_scheme_and_a_scheme_outside_ascii_are_invalid_requests() {
+        for value in [&b"Bearer\tt"[..], b"bearer\t", b"B\xc3\xa9arer t", b"Basic \xc3\xa9", b"Bearer\xc3\xa9"] {
             assert_eq!(token_of(value), Err(ErrorKind::InvalidRequest), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_outside_ascii_are_seen() {
+        let mut headers = HeaderMap::new();
+        assert!(is_ascii(&headers));
+        for (value, expected) in
+            [(&b"Bearer t"[..], true), (b"Bearer \xff\xfe.b.c", false), (b"Bearer t\xc3\xa9", false)]
+        {
+            headers.insert(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
+            assert_eq!(is_ascii(&headers), expected, "{value:?}");
         }
     }
 

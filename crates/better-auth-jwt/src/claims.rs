@@ -30,15 +30,17 @@ use crate::{
 /// `Debug` prints the names of the claims and none of their values.
 #[derive(Clone)]
 pub struct Claims {
-    document: Document,
-    user: Place,
-    expires: u64,
+    pub(crate) document: Document,
+    /// Where the document says who the user is.
+    pub(crate) user: Place,
+    /// `exp`, rounded down.
+    pub(crate) expires: u64,
 }
 
 impl Claims {
-    /// `user` is where the document says who the user is.
-    pub(crate) fn new(document: Document, user: Place, expires: u64) -> Self {
-        Self { document, user, expires }
+    /// A token's payload, to be read and checked where it stays.
+    pub(crate) fn unread(payload: String) -> Self {
+        Self { document: Document::unread(payload), user: Place::default(), expires: 0 }
     }
 
     /// The user this token was issued to: `sub`, unless the verifier names another claim.
@@ -196,10 +198,18 @@ impl<'de> serde::Deserializer<'de> for Json<'de> {
     type Error = serde_json::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        match self.0.as_str() {
-            // The scanner has unescaped it already.
-            Some(content) => visitor.visit_borrowed_str(content),
-            None => self.read().deserialize_any(visitor),
+        // The scanner has unescaped it already.
+        if let Some(content) = self.0.as_str() {
+            return visitor.visit_borrowed_str(content);
+        }
+        // What most claims are needs no parser of its own.
+        match self.0.as_json() {
+            "true" => visitor.visit_bool(true),
+            "false" => visitor.visit_bool(false),
+            json => match json.parse() {
+                Ok(number) => visitor.visit_u64(number),
+                Err(_) => self.read().deserialize_any(visitor),
+            },
         }
     }
 
@@ -245,7 +255,7 @@ mod tests {
     fn claims(json: &str) -> Claims {
         let document = Document::parse(json.to_owned()).unwrap();
         let user = document.find("sub").and_then(Value::place).unwrap_or_default();
-        Claims::new(document, user, 2)
+        Claims { document, user, expires: 2 }
     }
 
     const ADA: &str = r#"{"iat":1.5,"name":"Ada \"L\"","email":null,"sub":"ada","exp":2,"iss":"https://a","aud":["x","y\u007a"],

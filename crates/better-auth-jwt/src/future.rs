@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -113,7 +113,7 @@ impl<S, ReqBody, C, R> Held<S, ReqBody, C, R> {
         let (mut parts, body) = self.request.into_parts();
         match self.gate.decide(&mut parts, self.waits_left) {
             Decision::Admit => State::Calling { future: self.service.call(Request::from_parts(parts, body)) },
-            Decision::Reject(error) => State::Rejected { response: Some(respond(&self.rejection, &error)) },
+            Decision::Reject(error) => State::Rejected { response: Some(respond(&self.rejection, &error, parts)) },
             Decision::Wait(keys) => {
                 self.request = Request::from_parts(parts, body);
                 self.waits_left -= 1;
@@ -124,8 +124,16 @@ impl<S, ReqBody, C, R> Held<S, ReqBody, C, R> {
 }
 
 /// The answer to a refused request, with the reason where outer layers find it.
-pub(crate) fn respond<B>(rejection: &impl RejectionResponse<B>, error: &Error) -> Response<B> {
-    let mut response = rejection.response(error);
+pub(crate) fn respond<B>(rejection: &impl RejectionResponse<B>, error: &Error, refused: Parts) -> Response<B> {
+    // Cleared, the request's maps have room for the answer's headers and extensions, and nothing is
+    // allocated for them.
+    let Parts { mut headers, mut extensions, .. } = refused;
+    headers.clear();
+    extensions.clear();
+    let mut blank = Response::new(());
+    (*blank.headers_mut(), *blank.extensions_mut()) = (headers, extensions);
+
+    let mut response = rejection.response(error, blank);
     response.extensions_mut().insert(error.kind());
     response
 }

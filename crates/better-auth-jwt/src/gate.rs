@@ -1,6 +1,11 @@
 //! May this request pass? All policy in one place, without body, future or service.
 
-use std::{any::TypeId, future::Future, pin::Pin, sync::Arc};
+use std::{
+    any::{Any, TypeId},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+};
 
 use http::{
     Extensions, Method,
@@ -40,9 +45,15 @@ pub(crate) struct Gate<C> {
 
 /// What is remembered of a verified token.
 pub(crate) struct Remembered<C> {
-    claims: Arc<Claims>,
-    own: Arc<C>,
+    found: Found<C>,
     standing: Standing,
+}
+
+/// The claims of a good token.
+struct Found<C> {
+    claims: Arc<Claims>,
+    /// The same in the service's own type, if it has one.
+    own: Option<Arc<C>>,
 }
 
 /// Another place for the token than the header.
@@ -136,7 +147,13 @@ impl<C: FromClaims> Gate<C> {
             Err(ErrorKind::MissingToken) if self.optional => return Ok(Outcome::Anonymous),
             token => token?,
         };
-        let (claims, own) = self.claims(token)?;
+        let Found { claims, own } = match self.find(token) {
+            // A good token is ASCII, so only a bad one is looked at.
+            Err(Failure::Refused(_)) if !token.is_ascii() && !bearer::is_ascii(&parts.headers) => {
+                return Err(ErrorKind::InvalidRequest.into());
+            }
+            found => found?,
+        };
         if let Some(user_path) = &self.user_path {
             if user_path.user(parts)? != claims.user_id() {
                 return Err(ErrorKind::OtherUser.into());
@@ -146,31 +163,35 @@ impl<C: FromClaims> Gate<C> {
         if let Some((_, kind)) = self.rules.iter().find(|(rule, _)| !rule(&claims)) {
             return Err((*kind).into());
         }
-        if !self.own_rules.iter().all(|rule| rule(&own)) {
-            return Err(ErrorKind::Refused.into());
+        if !self.own_rules.is_empty() {
+            let own = own.as_deref().or_else(|| (&*claims as &dyn Any).downcast_ref());
+            if !own.is_some_and(|own| self.own_rules.iter().all(|rule| rule(own))) {
+                return Err(ErrorKind::Refused.into());
+            }
         }
-        parts.extensions.insert(Authenticated(own));
-        if has_own_type::<C>() {
-            parts.extensions.insert(Authenticated(claims));
+        if let Some(own) = own {
+            parts.extensions.insert(Authenticated(own));
         }
+        parts.extensions.insert(Authenticated(claims));
         Ok(Outcome::Verified)
     }
 
-    /// The claims of a good token, as they are and in the service's own type.
-    fn claims(&self, token: &[u8]) -> Result<(Arc<Claims>, Arc<C>), Failure> {
+    /// The claims of a token, if it is a good one.
+    fn find(&self, token: &[u8]) -> Result<Found<C>, Failure> {
         let now = self.verifier.now();
         if let Some(known) = self.cache.find(token)
             && self.verifier.still_accepts(&known.standing, now)
         {
-            return Ok((known.claims, known.own));
+            return Ok(known.found);
         }
         let Verified { claims, standing } = self.verifier.check(token, now)?;
-        let own = C::from_claims(&claims).map_err(|_| ErrorKind::InvalidClaims)?;
+        let own = has_own_type::<C>().then(|| C::from_claims(&claims)).transpose();
+        let found = Found { own: own.map_err(|_| ErrorKind::InvalidClaims)?, claims };
         if let Some(standing) = standing {
-            let remembered = Remembered { claims: claims.clone(), own: own.clone(), standing };
+            let remembered = Remembered { found: found.clone(), standing };
             self.cache.insert(token, remembered, |other| !self.verifier.still_accepts(&other.standing, now));
         }
-        Ok((claims, own))
+        Ok(found)
     }
 
     /// The header's token, or one from the other place that the layer was given.
@@ -220,7 +241,14 @@ impl<C> Clone for Gate<C> {
 impl<C> Clone for Remembered<C> {
     // Derived, it would ask for `C: Clone`.
     fn clone(&self) -> Self {
-        Self { claims: self.claims.clone(), own: self.own.clone(), standing: self.standing.clone() }
+        Self { found: self.found.clone(), standing: self.standing.clone() }
+    }
+}
+
+impl<C> Clone for Found<C> {
+    // Derived, it would ask for `C: Clone`.
+    fn clone(&self) -> Self {
+        Self { claims: self.claims.clone(), own: self.own.clone() }
     }
 }
 

@@ -66,15 +66,27 @@ pub(crate) struct Document {
 impl Document {
     /// Scans a JSON object.
     pub(crate) fn parse(text: String) -> Result<Self, Invalid> {
-        if text.len() > u32::MAX as usize / 2 {
+        let mut document = Self::unread(text);
+        document.read()?;
+        Ok(document)
+    }
+
+    /// A text to be scanned by [`read`](Self::read): for documents that are too large to be moved
+    /// about.
+    pub(crate) fn unread(text: String) -> Self {
+        Self { text, members: Few::new() }
+    }
+
+    /// Scans the text, which must be a JSON object.
+    pub(crate) fn read(&mut self) -> Result<(), Invalid> {
+        if self.text.len() > u32::MAX as usize / 2 {
             return Err(Invalid);
         }
-        let mut document = Self { text, members: Few::new() };
-        let mut scanner = Scanner::new(&document.text);
-        scanner.document(&mut document.members)?;
+        let mut scanner = Scanner::new(&self.text);
+        scanner.document(&mut self.members)?;
         let unescaped = scanner.unescaped;
-        document.text.push_str(&unescaped);
-        Ok(document)
+        self.text.push_str(&unescaped);
+        Ok(())
     }
 
     /// The members in the order of the text.
@@ -138,19 +150,16 @@ impl<'d> Value<'d> {
     /// The elements of an array, as JSON texts.
     pub(crate) fn elements(self) -> Option<impl Iterator<Item = &'d str>> {
         let inner = self.as_json().strip_prefix('[')?;
-        let mut scanner = Scanner::new(inner);
+        let (mut scanner, mut cursor) = (Scanner::new(inner), Cursor::new(inner));
         let mut spans = Vec::new();
-        scanner.skip_blanks();
-        while scanner.peek() != Some(b']') {
-            let start = scanner.at;
+        cursor.skip_blanks();
+        let mut more = cursor.peek() != Some(b']');
+        while more {
+            let start = cursor.at;
             // The text was accepted as a whole, so its parts are.
-            scanner.value(MAX_DEPTH).ok()?;
-            spans.push(Span::new(start, scanner.at));
-            scanner.skip_blanks();
-            if scanner.peek() == Some(b',') {
-                scanner.at += 1;
-                scanner.skip_blanks();
-            }
+            scanner.value(&mut cursor, MAX_DEPTH).ok()?;
+            spans.push(Span::new(start, cursor.at));
+            more = cursor.go_on(b']').ok()?;
         }
         Some(spans.into_iter().map(move |span| span.of(inner)))
     }
@@ -184,7 +193,6 @@ impl<T: Copy + Default, const N: usize> Few<T, N> {
 
 struct Scanner<'t> {
     text: &'t str,
-    at: usize,
     /// Where strings with escapes go. A span beyond the text's end lies in here.
     unescaped: String,
     /// The names of every open object but the outermost, one after the other.
@@ -193,100 +201,183 @@ struct Scanner<'t> {
 
 impl<'t> Scanner<'t> {
     fn new(text: &'t str) -> Self {
-        Self { text, at: 0, unescaped: String::new(), names: Vec::new() }
+        Self { text, unescaped: String::new(), names: Vec::new() }
     }
 
     /// Scans the whole text, which must be one object, and notes its members.
     fn document<const N: usize>(&mut self, members: &mut Few<Member, N>) -> Result<(), Invalid> {
-        self.skip_blanks();
-        if self.begin(b'{', b'}')? {
+        let mut cursor = Cursor::new(self.text);
+        cursor.skip_blanks();
+        if cursor.begin(b'{', b'}')? {
             let mut seen = Seen::default();
             loop {
-                let name = self.name()?;
+                let name = self.name(&mut cursor)?;
                 seen.note(self, name, || members.iter().map(|member| member.name))?;
-                let start = self.at;
-                let content = self.value(MAX_DEPTH - 1)?;
-                members.push(Member { name, value: Span::new(start, self.at), content });
-                if !self.go_on(b'}')? {
+                let start = cursor.at;
+                let content = self.value(&mut cursor, MAX_DEPTH - 1)?;
+                members.push(Member { name, value: Span::new(start, cursor.at), content });
+                if !cursor.go_on(b'}')? {
                     break;
                 }
             }
             seen.finish(self, || members.iter().map(|member| member.name))?;
         }
-        self.skip_blanks();
-        if self.at == self.text.len() { Ok(()) } else { Err(Invalid) }
+        cursor.skip_blanks();
+        if cursor.at == self.text.len() { Ok(()) } else { Err(Invalid) }
+    }
+
+    /// Scans any value and returns the content if it was a string. `depth` is how many
+    /// containers may still be opened.
+    #[inline(always)]
+    fn value(&mut self, cursor: &mut Cursor<'t>, depth: usize) -> Result<Span, Invalid> {
+        match cursor.peek().ok_or(Invalid)? {
+            b'"' => return self.string(cursor),
+            b'{' => *cursor = self.object(*cursor, depth)?,
+            b'[' => *cursor = self.array(*cursor, depth)?,
+            b'-' | b'0'..=b'9' => cursor.number()?,
+            b't' => cursor.literal(b"true")?,
+            b'f' => cursor.literal(b"false")?,
+            b'n' => cursor.literal(b"null")?,
+            _ => return Err(Invalid),
+        }
+        Ok(Span::default())
+    }
+
+    fn object(&mut self, mut cursor: Cursor<'t>, depth: usize) -> Result<Cursor<'t>, Invalid> {
+        let depth = depth.checked_sub(1).ok_or(Invalid)?;
+        if !cursor.begin(b'{', b'}')? {
+            return Ok(cursor);
+        }
+        let first = self.names.len();
+        let mut seen = Seen::default();
+        loop {
+            let name = self.name(&mut cursor)?;
+            seen.note(self, name, || self.names.iter().skip(first).copied())?;
+            self.names.push(name);
+            self.value(&mut cursor, depth)?;
+            if !cursor.go_on(b'}')? {
+                break;
+            }
+        }
+        seen.finish(self, || self.names.iter().skip(first).copied())?;
+        self.names.truncate(first);
+        Ok(cursor)
+    }
+
+    fn array(&mut self, mut cursor: Cursor<'t>, depth: usize) -> Result<Cursor<'t>, Invalid> {
+        let depth = depth.checked_sub(1).ok_or(Invalid)?;
+        if !cursor.begin(b'[', b']')? {
+            return Ok(cursor);
+        }
+        loop {
+            self.value(&mut cursor, depth)?;
+            if !cursor.go_on(b']')? {
+                return Ok(cursor);
+            }
+        }
+    }
+
+    /// A member's name and the colon behind it.
+    #[inline(always)]
+    fn name(&mut self, cursor: &mut Cursor<'t>) -> Result<Span, Invalid> {
+        let name = self.string(cursor)?;
+        cursor.skip_blanks();
+        cursor.expect(b':')?;
+        cursor.skip_blanks();
+        Ok(name)
+    }
+
+    /// Scans a string and returns where its unescaped content lies.
+    #[inline(always)]
+    fn string(&mut self, cursor: &mut Cursor<'t>) -> Result<Span, Invalid> {
+        cursor.expect(b'"')?;
+        let start = cursor.at;
+        cursor.skip_plain();
+        match cursor.peek().ok_or(Invalid)? {
+            b'"' => {
+                let content = Span::new(start, cursor.at);
+                cursor.at += 1;
+                Ok(content)
+            }
+            b'\\' => {
+                let from = self.text.len() + self.unescaped.len();
+                *cursor = self.unescape(*cursor, start)?;
+                Ok(Span::new(from, self.text.len() + self.unescaped.len()))
+            }
+            // RFC 8259, section 7: controls must be escaped.
+            _ => Err(Invalid),
+        }
+    }
+
+    /// Goes on with a string that began at `start`, from its first backslash to behind its end.
+    #[cold]
+    fn unescape(&mut self, mut cursor: Cursor<'t>, start: usize) -> Result<Cursor<'t>, Invalid> {
+        let mut plain = start;
+        loop {
+            cursor.skip_plain();
+            self.unescaped.push_str(self.text.get(plain..cursor.at).ok_or(Invalid)?);
+            match cursor.next()? {
+                b'"' => return Ok(cursor),
+                b'\\' => {
+                    self.unescaped.push(cursor.escape()?);
+                    plain = cursor.at;
+                }
+                _ => return Err(Invalid),
+            }
+        }
+    }
+
+    fn bytes_of(&self, span: Span) -> &[u8] {
+        let (start, end, length) = (span.start as usize, span.end as usize, self.text.len());
+        // An empty string may end where the text does; both readings of it are the same.
+        let bytes = match start.checked_sub(length) {
+            Some(start) => self.unescaped.as_bytes().get(start..end - length),
+            None => self.text.as_bytes().get(start..end),
+        };
+        bytes.unwrap_or_default()
+    }
+}
+
+/// Where a scan has come to. Whatever is called out of line takes it by value and hands it back, so
+/// that it stays in registers.
+#[derive(Clone, Copy)]
+struct Cursor<'t> {
+    bytes: &'t [u8],
+    at: usize,
+    /// Where plain text ends in this block of the text, a bit for each byte.
+    ends: u64,
+    block: usize,
+}
+
+/// Bytes of a block, as many as a word has bits.
+const BLOCK: usize = 64;
+
+impl<'t> Cursor<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { bytes: text.as_bytes(), at: 0, ends: ends_of_plain(text.as_bytes(), 0), block: 0 }
     }
 
     #[inline(always)]
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.bytes.get(self.at).copied()
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> Result<u8, Invalid> {
+        let byte = self.peek().ok_or(Invalid)?;
+        self.at += 1;
+        Ok(byte)
     }
 
     #[inline(always)]
     fn expect(&mut self, byte: u8) -> Result<(), Invalid> {
-        if self.peek() == Some(byte) {
-            self.at += 1;
-            Ok(())
-        } else {
-            Err(Invalid)
-        }
+        if self.next()? == byte { Ok(()) } else { Err(Invalid) }
     }
 
     #[inline(always)]
     fn skip_blanks(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
-        }
-    }
-
-    /// Scans any value and returns the content if it was a string. `depth` is how many
-    /// containers may still be opened.
-    #[inline(always)]
-    fn value(&mut self, depth: usize) -> Result<Span, Invalid> {
-        match self.peek().ok_or(Invalid)? {
-            b'"' => return self.string(),
-            b'{' => self.object(depth)?,
-            b'[' => self.array(depth)?,
-            b'-' | b'0'..=b'9' => self.number()?,
-            b't' => self.literal("true")?,
-            b'f' => self.literal("false")?,
-            b'n' => self.literal("null")?,
-            _ => return Err(Invalid),
-        }
-        Ok(Span::default())
-    }
-
-    fn object(&mut self, depth: usize) -> Result<(), Invalid> {
-        let depth = depth.checked_sub(1).ok_or(Invalid)?;
-        if !self.begin(b'{', b'}')? {
-            return Ok(());
-        }
-        let first = self.names.len();
-        let mut seen = Seen::default();
-        loop {
-            let name = self.name()?;
-            seen.note(self, name, || self.names.iter().skip(first).copied())?;
-            self.names.push(name);
-            self.value(depth)?;
-            if !self.go_on(b'}')? {
-                break;
-            }
-        }
-        seen.finish(self, || self.names.iter().skip(first).copied())?;
-        self.names.truncate(first);
-        Ok(())
-    }
-
-    fn array(&mut self, depth: usize) -> Result<(), Invalid> {
-        let depth = depth.checked_sub(1).ok_or(Invalid)?;
-        if !self.begin(b'[', b']')? {
-            return Ok(());
-        }
-        loop {
-            self.value(depth)?;
-            if !self.go_on(b']')? {
-                return Ok(());
-            }
         }
     }
 
@@ -304,96 +395,38 @@ impl<'t> Scanner<'t> {
     #[inline(always)]
     fn go_on(&mut self, close: u8) -> Result<bool, Invalid> {
         self.skip_blanks();
-        let next = self.peek().ok_or(Invalid)?;
-        if next != b',' && next != close {
-            return Err(Invalid);
+        match self.next()? {
+            b',' => {
+                self.skip_blanks();
+                Ok(true)
+            }
+            byte if byte == close => Ok(false),
+            _ => Err(Invalid),
         }
-        self.at += 1;
-        if next == b',' {
-            self.skip_blanks();
-        }
-        Ok(next == b',')
     }
 
-    /// A member's name and the colon behind it.
-    #[inline(always)]
-    fn name(&mut self) -> Result<Span, Invalid> {
-        let name = self.string()?;
-        self.skip_blanks();
-        self.expect(b':')?;
-        self.skip_blanks();
-        Ok(name)
-    }
-
-    /// Scans a string and returns where its unescaped content lies.
-    #[inline(always)]
-    fn string(&mut self) -> Result<Span, Invalid> {
-        self.expect(b'"')?;
-        let start = self.at;
-        self.skip_plain();
-        match self.peek().ok_or(Invalid)? {
-            b'"' => {}
-            b'\\' => return self.string_with_escapes(start),
-            // RFC 8259, section 7: controls must be escaped.
-            _ => return Err(Invalid),
-        }
-        let content = Span::new(start, self.at);
-        self.at += 1;
-        Ok(content)
-    }
-
-    /// Moves on to the next quote, backslash or control, eight bytes at a time.
+    /// Moves on to the next quote, backslash or control.
     #[inline(always)]
     fn skip_plain(&mut self) {
-        const ONES: u64 = u64::from_le_bytes([0x01; 8]);
-        const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
-        // The high bit of a byte of the result is set where the byte of `word` is below `limit`.
-        // Borrows raise false alarms only behind a true one, and only the first counts.
-        let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
-        let bytes = self.text.as_bytes();
-        while let Some(chunk) = bytes.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
-            let word = u64::from_le_bytes(*chunk);
-            let quotes = below(word ^ (ONES * u64::from(b'"')), 1);
-            let backslashes = below(word ^ (ONES * u64::from(b'\\')), 1);
-            let found = quotes | backslashes | below(word, 0x20);
-            if found != 0 {
-                self.at += found.trailing_zeros() as usize / 8;
+        loop {
+            let block = self.at / BLOCK;
+            if block != self.block {
+                self.ends = ends_of_plain(self.bytes, block);
+                self.block = block;
+            }
+            let ends = self.ends >> (self.at % BLOCK);
+            if ends != 0 {
+                self.at += ends.trailing_zeros() as usize;
                 return;
             }
-            self.at += 8;
-        }
-        while bytes.get(self.at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
-            self.at += 1;
+            self.at = (block + 1) * BLOCK;
         }
     }
 
-    #[cold]
-    fn string_with_escapes(&mut self, start: usize) -> Result<Span, Invalid> {
-        let from = self.text.len() + self.unescaped.len();
-        let mut plain = start;
-        loop {
-            self.skip_plain();
-            self.unescaped.push_str(self.text.get(plain..self.at).ok_or(Invalid)?);
-            match self.peek().ok_or(Invalid)? {
-                b'"' => break,
-                b'\\' => {
-                    self.at += 1;
-                    let escaped = self.escape()?;
-                    self.unescaped.push(escaped);
-                    plain = self.at;
-                }
-                _ => return Err(Invalid),
-            }
-        }
-        self.at += 1;
-        Ok(Span::new(from, self.text.len() + self.unescaped.len()))
-    }
-
+    /// What an escape stands for, behind its backslash.
     fn escape(&mut self) -> Result<char, Invalid> {
-        let byte = self.peek().ok_or(Invalid)?;
-        self.at += 1;
-        Ok(match byte {
-            b'"' | b'\\' | b'/' => char::from(byte),
+        Ok(match self.next()? {
+            byte @ (b'"' | b'\\' | b'/') => char::from(byte),
             b'b' => '\u{8}',
             b'f' => '\u{c}',
             b'n' => '\n',
@@ -423,9 +456,7 @@ impl<'t> Scanner<'t> {
     fn hex4(&mut self) -> Result<u32, Invalid> {
         let mut unit = 0;
         for _ in 0..4 {
-            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
-            unit = unit * 16 + digit.ok_or(Invalid)?;
-            self.at += 1;
+            unit = unit * 16 + char::from(self.next()?).to_digit(16).ok_or(Invalid)?;
         }
         Ok(unit)
     }
@@ -463,26 +494,44 @@ impl<'t> Scanner<'t> {
         if self.at == start { Err(Invalid) } else { Ok(()) }
     }
 
-    fn literal(&mut self, word: &str) -> Result<(), Invalid> {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        if rest.starts_with(word.as_bytes()) {
-            self.at += word.len();
+    #[inline(always)]
+    fn literal<const N: usize>(&mut self, word: &[u8; N]) -> Result<(), Invalid> {
+        if self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) == Some(word) {
+            self.at += N;
             Ok(())
         } else {
             Err(Invalid)
         }
     }
+}
 
-    fn text_of(&self, span: Span) -> &str {
-        match (span.start as usize).checked_sub(self.text.len()) {
-            // An empty string may end where the text does; both readings of it are the same.
-            Some(start) => {
-                let end = span.end as usize - self.text.len();
-                self.unescaped.get(start..end).unwrap_or_default()
-            }
-            None => span.of(self.text),
+/// A bit for each byte of a block that is a quote, a backslash or a control. The end of the text
+/// counts as one.
+#[inline(always)]
+fn ends_of_plain(bytes: &[u8], block: usize) -> u64 {
+    let rest = bytes.get(block * BLOCK..).unwrap_or_default();
+    match rest.first_chunk() {
+        Some(whole) => ends_in(whole),
+        None => {
+            let mut padded = [0; BLOCK];
+            padded.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
+            ends_in(&padded)
         }
     }
+}
+
+fn ends_in(block: &[u8; BLOCK]) -> u64 {
+    let mut found = [0; BLOCK];
+    // Without a way out, many bytes are looked at at once.
+    for (found, byte) in found.iter_mut().zip(block) {
+        *found = u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < 0x20);
+    }
+    let (words, _) = found.as_chunks::<8>();
+    // The product has the lowest bits of a word's bytes side by side in its highest byte.
+    words
+        .iter()
+        .rev()
+        .fold(0, |ends, word| ends << 8 | u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080) >> 56)
 }
 
 /// The names seen in an object that is still open.
@@ -499,9 +548,9 @@ impl Seen {
         I: Iterator<Item = Span>,
     {
         if self.count < FEW_MEMBERS {
-            let text = scanner.text_of(name).as_bytes();
+            let text = scanner.bytes_of(name);
             let bit = fingerprint(text);
-            if self.fingerprints & bit != 0 && others().any(|other| scanner.text_of(other).as_bytes() == text) {
+            if self.fingerprints & bit != 0 && others().any(|other| scanner.bytes_of(other) == text) {
                 return Err(Invalid);
             }
             self.fingerprints |= bit;
@@ -516,7 +565,7 @@ impl Seen {
         I: Iterator<Item = Span>,
     {
         if self.count > FEW_MEMBERS {
-            let mut names: Vec<&str> = names().map(|name| scanner.text_of(name)).collect();
+            let mut names: Vec<&[u8]> = names().map(|name| scanner.bytes_of(name)).collect();
             names.sort_unstable();
             if names.windows(2).any(|pair| pair.first() == pair.last()) {
                 return Err(Invalid);
@@ -540,7 +589,7 @@ fn fingerprint(name: &[u8]) -> u64 {
 /// Unescapes a JSON string that the scanner has accepted; `None` if it is no string.
 pub(crate) fn unescape(json: &str) -> Option<Cow<'_, str>> {
     let mut scanner = Scanner::new(json);
-    let content = scanner.string().ok()?;
+    let content = scanner.string(&mut Cursor::new(json)).ok()?;
     if (content.start as usize) < json.len() {
         Some(Cow::Borrowed(content.of(json)))
     } else {

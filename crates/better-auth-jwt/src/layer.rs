@@ -208,7 +208,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// # let _ = auth;
     /// ```
     ///
-    /// It sees the error and not the request, so that nothing of the request can be echoed.
+    /// A function sees the error and not the request, so that nothing of the request can be echoed.
     #[must_use]
     pub fn reject_with<R2>(self, rejection: R2) -> JwtAuthLayer<C, R2> {
         JwtAuthLayer { gate: self.gate, rejection }

@@ -13,14 +13,17 @@ use crate::error::{ConfigError, Error, ErrorKind};
 /// by closures from [`&Error`](Error) to a response.
 pub trait RejectionResponse<B> {
     /// The answer. Nothing of the request may appear in it.
-    fn response(&self, error: &Error) -> Response<B>;
+    ///
+    /// `blank` is an empty answer to begin with, in the room that the request has left; whoever makes
+    /// one of their own can let it go.
+    fn response(&self, error: &Error, blank: Response<()>) -> Response<B>;
 }
 
 impl<F, B> RejectionResponse<B> for F
 where
     F: Fn(&Error) -> Response<B>,
 {
-    fn response(&self, error: &Error) -> Response<B> {
+    fn response(&self, error: &Error, _: Response<()>) -> Response<B> {
         self(error)
     }
 }
@@ -30,8 +33,8 @@ where
 pub struct BearerRejection;
 
 impl<B: Default> RejectionResponse<B> for BearerRejection {
-    fn response(&self, error: &Error) -> Response<B> {
-        let mut response = Response::new(B::default());
+    fn response(&self, error: &Error, blank: Response<()>) -> Response<B> {
+        let mut response = blank.map(|()| B::default());
         *response.status_mut() = error.status();
         write_headers(error, response.headers_mut());
         response
@@ -43,7 +46,7 @@ impl<B: Default> RejectionResponse<B> for BearerRejection {
 pub struct ProblemRejection;
 
 impl<B: From<String>> RejectionResponse<B> for ProblemRejection {
-    fn response(&self, error: &Error) -> Response<B> {
+    fn response(&self, error: &Error, blank: Response<()>) -> Response<B> {
         let status = error.status();
         // Every part comes from a closed set without characters that JSON would escape.
         let body = format!(
@@ -52,7 +55,7 @@ impl<B: From<String>> RejectionResponse<B> for ProblemRejection {
             status.as_u16(),
             error.description(),
         );
-        let mut response = Response::new(B::from(body));
+        let mut response = blank.map(|()| B::from(body));
         *response.status_mut() = status;
         write_headers(error, response.headers_mut());
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -84,13 +87,13 @@ impl<B: From<String>> RejectionResponse<B> for ProblemRejection {
 pub struct GrpcRejection;
 
 impl<B: Default> RejectionResponse<B> for GrpcRejection {
-    fn response(&self, error: &Error) -> Response<B> {
+    fn response(&self, error: &Error, blank: Response<()>) -> Response<B> {
         let code = match error.status().as_u16() {
             403 => "7",  // PERMISSION_DENIED
             503 => "14", // UNAVAILABLE
             _ => "16",   // UNAUTHENTICATED
         };
-        let mut response = Response::new(B::default());
+        let mut response = blank.map(|()| B::default());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert("grpc-status", HeaderValue::from_static(code));
@@ -217,6 +220,10 @@ fn quotable(name: &str, text: &str) -> Result<String, ConfigError> {
 mod tests {
     use super::*;
 
+    fn blank() -> Response<()> {
+        Response::new(())
+    }
+
     #[test]
     fn challenges_follow_rfc_6750() {
         let mut challenges = Challenges::new();
@@ -258,19 +265,20 @@ mod tests {
             (ErrorKind::OtherUser, "7"),
             (ErrorKind::KeysUnavailable, "14"),
         ] {
-            let response: Response<String> = GrpcRejection.response(&Error::new(kind, None, None));
+            let response: Response<String> = GrpcRejection.response(&Error::new(kind, None, None), blank());
             assert_eq!(response.status(), 200);
             assert_eq!(response.headers()["grpc-status"], code);
             assert!(!response.headers().contains_key("grpc-retry-pushback-ms"));
         }
         let away = Error::new(ErrorKind::KeysUnavailable, None, Some(std::time::Duration::from_millis(1500)));
-        let response: Response<String> = GrpcRejection.response(&away);
+        let response: Response<String> = GrpcRejection.response(&away, blank());
         assert_eq!(response.headers()["grpc-retry-pushback-ms"], "1500");
     }
 
     #[test]
     fn a_problem_is_json() {
-        let response: Response<String> = ProblemRejection.response(&Error::new(ErrorKind::Expired, None, None));
+        let response: Response<String> =
+            ProblemRejection.response(&Error::new(ErrorKind::Expired, None, None), blank());
         let body: serde_json::Value = serde_json::from_str(response.body()).unwrap();
         assert_eq!(body["status"], 401);
         assert_eq!(body["title"], "Unauthorized");
@@ -280,7 +288,7 @@ mod tests {
     #[test]
     fn retry_after_is_rounded_up() {
         let error = Error::new(ErrorKind::KeysUnavailable, None, Some(std::time::Duration::from_millis(1001)));
-        let response: Response<String> = BearerRejection.response(&error);
+        let response: Response<String> = BearerRejection.response(&error, blank());
         assert_eq!(response.headers()[RETRY_AFTER], "2");
         assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
     }

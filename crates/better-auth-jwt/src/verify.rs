@@ -269,13 +269,13 @@ impl Verifier {
         let trust = self.trusts.get(place).ok_or(ErrorKind::UnknownKey)?;
         // Asked for before the key: if keys change in between, what is remembered is outdated.
         let generation = trust.keys.generation();
-        let document = claims_document(trust.open(&token, &header)?)?;
-        let Passed { user, expires, window } = trust.rules.check(&document, now)?;
+        let mut claims = Arc::new(Claims::unread(utf8(trust.open(&token, &header)?)?));
+        let window = trust.rules.read(Arc::make_mut(&mut claims), now)?;
         if known.is_none() {
             self.headers.keep(token.header, header);
         }
         let standing = generation.map(|generation| Standing { window, trust: place, generation });
-        Ok(Verified { claims: Arc::new(Claims::new(document, user, expires)), standing })
+        Ok(Verified { claims, standing })
     }
 
     /// Whether a token that was verified with this standing would be verified again now.
@@ -297,7 +297,8 @@ impl Verifier {
             // Only the issuer can tell which keys are meant. It chooses and proves nothing: the
             // token must then pass that issuer's keys and rules (RFC 8725, section 3.8).
             (Some(_), Some(_)) => {
-                let document = claims_document(token.unverified_payload()?)?;
+                let payload = utf8(token.unverified_payload()?)?;
+                let document = Document::parse(payload).map_err(|_| ErrorKind::Malformed)?;
                 let issuer = document.find("iss").and_then(Value::as_str);
                 let mut chosen = trusts().filter(|(_, trust)| trust.rules.accepts_issuer(issuer)).peekable();
                 let (first, _) = *chosen.peek().ok_or(ErrorKind::WrongIssuer)?;
@@ -460,15 +461,17 @@ impl Profile {
     }
 }
 
-#[inline]
-fn claims_document(payload: Vec<u8>) -> Result<Document, ErrorKind> {
-    // RFC 7519, section 7.2: a JSON object in UTF-8.
-    let text = String::from_utf8(payload).map_err(|_| ErrorKind::Malformed)?;
-    Document::parse(text).map_err(|_| ErrorKind::Malformed)
+/// RFC 7519, section 7.2: a payload is UTF-8.
+fn utf8(payload: Vec<u8>) -> Result<String, ErrorKind> {
+    String::from_utf8(payload).map_err(|_| ErrorKind::Malformed)
 }
 
 impl Rules {
-    fn check(&self, document: &Document, now: u64) -> Result<Passed, ErrorKind> {
+    /// Reads claims and returns the times at which they satisfy the rules.
+    fn read(&self, claims: &mut Claims, now: u64) -> Result<Range<u64>, ErrorKind> {
+        // RFC 7519, section 7.2: a JSON object.
+        claims.document.read().map_err(|_| ErrorKind::Malformed)?;
+        let document = &claims.document;
         let mut seen = Seen::default();
         for value in document.members() {
             match value.name_bytes() {
@@ -527,7 +530,8 @@ impl Rules {
         {
             return Err(ErrorKind::InvalidClaims);
         }
-        Ok(Passed { user, expires, window: begin..end })
+        (claims.user, claims.expires) = (user, expires);
+        Ok(begin..end)
     }
 
     fn accepts_issuer(&self, issuer: Option<&str>) -> bool {
@@ -558,14 +562,6 @@ impl Rules {
         };
         if accepted { Ok(()) } else { Err(ErrorKind::WrongAudience) }
     }
-}
-
-/// What the rules have found out about claims that satisfy them.
-struct Passed {
-    user: Place,
-    expires: u64,
-    /// The times at which they do.
-    window: Range<u64>,
 }
 
 /// The registered claims of one token.
