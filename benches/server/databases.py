@@ -53,6 +53,8 @@ class Sqlite:
     def copy(self, name):
         """Environment variables that name the copy, one for each way to write it."""
         file = self.directory / f"{name}.db"
+        for leftover in self.directory.glob(f"{name}.db*"):
+            leftover.unlink()
         shutil.copy(self.template, file)
         return {"DATABASE_URL": f"sqlite://{file}", "SQLITE_FILE": str(file), "SQLALCHEMY_URL": f"sqlite:///{file}"}
 

@@ -39,11 +39,14 @@ def main():
                 results["pgbench"] = pgbench(database, options)
             for algorithm in options.algorithms:
                 results["runs"].append(compare(database, algorithm, options, directory))
-    options.out.mkdir(exist_ok=True)
-    (options.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    tables = report.tables(results)
-    (options.out / "tables.md").write_text(tables)
-    print(tables)
+                write(results, options.out)
+    print(report.tables(results))
+
+
+def write(results, directory):
+    directory.mkdir(exist_ok=True)
+    (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (directory / "tables.md").write_text(report.tables(results))
 
 
 def arguments():
