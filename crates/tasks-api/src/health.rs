@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -17,7 +17,7 @@ pub(crate) async fn alive() -> &'static str {
 }
 
 /// `GET /readyz`: should a balancer send requests here? It says for each part what keeps it from working.
-pub(crate) async fn ready(State(state): State<AppState>) -> Result<Response, Problem> {
+pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response, Problem> {
     if state.is_draining() {
         return Err(Problem::NotReady("not ready: stopping".into()));
     }

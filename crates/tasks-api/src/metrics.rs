@@ -14,7 +14,7 @@ use prometheus::{
 use crate::router::AppState;
 
 /// `GET /metrics`: what was counted, in Prometheus' text format.
-pub(crate) async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
+pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> impl IntoResponse {
     let keys = state.keys.as_ref().map(|keys| keys.status());
     ([(CONTENT_TYPE, TEXT_FORMAT)], state.metrics.text(keys.as_ref()))
 }

@@ -32,28 +32,27 @@ use crate::{
 
 /// Every route and layer of the server.
 pub fn app(state: AppState) -> Router {
-    // On the methods themselves: an unknown route stays 404 and a wrong method 405, with or without a token.
-    let auth = ServiceBuilder::new()
+    // Handlers and layers clone their state for each request.
+    let state = Arc::new(state);
+
+    // From the outside in. On the methods themselves: an unknown route stays 404 and a wrong method 405, with or without a token.
+    // One stack and not one for each purpose: every `route_layer` is a box more that is cloned for each request.
+    let guarded = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(async |_: BoxError| Problem::Unavailable))
+        .layer(LoadShedLayer::new())
+        .layer(GlobalConcurrencyLimitLayer::new(MOST_IN_HAND))
+        .layer(middleware::from_fn(body::limit))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE))
         .layer(auth::layer(state.verifier.clone(), state.metrics.clone()))
         .option_layer(state.rate_limit.clone().map(|limit| middleware::from_fn_with_state(limit, rate_limit::apply)));
-    let tasks = get(tasks::list).post(tasks::create).route_layer(auth.clone());
-    let task = get(tasks::read).put(tasks::replace).delete(tasks::delete).route_layer(auth.clone());
-    let complete = patch(tasks::complete).route_layer(auth);
+    let tasks = get(tasks::list).post(tasks::create).route_layer(guarded.clone());
+    let task = get(tasks::read).put(tasks::replace).delete(tasks::delete).route_layer(guarded.clone());
+    let complete = patch(tasks::complete).route_layer(guarded);
 
-    let api = Router::new()
+    let routes = Router::new()
         .route("/api/{user_id}/tasks", tasks)
         .route("/api/{user_id}/tasks/{id}", task)
         .route("/api/{user_id}/tasks/{id}/complete", complete)
-        .route_layer(
-            ServiceBuilder::new()
-                .layer(HandleErrorLayer::new(async |_: BoxError| Problem::Unavailable))
-                .layer(LoadShedLayer::new())
-                .layer(GlobalConcurrencyLimitLayer::new(MOST_IN_HAND))
-                .layer(middleware::from_fn(body::limit))
-                .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE)),
-        );
-    let routes = Router::new()
-        .merge(api)
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
