@@ -9,6 +9,7 @@ mod hostile;
 mod layer;
 mod logout_tokens;
 mod remembered;
+mod revoked;
 mod sessions;
 mod test_issuer;
 mod tower_stack;
