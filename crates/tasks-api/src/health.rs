@@ -28,7 +28,8 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response
         Ok(Err(_)) | Err(_) => (Some("database (it does not answer)"), None),
     };
     let no_keys = (keys == Readiness::Unavailable).then_some("keys (none could be fetched yet)");
-    let missing: Vec<&str> = [database, migrations, no_keys].into_iter().flatten().collect();
+    let no_logouts = state.logouts.is_blind().then_some("logouts (they could not be read for too long)");
+    let missing: Vec<&str> = [database, migrations, no_keys, no_logouts].into_iter().flatten().collect();
     if !missing.is_empty() {
         return Err(Problem::NotReady(format!("not ready: {}", missing.join(", ")).into()));
     }
