@@ -17,11 +17,12 @@ use std::{
     pin::pin,
     process::Command,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use aws_lc_rs::hmac;
 use base64_simd::URL_SAFE_NO_PAD;
-use better_auth_jwt::{FromClaims, JwtAuthLayer, PathTemplate, test_util::Issuer};
+use better_auth_jwt::{FromClaims, JwtAuthLayer, PathTemplate, RevokedSessions, WithoutSession, test_util::Issuer};
 use http::{Request, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -121,14 +122,18 @@ fn measure(name: &str, behind: &str) -> (u64, u64) {
 /// Runs a case and returns the allocations per request.
 fn run(name: &str, behind: &str) -> u64 {
     let issuer = Issuer::with_secret(SECRET);
-    let layer = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap());
+    let ended = RevokedSessions::new(Duration::from_secs(8 * 24 * 60 * 60));
+    (0..1000).for_each(|n| ended.end_session(&format!("ended-{n}")).unwrap());
+    let layer = JwtAuthLayer::new(issuer.verifier())
+        .match_user(PathTemplate::new("/api/{user_id}/*").unwrap())
+        .sessions(ended, WithoutSession::Accept);
     let requests: Vec<_> = (0..REQUESTS)
         .map(|n| match name {
-            "first sight" | "first sight, own claims" => request(USER, &token(&issuer, n + 1)),
-            "seen before" | "seen before, own claims" => request(USER, &token(&issuer, 0)),
-            "garbage" => request(USER, "garbage"),
-            "another user's path" => request("bob", &token(&issuer, 0)),
-            _ => Request::builder().uri(format!("/api/{USER}/tasks")).body(()).unwrap(),
+            "first sight" | "first sight, own claims" => request(USER, Some(&token(&issuer, n + 1))),
+            "seen before" | "seen before, own claims" => request(USER, Some(&token(&issuer, 0))),
+            "garbage" => request(USER, Some("garbage")),
+            "another user's path" => request("bob", Some(&token(&issuer, 0))),
+            _ => request(USER, None),
         })
         .collect();
     match behind {
@@ -156,17 +161,28 @@ struct OwnClaims {
 
 fn token(issuer: &Issuer, n: u64) -> String {
     let mut claims = issuer.claims(USER);
-    claims["n"] = json!(n);
+    claims["sid"] = json!(format!("{n:032}"));
     issuer.sign(&claims)
 }
 
-fn request(user: &str, token: &str) -> Request<()> {
-    Request::builder()
+/// As a browser sends it and a router hands it on.
+fn request(user: &str, token: Option<&str>) -> Request<()> {
+    let mut request = Request::builder()
         .uri(format!("/api/{user}/tasks"))
-        .header("authorization", format!("Bearer {token}"))
-        .body(())
-        .unwrap()
+        .header("host", "api.example.com")
+        .header("user-agent", "Mozilla/5.0")
+        .header("accept", "*/*")
+        .header("origin", "https://app.example.com")
+        .extension(Route("/api/{user_id}/tasks"));
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    request.body(()).unwrap()
 }
+
+/// What a router notes in a request's extensions.
+#[derive(Clone)]
+struct Route(#[expect(dead_code, reason = "nobody behind this router asks")] &'static str);
 
 fn guarded<C: FromClaims>(layer: &JwtAuthLayer<C>, issuer: &Issuer, requests: &[Request<()>]) -> u64 {
     let mut service = layer.layer(service_fn(answer));

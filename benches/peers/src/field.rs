@@ -1,7 +1,10 @@
 //! Who is measured, and with what: the same for time and for allocations.
 
 use better_auth_jwt::keys::Algorithm;
-use http::{Request, header::AUTHORIZATION};
+use http::{
+    Request,
+    header::{ACCEPT, AUTHORIZATION, HOST, ORIGIN, USER_AGENT},
+};
 
 use crate::{Contestant, Entrant, Setup, all, ours};
 
@@ -64,11 +67,21 @@ impl Field {
     }
 }
 
-/// A request of the token's user for their own tasks.
+/// A request of the token's user for their own tasks, as a browser sends it and a router hands it on.
 pub fn request(token: Option<&str>) -> Request<()> {
-    let mut request = Request::builder().uri(format!("/api/{}/tasks", Setup::USER));
+    let mut request = Request::builder()
+        .uri(format!("/api/{}/tasks", Setup::USER))
+        .header(HOST, "api.example.com")
+        .header(USER_AGENT, "Mozilla/5.0")
+        .header(ACCEPT, "*/*")
+        .header(ORIGIN, "https://app.example.com")
+        .extension(Route("/api/{user_id}/tasks"));
     if let Some(token) = token {
         request = request.header(AUTHORIZATION, format!("Bearer {token}"));
     }
     request.body(()).expect("a request")
 }
+
+/// What a router notes in a request's extensions.
+#[derive(Clone)]
+struct Route(#[expect(dead_code, reason = "nobody behind this router asks")] &'static str);

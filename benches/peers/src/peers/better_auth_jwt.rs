@@ -1,9 +1,9 @@
-//! Our own layer, with the path matched, which no peer does.
+//! Our own layer, with the path matched and the session looked up, which no peer does.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use better_auth_jwt::{
-    JwtAuthLayer, PathTemplate, Verifier,
+    JwtAuthLayer, PathTemplate, RevokedSessions, Verifier, WithoutSession,
     keys::{KeySet, RemoteKeySet, SharedSecret},
 };
 use http::{Request, Response};
@@ -39,7 +39,11 @@ fn layer(setup: &Setup) -> JwtAuthLayer {
         (None, _) => Verifier::new(KeySet::from_json(setup.jwks()).expect("a key set")),
     };
     let verifier = keys.issuer(setup.issuer.origin()).audience(setup.issuer.origin());
-    JwtAuthLayer::new(verifier).match_user(PathTemplate::new("/api/{user_id}/*").expect("a template"))
+    let ended = RevokedSessions::new(Duration::from_secs(8 * 24 * 60 * 60));
+    (0..1000).for_each(|number| ended.end_session(&format!("ended-{number}")).expect("room"));
+    JwtAuthLayer::new(verifier)
+        .match_user(PathTemplate::new("/api/{user_id}/*").expect("a template"))
+        .sessions(ended, WithoutSession::Accept)
 }
 
 fn layered<L>(layer: L) -> Box<dyn Contestant>
