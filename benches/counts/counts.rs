@@ -188,7 +188,7 @@ fn guarded<C: FromClaims>(layer: &JwtAuthLayer<C>, issuer: &Issuer, requests: &[
     let mut service = layer.layer(service_fn(answer));
     // What happens once is not to be counted: the cache's table, the header's first sight.
     for n in [REQUESTS + 1, 0] {
-        ready(service.call(request(USER, &token(issuer, n)))).unwrap();
+        ready(service.call(request(USER, Some(&token(issuer, n))))).unwrap();
     }
     all(&mut service, requests)
 }
