@@ -29,11 +29,11 @@ const FEW_ENTRIES: usize = 1024;
 /// So that nobody waits for long while a shard is searched for entries to forget.
 const SHARDS: usize = 32;
 
-/// Bits of the filter for each entry there may be: one in eight questions too many when all are there.
+/// Bits of the filter for each entry there may be: one in eight live sessions is looked up in vain when all are there.
 const FILTER_BITS: usize = 8;
 
-/// A larger number of entries has no larger filter.
-const MOST_FILTERED: usize = 1 << 24;
+/// Room for more entries makes the filter no larger: it is quick as long as it fits into the processor's cache.
+const MOST_FILTERED: usize = 1 << 20;
 
 /// The sessions that have been ended while their tokens live on, in memory.
 ///
@@ -89,7 +89,7 @@ impl RevokedSessions {
     /// ended session fetch more of them, that time counts too.
     pub fn new(keep: Duration) -> Self {
         Self {
-            keep: keep.as_secs() + u64::from(keep.subsec_nanos() > 0),
+            keep: keep.as_secs().saturating_add(u64::from(keep.subsec_nanos() > 0)),
             most: MOST_ENTRIES,
             clock: Arc::new(SystemClock),
             lists: Arc::default(),
@@ -198,7 +198,7 @@ impl RevokedSessions {
 
     fn is_ended(&self, claims: &Claims) -> bool {
         let Lists { sessions, users, .. } = &*self.lists;
-        // The claims are out of the processor's reach as long as nothing has to be looked up.
+        // The claims are rarely in the processor's cache: as long as nothing has ended, they stay where they are.
         let session = if sessions.is_empty() { None } else { claims.session_id() };
         if session.is_some_and(|session| self.find(sessions, session).is_some()) {
             return true;

@@ -31,7 +31,7 @@ impl Scene {
     }
 
     async fn is_ended(&self, session: &str) -> bool {
-        self.revoked.look_up(&*self.claims("ada", session).await) == SessionState::Ended
+        self.revoked.look_up(&self.claims("ada", session).await) == SessionState::Ended
     }
 }
 
@@ -68,7 +68,7 @@ async fn a_repeat_never_shortens_what_is_remembered() {
     let mut old = scene.issuer.claims("ada");
     old["iat"] = (begin - 10).into();
     let old = scene.issuer.verifier().verify(&scene.issuer.sign(&old)).await.unwrap();
-    assert_eq!(revoked.look_up(&*old), SessionState::Ended);
+    assert_eq!(revoked.look_up(&old), SessionState::Ended);
     scene.pass(10);
     assert!(scene.is_ended("phone").await);
     revoked.end_session_at("phone", begin + 100).unwrap();
@@ -120,7 +120,7 @@ async fn sessions_end_in_one_thread_while_others_ask() {
             });
         }
         // Ends when the other thread has come to this session: what has been ended is seen everywhere.
-        while scene.revoked.look_up(&*claims) == SessionState::Live {}
+        while scene.revoked.look_up(&claims) == SessionState::Live {}
     });
     assert_eq!(scene.revoked.len(), 10_000);
     for n in [0, 4_999, 5_000, 9_999] {
