@@ -31,7 +31,7 @@ impl Scene {
     }
 
     async fn is_ended(&self, session: &str) -> bool {
-        self.revoked.look_up(&self.claims("ada", session).await) == SessionState::Ended
+        self.revoked.look_up(&*self.claims("ada", session).await) == SessionState::Ended
     }
 }
 
