@@ -237,7 +237,8 @@ impl Verifier {
         self.trusts.iter().map(|trust| trust.keys.readiness()).max().unwrap_or(Readiness::Unavailable)
     }
 
-    /// Verifies a token outside of the layer, such as one that came over a WebSocket.
+    /// Verifies a token outside of the layer, such as one that came over a WebSocket. Whether its session has been ended
+    /// is for a [`SessionCheck`](crate::SessionCheck) to say.
     ///
     /// # Errors
     ///

@@ -16,8 +16,7 @@ use std::{
 };
 
 use better_auth_jwt::{
-    Claims, Logout, LogoutSink, LogoutVerifier, RevocationsFull, RevokedSessions, SessionCheck, SessionState, Verifier,
-    WithoutSession,
+    Claims, Logout, LogoutSink, LogoutVerifier, RevokedSessions, SessionCheck, SessionState, Verifier, WithoutSession,
 };
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::time::interval;
@@ -127,25 +126,18 @@ impl Logouts {
         let interrupted = self.seen.interrupted.swap(false, Ordering::Relaxed);
         let since = if interrupted { 0 } else { self.seen.horizon.load(Ordering::Relaxed) };
         let horizon = self.table.horizon().await?;
-        let mut taken = Ok(());
-        self.table
-            .read(since, |row| {
-                if let Err(full) = self.take_over(&row) {
-                    taken = Err(full);
-                }
-            })
-            .await?;
-        taken.map_err(|full: RevocationsFull| DbErr::Custom(full.to_string()))?;
+        self.table.read(since, |row| self.take_over(row)).await?;
         self.seen.horizon.store(horizon, Ordering::Relaxed);
         self.seen.last_read.store(begun.as_millis() as u64, Ordering::Relaxed);
         Ok(())
     }
 
-    fn take_over(&self, row: &Row) -> Result<(), RevocationsFull> {
-        match row.sid.as_str() {
+    fn take_over(&self, row: &Row) -> Result<(), DbErr> {
+        let taken = match row.sid.as_str() {
             "" => self.ended.end_sessions_of(&row.user_id, row.ended_at),
             sid => self.ended.end_session_at(sid, row.ended_at),
-        }
+        };
+        taken.map_err(|full| DbErr::Custom(full.to_string()))
     }
 }
 

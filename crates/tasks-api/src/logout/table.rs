@@ -51,7 +51,7 @@ impl Table {
     }
 
     /// Calls `each` with all rows that were written since this horizon.
-    pub(super) async fn read(&self, since: i64, mut each: impl FnMut(Row)) -> Result<(), DbErr> {
+    pub(super) async fn read(&self, since: i64, each: impl Fn(&Row) -> Result<(), DbErr>) -> Result<(), DbErr> {
         // Page by page: nobody waits long for one, and memory holds no more of them.
         const PAGE: usize = 5000;
         let sql = format!(
@@ -65,8 +65,8 @@ impl Table {
             let is_last = rows.len() < PAGE;
             for row in rows {
                 let row = Row::try_from(row)?;
-                (sid, user_id) = (row.sid.clone(), row.user_id.clone());
-                each(row);
+                each(&row)?;
+                (sid, user_id) = (row.sid, row.user_id);
             }
             if is_last {
                 return Ok(());

@@ -19,7 +19,7 @@ use crate::{
     test_app::{Answer, Client, SECRET, TestApp, signed, state, token, verifier},
 };
 
-const PATH: &str = "/auth/backchannel-logout";
+pub(crate) const PATH: &str = "/auth/backchannel-logout";
 const ORIGIN: &str = "https://app.example.com";
 
 pub(crate) fn now() -> u64 {
@@ -259,6 +259,7 @@ async fn tokens_without_a_session_are_refused_where_the_rules_say_so() {
 async fn a_restart_forgets_nothing_however_much_there_is() {
     const MANY: usize = 12_345;
     let app = TestApp::new().await;
+    let bob = token("bob");
     log_out(&app, &logout_token("phone")).await;
     let mut of_user = logout_claims("");
     of_user["sub"] = "bob".into();
@@ -277,7 +278,7 @@ async fn a_restart_forgets_nothing_however_much_there_is() {
         assert_ended(&app, &token_in(ended)).await;
     }
     assert_open(&app, &token_in("laptop")).await;
-    let bob = app.client("bob", &[("authorization", &format!("Bearer {}", token("bob")))]);
+    let bob = app.client("bob", &[("authorization", &format!("Bearer {bob}"))]);
     bob.get("tasks").await.assert_problem(401, "invalid_token");
 }
 

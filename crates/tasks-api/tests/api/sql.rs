@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 
 /// Runs a statement in any runtime, or in none.
 pub(crate) fn execute(url: &str, statement: &str) {
-    connected(url, async |db| drop(db.execute_unprepared(statement).await.unwrap()));
+    connected(url, async |db| db.execute_unprepared(statement).await.unwrap());
 }
 
 /// How many rows the table has, or what else stands between `FROM` and the end.
