@@ -3,7 +3,7 @@
 use better_auth_jwt::keys::Algorithm;
 use http::{
     Request,
-    header::{ACCEPT, AUTHORIZATION, HOST, ORIGIN, USER_AGENT},
+    header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, HOST, USER_AGENT},
 };
 
 use crate::{Contestant, Entrant, Setup, all, ours};
@@ -74,7 +74,7 @@ pub fn request(token: Option<&str>) -> Request<()> {
         .header(HOST, "api.example.com")
         .header(USER_AGENT, "Mozilla/5.0")
         .header(ACCEPT, "*/*")
-        .header(ORIGIN, "https://app.example.com")
+        .header(ACCEPT_LANGUAGE, "en")
         .extension(Route("/api/{user_id}/tasks"));
     if let Some(token) = token {
         request = request.header(AUTHORIZATION, format!("Bearer {token}"));
