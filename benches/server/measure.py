@@ -83,7 +83,7 @@ def run(database, algorithm, options, directory):
     if isinstance(database, Postgres):
         bounds["pgbench"] = pgbench(database, options)
     return {
-        "at": begin, "database": database.name, "algorithm": algorithm, "settings": settings(options),
+        "at": begin, "commit": commit(), "database": database.name, "algorithm": algorithm, "settings": settings(options),
         "contestants": compare(database, algorithm, options, directory), **bounds,
     }
 
@@ -275,15 +275,19 @@ def machine():
     }
 
 
-def versions_of(programs):
-    def said(*command):
-        output = subprocess.run(command, capture_output=True, text=True, cwd=HERE)
-        return (output.stdout or output.stderr).split("\n")[0].strip()
+def commit():
+    return said("git", "describe", "--always", "--dirty")
 
+
+def said(*command):
+    output = subprocess.run(command, capture_output=True, text=True, cwd=HERE)
+    return (output.stdout or output.stderr).split("\n")[0].strip()
+
+
+def versions_of(programs):
     packages = json.loads((HERE / "peers/package-lock.json").read_text())["packages"]
     return {
         "tasks-api": said(programs / "tasks-api", "--version").split()[-1],
-        "commit": said("git", "rev-parse", "--short", "HEAD"),
         "rustc": said("rustc", "--version").split()[1],
         "python": platform.python_version(),
         **{name: version(name) for name in ["fastapi", "sqlmodel", "sqlalchemy", "pyjwt", "uvicorn", "aiosqlite", "asyncpg", "psycopg"]},

@@ -34,7 +34,7 @@ def tables(results):
         contestants = {name: Medians(found) for name, found in run["contestants"].items()}
         parts += [
             f"## {run['database']}, {run['algorithm']} tokens",
-            f"{run['at']}. Server on one core, load ({settings['connections']} connections) on the other; medians of "
+            f"{run['at']}, commit {run['commit']}. Server on one core, load ({settings['connections']} connections) on the other; medians of "
             f"{settings['rounds']} windows of {settings['window_seconds']} s that took turns.",
             cpu(contestants), capacity(contestants), latency(contestants), footprint(contestants), bounds(run),
         ]

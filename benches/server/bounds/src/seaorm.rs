@@ -20,7 +20,7 @@ mod task;
 use task::{ActiveModel, Column, Entity, Model};
 
 const ROUNDS: usize = 9;
-const TIMES: u32 = 2000;
+const TIMES: u32 = 4000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), DbErr> {

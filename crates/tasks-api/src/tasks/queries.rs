@@ -3,8 +3,8 @@ use std::sync::Arc;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use better_auth_jwt::{Authenticated, Claims};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait,
-    FromQueryResult, Order, QueryFilter, QueryOrder, QueryResult, QueryTrait, Set, Statement, UpdateMany, Value,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, FromQueryResult, Order,
+    QueryFilter, QueryOrder, QueryResult, QueryTrait, Statement, UpdateMany, Value,
     sea_query::{CaseStatement, Expr, Func, SimpleExpr},
 };
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use super::{
     shapes::{NewTask, PageRequest, Sort, TaskReplacement},
 };
 use crate::{
-    entity::task::{ActiveModel, Column, Entity, Model},
+    entity::task::{Column, Entity, Model},
     problem::Problem,
     router::AppState,
     store::{Session, Store, now},
@@ -113,17 +113,9 @@ impl OpenTasks {
         let id = Uuid::now_v7();
         // The id's own time: so the order of ids is the order of creation, whichever replica makes them.
         let now = id.get_timestamp().map_or_else(now, micros);
-        let row = ActiveModel {
-            user_id: Set(self.user.clone()),
-            id: Set(id),
-            title: Set(new.title),
-            description: Set(new.description),
-            completed: Set(false),
-            version: Set(1),
-            created_at: Set(now),
-            updated_at: Set(now),
-        };
-        Ok(row.insert(&self.session.db()).await?)
+        let (user, title, description) = (self.user.as_str().into(), new.title.into(), new.description.into());
+        self.one(CREATE, [user, id.into(), title, description, false.into(), 1_i64.into(), now.into(), now.into()])
+            .await
     }
 
     pub(super) async fn find(&self, id: Uuid) -> Result<Model, Problem> {
@@ -214,6 +206,9 @@ const NEWEST: &str = "SELECT user_id, id, title, description, completed, version
                       WHERE user_id = $1 ORDER BY id DESC";
 const READ: &str = "SELECT user_id, id, title, description, completed, version, created_at, updated_at FROM tasks \
                     WHERE user_id = $1 AND id = $2";
+const CREATE: &str = "INSERT INTO tasks (user_id, id, title, description, completed, version, created_at, updated_at) \
+                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+                      RETURNING user_id, id, title, description, completed, version, created_at, updated_at";
 const TOGGLE: &str = "UPDATE tasks SET completed = NOT completed, version = version + 1, updated_at = $1 \
                       WHERE user_id = $2 AND id = $3 \
                       RETURNING user_id, id, title, description, completed, version, created_at, updated_at";
