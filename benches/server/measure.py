@@ -1,4 +1,4 @@
-"""Measures servers that do the same, in windows that take turns, and writes what it found to results/. `run` prepares everything."""
+"""Measures servers that do the same, in windows that take turns, and writes results.json, results.md and chart.svg. `run` prepares everything."""
 
 import argparse
 import json
@@ -8,10 +8,11 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
-from datetime import date
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import instructions
 import report
 from databases import READER, WRITER, Postgres, Sqlite, cluster, ids_of, program
 from servers import CONTESTANTS, HELLO, OURS, Server, cpu_seconds
@@ -25,49 +26,69 @@ WORKLOADS = {"list of 20": 200, "get": 200, "create": 201, "toggle": 200, "no to
 
 def main():
     options = arguments()
-    versions = {"machine": machine(), "versions": versions_of(options.programs)}
-    results = {"date": str(date.today()), **versions, "settings": settings(options), "runs": []}
+    file = options.out / "results.json"
+    old = json.loads(file.read_text()) if options.add and file.exists() else {}
+    results = {
+        "machine": machine(), "versions": versions_of(options.programs),
+        "instructions": old.get("instructions", {}), "runs": old.get("runs", []),
+    }
     with tempfile.TemporaryDirectory(prefix="server-comparison-") as directory, ExitStack() as stack:
         directory = Path(directory)
-        results["hello"] = hello(options, directory)
         for kind in options.databases:
             if kind == "sqlite":
                 database = Sqlite(directory, lambda url: migrate(options.programs, url))
             else:
                 url = stack.enter_context(cluster(directory, on(LOAD_CORE)))
                 database = Postgres(url, lambda url: migrate(options.programs, url))
-                results["pgbench"] = pgbench(database, options)
             for algorithm in options.algorithms:
-                results["runs"].append(compare(database, algorithm, options, directory))
-                write(results, options.out)
+                if options.instructions:
+                    tokens = Tokens(algorithm)
+                    files = request_files(tokens, directory)
+                    counts = instructions.count(database, tokens, files, options, directory)
+                    results["instructions"][f"{database.name}, {algorithm}"] = counts
+                else:
+                    results["runs"].append(run(database, algorithm, options, directory))
+                report.write(results, options.out)
     print(report.tables(results))
-
-
-def write(results, directory):
-    directory.mkdir(exist_ok=True)
-    (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    (directory / "tables.md").write_text(report.tables(results))
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="run", description=__doc__)
     parser.add_argument("--programs", type=Path, required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--rounds", type=int, default=7, help="how often all windows are repeated [7]")
+    parser.add_argument("--short", action="store_true", help="only a trial: one window of a second each, results kept out of the way")
+    parser.add_argument("--rounds", type=int, default=5, help="how often all windows are repeated [5]")
     parser.add_argument("--window", type=int, default=2, help="seconds for each window [2]")
     parser.add_argument("--databases", type=words, default=["sqlite", "postgresql"], help="sqlite,postgresql")
-    parser.add_argument("--algorithms", type=words, default=["EdDSA", "HS256"], help="of the tokens: EdDSA,HS256")
+    parser.add_argument("--algorithms", type=words, default=["EdDSA"], help="of the tokens: EdDSA,HS256 [EdDSA]")
     parser.add_argument("--only", type=words, help="these contestants: " + ",".join(c.name for c in CONTESTANTS))
     parser.add_argument("--workloads", type=words, default=list(WORKLOADS), help=",".join(WORKLOADS))
-    parser.add_argument("--out", type=Path, default=HERE / "results", help="the directory for the results [results]")
-    return parser.parse_args()
+    parser.add_argument("--add", action="store_true", help="keep the runs that the results hold already")
+    parser.add_argument("--instructions", action="store_true", help="count instructions under valgrind instead, which takes no quiet machine")
+    parser.add_argument("--out", type=Path, default=HERE, help="the directory for the results [benches/server]")
+    options = parser.parse_args()
+    if options.short:
+        options.rounds, options.window = 1, 1
+        options.out = options.programs.parent / "server-comparison/short"
+    return options
 
 
 def words(text):
     return text.split(",")
 
 
+def run(database, algorithm, options, directory):
+    """Every contestant on this database, with tokens of this algorithm, and the bounds."""
+    begin = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    bounds = {"hello": hello(options, directory)}
+    if isinstance(database, Postgres):
+        bounds["pgbench"] = pgbench(database, options)
+    return {
+        "at": begin, "commit": commit(), "database": database.name, "algorithm": algorithm, "settings": settings(options),
+        "contestants": compare(database, algorithm, options, directory), **bounds,
+    }
+
+
 def compare(database, algorithm, options, directory):
-    """Every contestant on this database, with tokens of this algorithm."""
     tokens = Tokens(algorithm)
     files = request_files(tokens, directory)
     contestants = [c for c in CONTESTANTS if not options.only or c.name in options.only]
@@ -108,7 +129,7 @@ def compare(database, algorithm, options, directory):
         for server in servers:
             server.stop()
         tokens.close()
-    return {"database": database.name, "algorithm": algorithm, "contestants": found}
+    return found
 
 
 def request_files(tokens, directory):
@@ -207,6 +228,7 @@ def hello(options, directory):
 
 def pgbench(database, options):
     """PostgreSQL's own client in the servers' place: prepared selects by key, and nothing else."""
+    database.administer("DROP DATABASE IF EXISTS pgbench")
     database.administer("CREATE DATABASE pgbench")
     url = f"{database.url}/pgbench"
     subprocess.run([program("pgbench"), "-i", "-q", url], check=True, capture_output=True)
@@ -253,15 +275,19 @@ def machine():
     }
 
 
-def versions_of(programs):
-    def said(*command):
-        output = subprocess.run(command, capture_output=True, text=True, cwd=HERE)
-        return (output.stdout or output.stderr).split("\n")[0].strip()
+def commit():
+    return said("git", "describe", "--always", "--dirty")
 
+
+def said(*command):
+    output = subprocess.run(command, capture_output=True, text=True, cwd=HERE)
+    return (output.stdout or output.stderr).split("\n")[0].strip()
+
+
+def versions_of(programs):
     packages = json.loads((HERE / "peers/package-lock.json").read_text())["packages"]
     return {
         "tasks-api": said(programs / "tasks-api", "--version").split()[-1],
-        "commit": said("git", "rev-parse", "--short", "HEAD"),
         "rustc": said("rustc", "--version").split()[1],
         "python": platform.python_version(),
         **{name: version(name) for name in ["fastapi", "sqlmodel", "sqlalchemy", "pyjwt", "uvicorn", "aiosqlite", "asyncpg", "psycopg"]},

@@ -93,10 +93,10 @@ class Server:
         is_json = "json" in response.headers.get("content-type", "")
         return response.status, json.loads(content) if is_json else content.decode()
 
-    def wait_for(self, path, token):
+    def wait_for(self, path, token, patience=30):
         """Milliseconds from the start of the process to its first good answer."""
         answer = None
-        while time.perf_counter() - self.started < 30 and self.process.poll() is None:
+        while time.perf_counter() - self.started < patience and self.process.poll() is None:
             try:
                 answer = self.request("GET", path, token)
                 if answer[0] == 200:

@@ -109,8 +109,8 @@ def stored(id: UUID):
 
 def shown(row) -> dict:
     task = dict(zip(NAMES, row))
-    if SQLITE:
-        task["id"] = UUID(bytes=task["id"])
+    # asyncpg's UUID is one of its own, which orjson does not know.
+    task["id"] = UUID(bytes=task["id"]) if SQLITE else str(task["id"])
     task["created_at"] = EPOCH + timedelta(microseconds=task["created_at"])
     task["updated_at"] = EPOCH + timedelta(microseconds=task["updated_at"])
     return task

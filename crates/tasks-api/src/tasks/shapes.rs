@@ -161,6 +161,11 @@ impl<S: Sync> FromRequestParts<S> for PageRequest {
 }
 
 impl PageRequest {
+    /// The first page of everything, newest first.
+    pub(super) fn is_the_usual(&self) -> bool {
+        self.cursor.is_none() && self.completed.is_none() && self.q.is_empty() && self.sort == Sort::NEWEST_FIRST
+    }
+
     /// The query that asks for the same list from another place on.
     pub(super) fn at(&self, cursor: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());

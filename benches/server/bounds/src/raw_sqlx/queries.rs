@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     cursor::Cursor,
     preconditions::Preconditions,
-    shapes::{NewTask, PageRequest, Sort, TaskReplacement},
+    shapes::{NewTask, PageRequest, TaskReplacement},
 };
 use crate::{
     entity::task::Model,
@@ -70,7 +70,7 @@ type Row = (String, Uuid, String, Option<String>, bool, i64, i64, i64);
 
 impl OpenTasks {
     pub(super) async fn page(&self, request: &PageRequest) -> Result<(Vec<Model>, Option<String>), Problem> {
-        if request.cursor.is_some() || request.completed.is_some() || !request.q.is_empty() || request.sort != NEWEST {
+        if !request.is_the_usual() {
             return Err(Problem::Unavailable);
         }
         let most = request.limit + 1;
@@ -124,8 +124,6 @@ impl OpenTasks {
         Err(Problem::Unavailable)
     }
 }
-
-const NEWEST: Sort = Sort { by_title: false, descending: true };
 
 fn one(rows: Vec<Row>) -> Result<Model, Problem> {
     rows.into_iter().next().map(model).ok_or(Problem::NotFound)

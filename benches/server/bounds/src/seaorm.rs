@@ -1,0 +1,209 @@
+//! What each of SeaORM's ways to the same rows costs: `cargo run --release -p server-bounds --bin seaorm`.
+//! On SQLite in memory, or on an empty database that `DATABASE_URL` names.
+
+#![expect(clippy::print_stdout, reason = "the table is what it is for")]
+
+use std::time::{Duration, Instant};
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr,
+    EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Schema, Set,
+    Statement, sea_query::Order,
+};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+#[expect(unreachable_pub, reason = "the source is another crate's")]
+#[path = "../../../../crates/tasks-api/src/entity/task.rs"]
+mod task;
+
+use task::{ActiveModel, Column, Entity, Model};
+
+const ROUNDS: usize = 9;
+const TIMES: u32 = 4000;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), DbErr> {
+    let db = filled().await?;
+    for (rows, ways) in [("one row", Way::ONE), ("21 rows", Way::PAGE)] {
+        let mut times = vec![Vec::new(); ways.len()];
+        for _ in 0..ROUNDS {
+            // They take turns, so that whatever else the machine does meets all of them.
+            for (way, times) in ways.iter().zip(&mut times) {
+                let start = Instant::now();
+                for _ in 0..TIMES {
+                    way.run(&db).await?;
+                }
+                times.push(start.elapsed() / TIMES);
+            }
+        }
+        let medians: Vec<_> = times.into_iter().map(median).collect();
+        let least = medians[medians.len() - 1].as_secs_f64();
+        println!("\n| {rows} | µs | to sqlx |\n| --- | ---: | ---: |");
+        for (way, time) in ways.iter().zip(medians) {
+            let micros = time.as_secs_f64() * 1e6;
+            println!("| {} | {micros:.1} | {:.2} |", way.name(), time.as_secs_f64() / least);
+        }
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    One,
+    AllByKey,
+    Limited,
+    WrittenLimit,
+    Text(Rows, Read),
+}
+
+#[derive(Clone, Copy)]
+enum Rows {
+    One,
+    Page,
+}
+
+#[derive(Clone, Copy)]
+enum Read {
+    ByName,
+    ByPosition,
+    Sqlx,
+}
+
+impl Way {
+    const ONE: &[Self] = &[
+        Self::One,
+        Self::AllByKey,
+        Self::Text(Rows::One, Read::ByName),
+        Self::Text(Rows::One, Read::ByPosition),
+        Self::Text(Rows::One, Read::Sqlx),
+    ];
+    const PAGE: &[Self] = &[
+        Self::Limited,
+        Self::WrittenLimit,
+        Self::Text(Rows::Page, Read::ByName),
+        Self::Text(Rows::Page, Read::ByPosition),
+        Self::Text(Rows::Page, Read::Sqlx),
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::One => "`Entity::find().filter(key).one()`",
+            Self::AllByKey => "`Entity::find().filter(key).all()`, the first",
+            Self::Limited => "`Entity::find().filter(user).order_by(id).limit(21).all()`",
+            Self::WrittenLimit => "the same, with ` LIMIT 21` pushed onto the built text",
+            Self::Text(_, Read::ByName) => "`Model::find_by_statement(constant text)`",
+            Self::Text(_, Read::ByPosition) => "the same, columns by position",
+            Self::Text(_, Read::Sqlx) => "sqlx, the same text, from the same pool",
+        }
+    }
+
+    async fn run(self, db: &DatabaseConnection) -> Result<(), DbErr> {
+        let backend = db.get_database_backend();
+        let mine = Column::UserId.eq(USER);
+        let found = match self {
+            Self::One => usize::from(Entity::find().filter(mine).filter(Column::Id.eq(id(7))).one(db).await?.is_some()),
+            Self::AllByKey => Entity::find().filter(mine).filter(Column::Id.eq(id(7))).all(db).await?.len(),
+            Self::Limited => {
+                Entity::find().filter(mine).order_by(Column::Id, Order::Desc).limit(21).all(db).await?.len()
+            }
+            Self::WrittenLimit => {
+                let mut list = Entity::find().filter(mine).order_by(Column::Id, Order::Desc).build(backend);
+                list.sql.push_str(" LIMIT 21");
+                Model::find_by_statement(list).all(db).await?.len()
+            }
+            Self::Text(rows, Read::Sqlx) => sqlx_rows(db, rows).await?,
+            Self::Text(rows, read) => {
+                let statement = match rows {
+                    Rows::One => Statement::from_sql_and_values(backend, ONE, [USER.into(), id(7).into()]),
+                    Rows::Page => Statement::from_sql_and_values(backend, PAGE, [USER.into()]),
+                };
+                match read {
+                    Read::ByName => Model::find_by_statement(statement).all(db).await?.len(),
+                    _ => ByPosition::find_by_statement(statement).all(db).await?.len(),
+                }
+            }
+        };
+        assert!(found == 1 || found == 21, "{} found {found}", self.name());
+        Ok(())
+    }
+}
+
+const USER: &str = "reader-4q8Xv2mZt7LrB9sKd3HwYc6Pf1Nj";
+const ONE: &str = "SELECT user_id, id, title, description, completed, version, created_at, updated_at FROM tasks \
+                   WHERE user_id = $1 AND id = $2";
+const PAGE: &str = "SELECT user_id, id, title, description, completed, version, created_at, updated_at FROM tasks \
+                    WHERE user_id = $1 ORDER BY id DESC LIMIT 21";
+
+type Row = (String, Uuid, String, Option<String>, bool, i64, i64, i64);
+
+async fn sqlx_rows(db: &DatabaseConnection, rows: Rows) -> Result<usize, DbErr> {
+    macro_rules! fetch {
+        ($pool:expr) => {
+            match rows {
+                Rows::One => sqlx::query_as::<_, Row>(AssertSqlSafe(ONE)).bind(USER).bind(id(7)).fetch_all($pool).await,
+                Rows::Page => sqlx::query_as::<_, Row>(AssertSqlSafe(PAGE)).bind(USER).fetch_all($pool).await,
+            }
+        };
+    }
+    let found = match db.get_database_backend() {
+        DbBackend::Postgres => fetch!(db.get_postgres_connection_pool()),
+        _ => fetch!(db.get_sqlite_connection_pool()),
+    };
+    Ok(found.map_err(|error| DbErr::Custom(error.to_string()))?.into_iter().map(model).count())
+}
+
+fn model((user_id, id, title, description, completed, version, created_at, updated_at): Row) -> Model {
+    Model { user_id, id, title, description, completed, version, created_at, updated_at }
+}
+
+struct ByPosition;
+
+impl FromQueryResult for ByPosition {
+    fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
+        let _ = Model {
+            user_id: row.try_get_by_index(0)?,
+            id: row.try_get_by_index(1)?,
+            title: row.try_get_by_index(2)?,
+            description: row.try_get_by_index(3)?,
+            completed: row.try_get_by_index(4)?,
+            version: row.try_get_by_index(5)?,
+            created_at: row.try_get_by_index(6)?,
+            updated_at: row.try_get_by_index(7)?,
+        };
+        Ok(Self)
+    }
+}
+
+/// A thousand tasks, every third without a description.
+async fn filled() -> Result<DatabaseConnection, DbErr> {
+    let url = std::env::var("DATABASE_URL").unwrap_or_else(|_| "sqlite::memory:".into());
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false).test_before_acquire(false);
+    let db = Database::connect(options).await?;
+    let backend = db.get_database_backend();
+    db.execute(&Schema::new(backend).create_table_from_entity(Entity)).await?;
+    for n in 0..1000 {
+        let row = ActiveModel {
+            user_id: Set(USER.to_owned()),
+            id: Set(id(n)),
+            title: Set(format!("Write letter {n}")),
+            description: Set((n % 3 > 0).then(|| "to the house, in time for the post".to_owned())),
+            completed: Set(n % 4 == 0),
+            version: Set(1),
+            created_at: Set(1_790_000_000_000_000),
+            updated_at: Set(1_790_000_000_000_000),
+        };
+        row.insert(&db).await?;
+    }
+    Ok(db)
+}
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0000 + n)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}

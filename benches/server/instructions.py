@@ -1,0 +1,64 @@
+"""Counts the instructions of a request, which no neighbour on the machine changes: what a layer of the server costs, to the per cent."""
+
+import dataclasses
+import http.client
+import subprocess
+from pathlib import Path
+
+from databases import READER
+from servers import NO_AUTH, OURS, RAW_SQLX, Server
+
+WARM_UP, COUNTED = 100, 500
+
+
+def count(database, tokens, files, options, directory):
+    """Instructions for one request outside the kernel, by contestant and workload; of requests that come one after the other."""
+    return {
+        contestant.name: {workload: found for workload, found in counts(contestant, database, tokens, files, options, directory)}
+        for contestant in (OURS, NO_AUTH, RAW_SQLX)
+    }
+
+
+def counts(contestant, database, tokens, files, options, directory):
+    out = directory / f"{contestant.name}.callgrind"
+    valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", f"--log-file={out}.log"]
+    under_valgrind = dataclasses.replace(contestant, command=[*valgrind, *contestant.command])
+    server = Server(
+        under_valgrind, programs=options.programs, database=database.copy(contestant.name), tokens=tokens,
+        log_directory=directory, pin=None,
+    )
+    try:
+        server.wait_for(f"/api/{READER}/tasks?limit=20", tokens.reader, patience=120)
+        for workload in ("list of 20", "get", "create", "toggle"):
+            requests = [line.split("\t") for line in files[workload].read_text().splitlines()]
+            send(server.port, requests, WARM_UP)
+            control(server, "--zero")
+            send(server.port, requests, COUNTED)
+            control(server, "--dump")
+            last = max(directory.glob(f"{out.name}.*[0-9]"), key=lambda dump: int(dump.suffix[1:]))
+            yield workload, total(last) // COUNTED
+    finally:
+        server.stop()
+
+
+def send(port, requests, times):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    for n in range(times):
+        method, path, token, body = requests[n % len(requests)]
+        headers = {"Authorization": f"Bearer {token}"}
+        if body != "-":
+            headers["Content-Type"] = "application/json"
+        connection.request(method, path, None if body == "-" else body, headers)
+        response = connection.getresponse()
+        response.read()
+        if response.status >= 300:
+            raise RuntimeError(f"{method} {path}: {response.status}")
+    connection.close()
+
+
+def control(server, command):
+    subprocess.run(["callgrind_control", command, str(server.process.pid)], check=True, capture_output=True)
+
+
+def total(dump: Path):
+    return next(int(line.split()[1]) for line in dump.read_text().splitlines() if line.startswith(("totals:", "summary:")))
