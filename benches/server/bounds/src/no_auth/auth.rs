@@ -9,16 +9,16 @@ use axum::extract::Request;
 use better_auth_jwt::{Authenticated, Claims, Verifier};
 use tower::util::MapRequestLayer;
 
-use crate::metrics::Metrics;
+use crate::{logout::Logouts, metrics::Metrics};
 
 #[path = "../../../../../crates/tasks-api/src/auth.rs"]
 mod with_layer;
 
-pub(crate) use with_layer::{refusal, verifier};
+pub(crate) use with_layer::{logout_verifier, refusal, verifier};
 
 static CLAIMS: OnceLock<Authenticated<Claims>> = OnceLock::new();
 
-pub(crate) fn layer(verifier: Verifier, _: Arc<Metrics>) -> MapRequestLayer<fn(Request) -> Request> {
+pub(crate) fn layer(verifier: Verifier, _: Logouts, _: Arc<Metrics>) -> MapRequestLayer<fn(Request) -> Request> {
     // Until then requests are answered with 500, as without any layer.
     tokio::spawn(async move {
         let token = env::var("TOKEN").expect("TOKEN is set");

@@ -20,6 +20,8 @@ mod docs;
 mod entity;
 #[path = "../../../../../crates/tasks-api/src/health.rs"]
 mod health;
+#[path = "../../../../../crates/tasks-api/src/logout/mod.rs"]
+mod logout;
 #[path = "../../../../../crates/tasks-api/src/metrics.rs"]
 mod metrics;
 #[path = "../../../../../crates/tasks-api/src/migration/mod.rs"]
