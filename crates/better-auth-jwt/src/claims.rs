@@ -31,24 +31,32 @@ use crate::{
 #[derive(Clone)]
 pub struct Claims {
     document: Document,
-    user: Place,
+    places: Places,
     expires: u64,
 }
 
+/// Where a document says what is asked for on every request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Places {
+    pub(crate) user: Place,
+    pub(crate) subject: Place,
+    /// An empty string where there is no session.
+    pub(crate) session: Place,
+}
+
 impl Claims {
-    /// `user` is where the document says who the user is.
-    pub(crate) fn new(document: Document, user: Place, expires: u64) -> Self {
-        Self { document, user, expires }
+    pub(crate) fn new(document: Document, places: Places, expires: u64) -> Self {
+        Self { document, places, expires }
     }
 
     /// The user this token was issued to: `sub`, unless the verifier names another claim.
     pub fn user_id(&self) -> &str {
-        self.document.at(self.user)
+        self.document.at(self.places.user)
     }
 
     /// `sub`, the subject (RFC 7519, section 4.1.2).
     pub fn sub(&self) -> &str {
-        self.text("sub").unwrap_or_default()
+        self.document.at(self.places.subject)
     }
 
     /// `email`, if present and not `null`.
@@ -61,9 +69,10 @@ impl Claims {
         self.text("name")
     }
 
-    /// `sid`, the id of the session that the token was issued for, if present and not `null`.
-    pub fn sid(&self) -> Option<&str> {
-        self.text("sid")
+    /// The session this token was issued for: `sid`, unless the verifier names another claim. None if it is absent,
+    /// `null` or empty.
+    pub fn session_id(&self) -> Option<&str> {
+        Some(self.document.at(self.places.session)).filter(|session| !session.is_empty())
     }
 
     /// `iss`, the issuer (RFC 7519, section 4.1.1). Absent only when the verifier accepts any issuer.
@@ -244,8 +253,9 @@ mod tests {
 
     fn claims(json: &str) -> Claims {
         let document = Document::parse(json.to_owned()).unwrap();
-        let user = document.find("sub").and_then(Value::place).unwrap_or_default();
-        Claims::new(document, user, 2)
+        let place = |name| document.find(name).and_then(Value::place).unwrap_or_default();
+        let places = Places { user: place("sub"), subject: place("sub"), session: place("sid") };
+        Claims::new(document, places, 2)
     }
 
     const ADA: &str = r#"{"iat":1.5,"name":"Ada \"L\"","email":null,"sub":"ada","exp":2,"iss":"https://a","aud":["x","y\u007a"],
@@ -258,7 +268,7 @@ mod tests {
         assert_eq!(claims.sub(), "ada");
         assert_eq!(claims.name(), Some("Ada \"L\""));
         assert_eq!(claims.email(), None);
-        assert_eq!(claims.sid(), None);
+        assert_eq!(claims.session_id(), None);
         assert_eq!(claims.iss(), Some("https://a"));
         assert_eq!(claims.aud(), ["x", "yz"]);
         assert_eq!(claims.iat(), Some(1));

@@ -113,6 +113,8 @@ pub enum ErrorKind {
     InvalidPath,
     /// There are no keys to verify with at the moment.
     KeysUnavailable,
+    /// Whether the token's session has been ended cannot be told at the moment.
+    SessionsUnavailable,
 }
 
 impl ErrorKind {
@@ -121,7 +123,7 @@ impl ErrorKind {
         match self {
             Self::InvalidRequest | Self::InvalidPath => StatusCode::BAD_REQUEST,
             Self::OtherUser | Self::NoUserInPath | Self::Refused | Self::InsufficientScope => StatusCode::FORBIDDEN,
-            Self::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::KeysUnavailable | Self::SessionsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNAUTHORIZED,
         }
     }
@@ -149,7 +151,7 @@ impl ErrorKind {
             Self::OtherUser | Self::NoUserInPath | Self::Refused => "access denied",
             Self::InsufficientScope => "the token lacks a required scope",
             Self::InvalidPath => "the path is not valid",
-            Self::KeysUnavailable => "tokens cannot be verified at the moment",
+            Self::KeysUnavailable | Self::SessionsUnavailable => "tokens cannot be verified at the moment",
             _ => "the token is not valid",
         }
     }
@@ -185,6 +187,7 @@ impl fmt::Display for ErrorKind {
             Self::InsufficientScope => "the token lacks a required scope",
             Self::InvalidPath => "the user's path segment is not acceptable",
             Self::KeysUnavailable => "no keys to verify with; is the issuer reachable?",
+            Self::SessionsUnavailable => "it cannot be told whether the token's session has been ended",
         })
     }
 }

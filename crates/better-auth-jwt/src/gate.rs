@@ -15,6 +15,7 @@ use crate::{
     error::{Error, ErrorKind},
     extract::{Authenticated, UserMatched},
     rejection::Challenges,
+    session::Sessions,
     user_path::UserPath,
     verify::{Failure, Standing, Verified, Verifier},
 };
@@ -26,6 +27,7 @@ pub(crate) struct Gate<C> {
     pub(crate) verifier: Verifier,
     /// Shared by clones, and bound to the one verifier.
     pub(crate) cache: Arc<Cache<Remembered<C>>>,
+    pub(crate) sessions: Option<Sessions>,
     pub(crate) user_path: Option<Arc<dyn UserPath>>,
     /// About the claims as they are in the token.
     pub(crate) rules: Vec<(Rule<Claims>, ErrorKind)>,
@@ -81,6 +83,7 @@ impl<C> Gate<C> {
         Self {
             verifier,
             cache: Arc::new(Cache::new(CACHED_TOKENS)),
+            sessions: None,
             user_path: None,
             rules: Vec::new(),
             own_rules: Vec::new(),
@@ -101,6 +104,7 @@ impl Gate<Claims> {
         Gate {
             verifier: self.verifier,
             cache: Arc::new(Cache::new(self.cache.capacity())),
+            sessions: self.sessions,
             user_path: self.user_path,
             rules,
             own_rules: Vec::new(),
@@ -137,6 +141,9 @@ impl<C: FromClaims> Gate<C> {
             token => token?,
         };
         let (claims, own) = self.claims(token)?;
+        if let Some(sessions) = &self.sessions {
+            sessions.check(&claims)?;
+        }
         if let Some(user_path) = &self.user_path {
             if user_path.user(parts)? != claims.user_id() {
                 return Err(ErrorKind::OtherUser.into());
@@ -205,6 +212,7 @@ impl<C> Clone for Gate<C> {
         Self {
             verifier: self.verifier.clone(),
             cache: self.cache.clone(),
+            sessions: self.sessions.clone(),
             user_path: self.user_path.clone(),
             rules: self.rules.clone(),
             own_rules: self.own_rules.clone(),
@@ -251,7 +259,9 @@ fn log(kind: ErrorKind) {
     #[cfg(feature = "tracing")]
     match kind {
         ErrorKind::NoUserInPath => tracing::warn!(?kind, "request refused: {kind}"),
-        ErrorKind::KeysUnavailable => tracing::warn!(?kind, "request refused: {kind}"),
+        ErrorKind::KeysUnavailable | ErrorKind::SessionsUnavailable => {
+            tracing::warn!(?kind, "request refused: {kind}");
+        }
         ErrorKind::MissingToken => tracing::debug!(?kind, "request refused: {kind}"),
         _ => tracing::info!(?kind, "request refused: {kind}"),
     }

@@ -179,6 +179,8 @@ pub(crate) enum TokenKind {
     Jwt,
     /// `at+jwt`, an OAuth access token (RFC 9068).
     AccessToken,
+    /// `logout+jwt`, which says that a session has ended (OpenID Connect Back-Channel Logout 1.0).
+    Logout,
     /// Anything else.
     Other,
 }
@@ -198,6 +200,8 @@ impl TokenKind {
             Self::Jwt
         } else if is("at+jwt") {
             Self::AccessToken
+        } else if is("logout+jwt") {
+            Self::Logout
         } else {
             Self::Other
         }
@@ -266,7 +270,9 @@ mod tests {
             ("", Other),
             ("JWT ", Other),
             ("application/", Other),
-            ("logout+jwt", Other),
+            ("logout+jwt", Logout),
+            ("application/Logout+JWT", Logout),
+            ("logout+jwts", Other),
             ("better-auth.session-cache+jwt", Other),
             ("é", Other),
         ] {

@@ -12,6 +12,7 @@ use crate::{
     gate::{Gate, Outcome},
     rejection::BearerRejection,
     service::JwtAuth,
+    session::{SessionCheck, Sessions, WithoutSession},
     user_path::UserPath,
     verify::Verifier,
 };
@@ -94,6 +95,30 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     #[must_use]
     pub fn match_user(mut self, path: impl UserPath) -> Self {
         self.gate.user_path = Some(Arc::new(path));
+        self
+    }
+
+    /// Asks that the token's session has not been ended: 401 for one that has, 503 where that cannot be told. Tokens
+    /// seen before are asked about like new ones.
+    ///
+    /// [`RevokedSessions`](crate::RevokedSessions) is such a check; what tokens without a session id deserve is yours
+    /// to say.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use better_auth_jwt::{JwtAuthLayer, RevokedSessions, WithoutSession};
+    /// # use better_auth_jwt::test_util::Issuer;
+    /// # let verifier = Issuer::new().verifier();
+    ///
+    /// let revoked = RevokedSessions::new(Duration::from_secs(16 * 60)); // tokens live for 15 minutes
+    /// let auth = JwtAuthLayer::new(verifier).sessions(revoked.clone(), WithoutSession::Refuse);
+    /// revoked.end_session("FwSmAw7Yk0Xvp3bZ")?; // its tokens are 401 from now on
+    /// # let _ = auth;
+    /// # Ok::<(), better_auth_jwt::RevocationsFull>(())
+    /// ```
+    #[must_use]
+    pub fn sessions(mut self, check: impl SessionCheck, without: WithoutSession) -> Self {
+        self.gate.sessions = Some(Sessions::new(check, without));
         self
     }
 

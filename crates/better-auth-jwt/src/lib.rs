@@ -6,6 +6,8 @@
     doc = "A Tower layer that verifies the JWTs Better Auth issues."
 )]
 
+#[cfg(feature = "backchannel-logout")]
+mod backchannel;
 mod base64url;
 mod bearer;
 #[cfg(feature = "remote-jwks")]
@@ -25,14 +27,19 @@ mod json;
 pub mod jws;
 pub mod keys;
 mod layer;
+mod logout;
 mod numeric_date;
 mod rejection;
+mod revoked;
 mod service;
+mod session;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 mod user_path;
 mod verify;
 
+#[cfg(feature = "backchannel-logout")]
+pub use self::backchannel::{BackchannelLogout, LogoutSink};
 #[cfg(feature = "remote-jwks")]
 pub use self::better_auth::BetterAuth;
 #[cfg(feature = "axum")]
@@ -45,8 +52,11 @@ pub use self::{
     future::ResponseFuture,
     gate::Outcome,
     layer::JwtAuthLayer,
+    logout::{LoggedOut, Logout, LogoutVerifier},
     rejection::{BearerRejection, GrpcRejection, ProblemRejection, RejectionResponse, write_headers},
+    revoked::{RevocationsFull, RevokedSessions},
     service::JwtAuth,
+    session::{SessionCheck, SessionState, WithoutSession},
     user_path::{PathTemplate, UserPath},
     verify::{Profile, Verifier, WantsAudience, WantsIssuer},
 };

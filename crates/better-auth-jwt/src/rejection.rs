@@ -1,5 +1,7 @@
 //! From an error to the answer.
 
+use std::time::Duration;
+
 use http::{
     HeaderMap, HeaderValue, Response,
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE},
@@ -111,12 +113,16 @@ pub fn write_headers(error: &Error, headers: &mut HeaderMap) {
         headers.insert(WWW_AUTHENTICATE, challenge.clone());
     }
     if let Some(after) = error.retry_after() {
-        // Rounded up: whoever waits this long finds the service willing to try.
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        write_retry_after(after, headers);
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.append(VARY, HeaderValue::from_static("Authorization"));
+}
+
+/// Rounded up: whoever waits this long finds the service willing to try.
+pub(crate) fn write_retry_after(after: Duration, headers: &mut HeaderMap) {
+    let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
 }
 
 /// The values of `WWW-Authenticate`, made once (RFC 6750, section 3; RFC 9728, section 5.1).

@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{
-    claims::Claims,
+    claims::{Claims, Places},
     clock::{Clock, SystemClock},
     error::{ConfigError, Error, ErrorKind},
     header_memo::HeaderMemo,
@@ -55,8 +55,8 @@ struct Trust {
 }
 
 #[derive(Clone)]
-struct Rules {
-    profile: Profile,
+pub(crate) struct Rules {
+    expects: Expects,
     /// Empty: any.
     issuers: Vec<Box<str>>,
     /// Empty: any.
@@ -64,8 +64,15 @@ struct Rules {
     leeway: u64,
     max_age: Option<u64>,
     user_claim: &'static str,
+    session_claim: &'static str,
     clients_allowed: bool,
-    sid_required: bool,
+}
+
+/// What a token is for. One that is for something else never passes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expects {
+    Access(Profile),
+    Logout,
 }
 
 /// Which kind of token a verifier accepts.
@@ -181,7 +188,7 @@ impl Verifier {
     /// Which kind of token is accepted. [`Profile::Jwt`] by default.
     #[must_use]
     pub fn profile(mut self, profile: Profile) -> Self {
-        self.for_each_rules(|rules| rules.profile = profile);
+        self.for_each_rules(|rules| rules.expects = Expects::Access(profile));
         self
     }
 
@@ -203,11 +210,11 @@ impl Verifier {
         self
     }
 
-    /// Refuses tokens without `sid`, the id of their session. Better Auth puts it in where
+    /// The claim that names the session a token was issued for. `sid` by default, which Better Auth puts in where
     /// `definePayload` says so.
     #[must_use]
-    pub fn require_sid(mut self) -> Self {
-        self.for_each_rules(|rules| rules.sid_required = true);
+    pub fn session_claim(mut self, name: &'static str) -> Self {
+        self.for_each_rules(|rules| rules.session_claim = name);
         self
     }
 
@@ -270,12 +277,29 @@ impl Verifier {
         // Asked for before the key: if keys change in between, what is remembered is outdated.
         let generation = trust.keys.generation();
         let document = claims_document(trust.open(&token, &header)?)?;
-        let Passed { user, expires, window } = trust.rules.check(&document, now)?;
+        let Passed { places, expires, window } = trust.rules.check(&document, now)?;
         if known.is_none() {
             self.headers.keep(token.header, header);
         }
         let standing = generation.map(|generation| Standing { window, trust: place, generation });
-        Ok(Verified { claims: Arc::new(Claims::new(document, user, expires)), standing })
+        Ok(Verified { claims: Arc::new(Claims::new(document, places, expires)), standing })
+    }
+
+    /// The same keys and rules for logout tokens.
+    pub(crate) fn for_logout(mut self) -> Self {
+        self.for_each_rules(|rules| rules.expects = Expects::Logout);
+        self
+    }
+
+    /// The claims of a rightly signed token, and whose rules they must satisfy, without waiting.
+    pub(crate) fn open(&self, token: &[u8]) -> Result<(Document, &Rules), Failure> {
+        if token.len() > self.longest_token {
+            return Err(ErrorKind::TooLarge.into());
+        }
+        let token = Compact::split(token)?;
+        let header = Header::decode(token.header)?;
+        let trust = self.trusts.get(self.responsible(&token, &header)?).ok_or(ErrorKind::UnknownKey)?;
+        Ok((claims_document(trust.open(&token, &header)?)?, &trust.rules))
     }
 
     /// Whether a token that was verified with this standing would be verified again now.
@@ -290,7 +314,7 @@ impl Verifier {
         let mut candidates = trusts();
         match (candidates.next(), candidates.next()) {
             (None, _) => {
-                let typ_fits = self.trusts.iter().any(|trust| trust.rules.profile.accepts(header.kind()));
+                let typ_fits = self.trusts.iter().any(|trust| trust.rules.expects.accepts(header.kind()));
                 Err(if typ_fits { ErrorKind::UnsupportedAlgorithm } else { ErrorKind::WrongType })
             }
             (Some((place, _)), None) => Ok(place),
@@ -367,14 +391,14 @@ impl WantsAudience {
 
     fn build(self, audiences: Vec<Box<str>>) -> Verifier {
         let rules = Rules {
-            profile: Profile::default(),
+            expects: Expects::Access(Profile::default()),
             issuers: self.issuers,
             audiences,
             leeway: LEEWAY.as_secs(),
             max_age: None,
             user_claim: "sub",
+            session_claim: "sid",
             clients_allowed: false,
-            sid_required: false,
         };
         Verifier {
             trusts: vec![Trust { keys: self.keys, rules }],
@@ -413,7 +437,7 @@ pub(crate) enum Failure {
     Refused(ErrorKind),
     /// After this a second look may find the key.
     Wait(Pin<Box<dyn Future<Output = ()> + Send>>),
-    Unavailable(Duration),
+    Unavailable(ErrorKind, Duration),
 }
 
 impl Failure {
@@ -422,7 +446,7 @@ impl Failure {
         match self {
             Self::Refused(kind) => (kind, None),
             Self::Wait(_) => (ErrorKind::KeysUnavailable, Some(Duration::from_secs(1))),
-            Self::Unavailable(retry_after) => (ErrorKind::KeysUnavailable, Some(retry_after)),
+            Self::Unavailable(kind, retry_after) => (kind, Some(retry_after)),
         }
     }
 }
@@ -435,7 +459,7 @@ impl From<ErrorKind> for Failure {
 
 impl Trust {
     fn accepts(&self, header: &Header) -> bool {
-        self.rules.profile.accepts(header.kind()) && self.keys.supports(header.algorithm())
+        self.rules.expects.accepts(header.kind()) && self.keys.supports(header.algorithm())
     }
 
     /// The payload of a token that one of the keys has signed.
@@ -445,17 +469,18 @@ impl Trust {
             None => Err(match self.keys.refresh(header) {
                 Refresh::Pointless => Failure::Refused(ErrorKind::UnknownKey),
                 Refresh::Wait(keys) => Failure::Wait(keys),
-                Refresh::Unavailable(after) => Failure::Unavailable(after),
+                Refresh::Unavailable(after) => Failure::Unavailable(ErrorKind::KeysUnavailable, after),
             }),
         }
     }
 }
 
-impl Profile {
+impl Expects {
     fn accepts(self, kind: TokenKind) -> bool {
         match self {
-            Self::Jwt => matches!(kind, TokenKind::Untyped | TokenKind::Jwt),
-            Self::AccessToken => kind == TokenKind::AccessToken,
+            Self::Access(Profile::Jwt) => matches!(kind, TokenKind::Untyped | TokenKind::Jwt),
+            Self::Access(Profile::AccessToken) => kind == TokenKind::AccessToken,
+            Self::Logout => kind == TokenKind::Logout,
         }
     }
 }
@@ -473,7 +498,7 @@ impl Rules {
         for value in document.members() {
             match value.name_bytes() {
                 b"iss" => seen.issuer = Some(text(value)?),
-                b"sub" => (seen.subject, seen.user) = (Some(text(value)?), value.place()),
+                b"sub" => (seen.subject, seen.places.subject) = (Some(text(value)?), place(value)?),
                 b"jti" => seen.id = Some(text(value)?),
                 b"aud" => seen.audience = Some(value),
                 b"exp" => seen.expires = Some(date(value)?),
@@ -481,24 +506,22 @@ impl Rules {
                 b"iat" => seen.issued = Some(date(value)?),
                 b"client_id" => seen.client = value.as_str(),
                 b"azp" => seen.authorized_party = value.as_str(),
-                b"email" | b"name" | b"sid" if !value.is_null() => _ = text(value)?,
+                b"sid" if !value.is_null() => seen.places.session = place(value)?,
+                b"email" | b"name" if !value.is_null() => _ = text(value)?,
                 _ => {}
             }
         }
-        if self.user_claim != "sub" {
-            seen.user = document.find(self.user_claim).and_then(Value::place);
+        seen.places.user = match self.user_claim {
+            "sub" => seen.places.subject,
+            name => document.find(name).map_or(Ok(Place::default()), place)?,
+        };
+        if self.session_claim != "sid" {
+            let session = document.find(self.session_claim).filter(|value| !value.is_null());
+            seen.places.session = session.map_or(Ok(Place::default()), place)?;
         }
 
-        // RFC 7519, section 4.1.4: on or after `exp` is too late.
-        let expires = seen.expires.ok_or(ErrorKind::InvalidClaims)?.floor();
-        let mut end = expires.saturating_add(self.leeway);
-        if now >= end {
-            return Err(ErrorKind::Expired);
-        }
-        let begin = seen.not_before.max(seen.issued).map_or(0, NumericDate::ceil).saturating_sub(self.leeway);
-        if now < begin {
-            return Err(ErrorKind::NotYetValid);
-        }
+        let expires = seen.expires.ok_or(ErrorKind::InvalidClaims)?;
+        let Range { start: begin, mut end } = self.current(expires, seen.not_before.max(seen.issued), now)?;
         if let Some(age) = self.max_age {
             let issued = seen.issued.ok_or(ErrorKind::InvalidClaims)?.floor();
             let too_old = issued.saturating_add(age).saturating_add(self.leeway).saturating_add(1);
@@ -518,24 +541,42 @@ impl Rules {
         if !self.clients_allowed && (is_subject(seen.client) || is_subject(seen.authorized_party)) {
             return Err(ErrorKind::NotAUser);
         }
-        let user = seen.user.filter(|place| !document.at(*place).is_empty()).ok_or(ErrorKind::InvalidClaims)?;
-        if self.sid_required && document.find("sid").and_then(Value::as_str).is_none_or(str::is_empty) {
+        if document.at(seen.places.user).is_empty() {
             return Err(ErrorKind::InvalidClaims);
         }
         // RFC 9068, section 2.2.
-        if self.profile == Profile::AccessToken && (seen.client.is_none() || seen.issued.is_none() || seen.id.is_none())
-        {
+        let is_complete = seen.client.is_some() && seen.issued.is_some() && seen.id.is_some();
+        if self.expects == Expects::Access(Profile::AccessToken) && !is_complete {
             return Err(ErrorKind::InvalidClaims);
         }
-        Ok(Passed { user, expires, window: begin..end })
+        Ok(Passed { places: seen.places, expires: expires.floor(), window: begin..end })
     }
 
-    fn accepts_issuer(&self, issuer: Option<&str>) -> bool {
+    /// The times at which a token is good that ends and begins at these dates, if now is one of them.
+    pub(crate) fn current(
+        &self,
+        expires: NumericDate,
+        begins: Option<NumericDate>,
+        now: u64,
+    ) -> Result<Range<u64>, ErrorKind> {
+        // RFC 7519, section 4.1.4: on or after `exp` is too late.
+        let end = expires.floor().saturating_add(self.leeway);
+        if now >= end {
+            return Err(ErrorKind::Expired);
+        }
+        let begin = begins.map_or(0, NumericDate::ceil).saturating_sub(self.leeway);
+        if now < begin {
+            return Err(ErrorKind::NotYetValid);
+        }
+        Ok(begin..end)
+    }
+
+    pub(crate) fn accepts_issuer(&self, issuer: Option<&str>) -> bool {
         self.issuers.is_empty() || issuer.is_some_and(|issuer| self.issuers.iter().any(|ours| **ours == *issuer))
     }
 
     /// RFC 7519, section 4.1.3: a string or an array of strings, one of which must be ours.
-    fn check_audience(&self, audience: Option<Value<'_>>) -> Result<(), ErrorKind> {
+    pub(crate) fn check_audience(&self, audience: Option<Value<'_>>) -> Result<(), ErrorKind> {
         let is_ours = |name: &str| self.audiences.is_empty() || self.audiences.iter().any(|ours| **ours == *name);
         let Some(value) = audience else {
             return if self.audiences.is_empty() { Ok(()) } else { Err(ErrorKind::WrongAudience) };
@@ -562,7 +603,7 @@ impl Rules {
 
 /// What the rules have found out about claims that satisfy them.
 struct Passed {
-    user: Place,
+    places: Places,
     expires: u64,
     /// The times at which they do.
     window: Range<u64>,
@@ -571,7 +612,7 @@ struct Passed {
 /// The registered claims of one token.
 #[derive(Default)]
 struct Seen<'d> {
-    user: Option<Place>,
+    places: Places,
     issuer: Option<&'d str>,
     subject: Option<&'d str>,
     id: Option<&'d str>,
@@ -583,10 +624,14 @@ struct Seen<'d> {
     authorized_party: Option<&'d str>,
 }
 
-fn text(value: Value<'_>) -> Result<&str, ErrorKind> {
+pub(crate) fn text(value: Value<'_>) -> Result<&str, ErrorKind> {
     value.as_str().ok_or(ErrorKind::InvalidClaims)
 }
 
-fn date(value: Value<'_>) -> Result<NumericDate, ErrorKind> {
+fn place(value: Value<'_>) -> Result<Place, ErrorKind> {
+    value.place().ok_or(ErrorKind::InvalidClaims)
+}
+
+pub(crate) fn date(value: Value<'_>) -> Result<NumericDate, ErrorKind> {
     NumericDate::parse(value.as_json()).ok_or(ErrorKind::InvalidClaims)
 }

@@ -5,13 +5,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use better_auth_jwt::{
-    Claims, ConfigError, Error, ErrorKind, JwtAuthLayer, PathParam, Verifier,
+    Claims, ConfigError, Error, ErrorKind, JwtAuthLayer, LogoutVerifier, PathParam, Verifier,
     keys::{KeySource, RemoteKeySet, SharedSecret},
     write_headers,
 };
 
 use crate::{
     config::{AuthConfig, Redacted},
+    logout::Logouts,
     metrics::Metrics,
     problem::{Problem, Refusal},
 };
@@ -27,9 +28,28 @@ pub(crate) fn verifier(config: &AuthConfig) -> Result<(Verifier, Option<RemoteKe
     Ok((verifier, Some(keys)))
 }
 
+/// Accepts the logout tokens of whoever issues these tokens, and those of the same server's OAuth provider.
+pub(crate) fn logout_verifier(verifier: &Verifier, config: &AuthConfig) -> LogoutVerifier {
+    let mut logout = LogoutVerifier::from(verifier);
+    // Where any is good, one that is named would make it the only one.
+    if config.issuer.is_some() {
+        logout = config.logout_issuer.iter().fold(logout, |logout, issuer| logout.issuer(issuer.as_str()));
+    }
+    if config.audience.is_some() {
+        logout = config.logout_audiences.iter().fold(logout, |logout, audience| logout.audience(audience.as_str()));
+    }
+    logout
+}
+
 /// The layer for routes below `/api/{user_id}`.
-pub(crate) fn layer(verifier: Verifier, metrics: Arc<Metrics>) -> JwtAuthLayer<Claims, fn(&Error) -> Response> {
+pub(crate) fn layer(
+    verifier: Verifier,
+    logouts: Logouts,
+    metrics: Arc<Metrics>,
+) -> JwtAuthLayer<Claims, fn(&Error) -> Response> {
+    let without_session = logouts.rules.without_session;
     JwtAuthLayer::new(verifier)
+        .sessions(logouts, without_session)
         .match_user(PathParam("user_id"))
         .observe(move |outcome| metrics.authenticated(outcome))
         .reject_with(refuse)
@@ -41,11 +61,10 @@ fn bound(keys: impl KeySource, config: &AuthConfig) -> Verifier {
         Some(issuer) => keys.issuer(issuer.as_str()),
         None => keys.any_issuer(),
     };
-    let verifier = match &config.audience {
+    match &config.audience {
         Some(audience) => keys.audience(audience.as_str()),
         None => keys.any_audience(),
-    };
-    if config.require_sid { verifier.require_sid() } else { verifier }
+    }
 }
 
 fn refuse(error: &Error) -> Response {
@@ -60,35 +79,9 @@ pub(crate) fn refusal(kind: ErrorKind) -> Refusal {
         ErrorKind::MissingToken => "missing_token",
         ErrorKind::InvalidRequest => "invalid_request",
         ErrorKind::InvalidPath => "invalid_path",
-        ErrorKind::KeysUnavailable => "unavailable",
+        ErrorKind::KeysUnavailable | ErrorKind::SessionsUnavailable => "unavailable",
         _ if kind.status() == StatusCode::FORBIDDEN => "forbidden",
         _ => "invalid_token",
     };
     Refusal { status: kind.status(), code, detail: kind.description() }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::token;
-
-    #[tokio::test]
-    async fn tokens_without_a_session_are_refused_where_the_setting_says_so() {
-        for (require_sid, session, accepted) in
-            [(false, None, true), (false, Some("s"), true), (true, None, false), (true, Some("s"), true)]
-        {
-            let config = AuthConfig {
-                secrets: vec![Redacted::new("0123456789abcdef0123456789abcdef")],
-                jwks: None,
-                issuer: None,
-                audience: None,
-                require_sid,
-            };
-            let (verifier, _) = verifier(&config).unwrap();
-            let token = token::sign("ada", Duration::from_secs(60), session, &config).unwrap();
-            assert_eq!(verifier.verify(&token).await.is_ok(), accepted, "{require_sid} {session:?}");
-        }
-    }
 }

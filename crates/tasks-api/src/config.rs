@@ -18,8 +18,9 @@ pub(crate) struct Config {
     pub(crate) cors_origins: Vec<HeaderValue>,
     pub(crate) json_log: bool,
     pub(crate) rate_limit: Option<RateLimit>,
-    #[expect(dead_code, reason = "read by the session check, which is still to come")]
     pub(crate) revocation_keep: Duration,
+    /// How long the server goes on without being able to read the logouts; `None` is for ever.
+    pub(crate) revocation_outage: Option<Duration>,
 }
 
 /// Whose tokens are accepted.
@@ -30,6 +31,9 @@ pub(crate) struct AuthConfig {
     pub(crate) jwks: Option<Jwks>,
     pub(crate) issuer: Option<String>,
     pub(crate) audience: Option<String>,
+    /// Issuer and audiences that logout tokens may name as well: those of the OAuth provider.
+    pub(crate) logout_issuer: Option<String>,
+    pub(crate) logout_audiences: Vec<String>,
     /// Tokens without a session id are refused.
     pub(crate) require_sid: bool,
 }
@@ -110,6 +114,9 @@ pub(crate) struct Settings {
     /// The audience that tokens must name [default: the origin of BETTER_AUTH_URL]
     #[arg(long, env, global = true, value_name = "AUD")]
     better_auth_audience: Option<String>,
+    /// Client ids of the OAuth provider: its logout tokens for these clients are accepted, too
+    #[arg(long, env, global = true, value_name = "ID,…")]
+    better_auth_logout_audiences: Option<String>,
     /// Fetch the key set over plain http from another host too, for instance inside a container network
     #[arg(long, env, global = true, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     better_auth_jwks_allow_http: Option<String>,
@@ -137,6 +144,10 @@ pub(crate) struct Settings {
     /// How long a logout is remembered; at least the longest token's life [default: 8d]
     #[arg(long, env, global = true, value_name = "TIME")]
     tasks_api_revocation_keep: Option<String>,
+    /// How long to go on while the logouts of other replicas cannot be read; then every token is answered with 503. With
+    /// "forever" sessions are let in, ended or not [default: 60s]
+    #[arg(long, env, global = true, value_name = "TIME")]
+    tasks_api_revocation_outage: Option<String>,
 }
 
 impl Config {
@@ -162,6 +173,9 @@ impl Config {
             revocation_keep: faults
                 .parsed("TASKS_API_REVOCATION_KEEP", &settings.tasks_api_revocation_keep, duration)
                 .unwrap_or(Duration::from_secs(8 * 24 * 60 * 60)),
+            revocation_outage: faults
+                .parsed("TASKS_API_REVOCATION_OUTAGE", &settings.tasks_api_revocation_outage, outage)
+                .unwrap_or(Some(Duration::from_secs(60))),
         };
         if faults.0.is_empty() { Ok(config) } else { Err(ConfigFaults(faults.0)) }
     }
@@ -196,6 +210,8 @@ fn auth(settings: &Settings, needs: Needs, faults: &mut Faults) -> AuthConfig {
 
     let server = faults.parsed("BETTER_AUTH_URL", &settings.better_auth_url, better_auth);
     let origin = server.as_ref().map(|server| server.origin().to_owned());
+    let logout_issuer = server.as_ref().map(BetterAuth::oauth_issuer);
+    let logout_audiences = set(&settings.better_auth_logout_audiences).map(list).unwrap_or_default();
     let issuer = set(&settings.better_auth_issuer).map(str::to_owned).or_else(|| origin.clone());
     let audience = set(&settings.better_auth_audience).map(str::to_owned).or(origin);
     let jwks = jwks(settings, server, faults);
@@ -225,7 +241,7 @@ fn auth(settings: &Settings, needs: Needs, faults: &mut Faults) -> AuthConfig {
         faults.0.push("no secret to sign with: set BETTER_AUTH_SECRET to the same secret as the server's".into());
     }
     let require_sid = faults.parsed("TASKS_API_REQUIRE_SID", &settings.tasks_api_require_sid, boolean).unwrap_or(false);
-    AuthConfig { secrets, jwks, issuer, audience, require_sid }
+    AuthConfig { secrets, jwks, issuer, audience, logout_issuer, logout_audiences, require_sid }
 }
 
 fn jwks(settings: &Settings, server: Option<BetterAuth>, faults: &mut Faults) -> Option<Jwks> {
@@ -283,7 +299,11 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn origins(text: &str) -> Result<Vec<HeaderValue>, String> {
-    text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(origin).collect()
+    list(text).iter().map(|text| origin(text)).collect()
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
 }
 
 fn origin(text: &str) -> Result<HeaderValue, String> {
@@ -309,6 +329,15 @@ fn rate_limit(text: &str) -> Result<Option<RateLimit>, String> {
         Some(RateLimit { requests, window })
     });
     limit.map(Some).ok_or_else(|| "must be off, or a count and a time such as 100/10s".into())
+}
+
+fn outage(text: &str) -> Result<Option<Duration>, String> {
+    if text == "forever" {
+        return Ok(None);
+    }
+    // The table is read every other second.
+    let time = duration(text).ok().filter(|time| *time >= Duration::from_secs(5));
+    time.map(Some).ok_or_else(|| "must be a time from 5s on, such as 60s or 10m, or forever".into())
 }
 
 fn json_log(text: &str) -> Result<bool, String> {
@@ -391,6 +420,20 @@ mod tests {
         let newer = SECRET.replace('0', "x");
         let auth = read(&["--better-auth-secret", SECRET, "--better-auth-secrets", &format!("2:{newer}, 1:{SECRET}")]);
         assert_eq!(auth.secrets.iter().map(Redacted::expose).collect::<Vec<_>>(), [SECRET, &newer]);
+    }
+
+    #[test]
+    fn logout_tokens_may_come_from_the_oauth_provider_of_the_same_server_too() {
+        let auth = read(&["--better-auth-url=https://app.example.com", "--better-auth-logout-audiences=tasks, notes"]);
+        assert_eq!(auth.logout_issuer.as_deref(), Some("https://app.example.com/api/auth"));
+        assert_eq!(auth.logout_audiences, ["tasks", "notes"]);
+    }
+
+    #[test]
+    fn an_outage_is_a_time_or_forever() {
+        assert_eq!(outage("90s"), Ok(Some(Duration::from_secs(90))));
+        assert_eq!(outage("forever"), Ok(None));
+        assert!(outage("4s").is_err() && outage("never").is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -17,7 +17,7 @@ pub(crate) async fn alive() -> &'static str {
 }
 
 /// `GET /readyz`: should a balancer send requests here? It says for each part what keeps it from working.
-pub(crate) async fn ready(State(state): State<AppState>) -> Result<Response, Problem> {
+pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response, Problem> {
     if state.is_draining() {
         return Err(Problem::NotReady("not ready: stopping".into()));
     }
@@ -28,7 +28,8 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Result<Response, Pro
         Ok(Err(_)) | Err(_) => (Some("database (it does not answer)"), None),
     };
     let no_keys = (keys == Readiness::Unavailable).then_some("keys (none could be fetched yet)");
-    let missing: Vec<&str> = [database, migrations, no_keys].into_iter().flatten().collect();
+    let no_logouts = state.logouts.is_blind().then_some("logouts (they could not be read for too long)");
+    let missing: Vec<&str> = [database, migrations, no_keys, no_logouts].into_iter().flatten().collect();
     if !missing.is_empty() {
         return Err(Problem::NotReady(format!("not ready: {}", missing.join(", ")).into()));
     }

@@ -8,6 +8,8 @@
 //! - `body` reads JSON strictly,
 //! - `tasks` is the resource: handlers, their shapes, their queries.
 //!
+//! `logout` hears of sessions that have ended, and has `auth` refuse their tokens.
+//!
 //! `health` and `metrics` are for those who operate it, `openapi` and `docs` for those who call it.
 //!
 //! `cli`, `config`, `serve`, `dev` and `token` are the commands around it.
@@ -21,6 +23,7 @@ mod dev;
 mod docs;
 mod entity;
 mod health;
+mod logout;
 mod metrics;
 mod migration;
 mod observe;
@@ -34,4 +37,5 @@ mod tasks;
 mod token;
 
 pub use cli::{Failure, main};
+pub use logout::LogoutRules;
 pub use router::{AppState, app};

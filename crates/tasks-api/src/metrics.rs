@@ -11,12 +11,12 @@ use prometheus::{
     core::Collector,
 };
 
-use crate::router::AppState;
+use crate::{logout::Logouts, router::AppState};
 
 /// `GET /metrics`: what was counted, in Prometheus' text format.
-pub(crate) async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
+pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> impl IntoResponse {
     let keys = state.keys.as_ref().map(|keys| keys.status());
-    ([(CONTENT_TYPE, TEXT_FORMAT)], state.metrics.text(keys.as_ref()))
+    ([(CONTENT_TYPE, TEXT_FORMAT)], state.metrics.text(keys.as_ref(), &state.logouts))
 }
 
 /// What the server counts. Each app has its own, so that several in one process do not mix.
@@ -27,6 +27,7 @@ pub(crate) struct Metrics {
     in_flight: IntGauge,
     verified: IntCounter,
     rejected: IntCounterVec,
+    logouts: IntCounterVec,
 }
 
 impl Metrics {
@@ -48,6 +49,13 @@ impl Metrics {
                 IntCounterVec::new(
                     Opts::new("auth_tokens_rejected_total", "Requests refused for their token, by reason."),
                     &["kind"],
+                ),
+            ),
+            logouts: add(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("auth_logout_tokens_total", "Logout tokens received, by result."),
+                    &["result"],
                 ),
             ),
             registry,
@@ -75,9 +83,20 @@ impl Metrics {
         }
     }
 
-    fn text(&self, keys: Option<&KeyStatus>) -> String {
+    /// A logout token was answered with this status.
+    pub(crate) fn logout(&self, status: StatusCode) {
+        let result = match status {
+            status if status.is_success() => "accepted",
+            status if status.is_client_error() => "refused",
+            _ => "unavailable",
+        };
+        self.logouts.with_label_values(&[result]).inc();
+    }
+
+    fn text(&self, keys: Option<&KeyStatus>, logouts: &Logouts) -> String {
         let mut families = self.registry.gather();
         families.extend(keys.map(key_metrics).unwrap_or_default().gather());
+        families.extend(logout_metrics(logouts).gather());
         TextEncoder::new().encode_to_string(&families).unwrap_or_default()
     }
 }
@@ -106,6 +125,18 @@ fn key_metrics(status: &KeyStatus) -> Registry {
     add(&registry, IntGauge::new("jwks_keys", "Keys that can verify.")).set(status.keys as i64);
     if let Some(age) = status.age {
         add(&registry, Gauge::new("jwks_age_seconds", "Time since the key set was last fetched."))
+            .set(age.as_secs_f64());
+    }
+    registry
+}
+
+/// So are those of the logouts.
+fn logout_metrics(logouts: &Logouts) -> Registry {
+    let registry = Registry::new();
+    add(&registry, IntGauge::new("auth_logouts_held", "Ended sessions that are remembered."))
+        .set(logouts.count() as i64);
+    if let Some(age) = logouts.age() {
+        add(&registry, Gauge::new("auth_logouts_age_seconds", "Time since those of other replicas were last read."))
             .set(age.as_secs_f64());
     }
     registry

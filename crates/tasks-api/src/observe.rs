@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -25,7 +25,7 @@ const SECURITY: [(HeaderName, &str); 4] = [
 ];
 
 /// The outermost layer: gives the request an id, writes the body of a failed answer, counts it, and logs one line.
-pub(crate) async fn observe(State(state): State<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let in_hand = state.metrics.in_hand();
     let id = request_id(request.headers());

@@ -82,6 +82,7 @@ pub(crate) fn document() -> Value {
         "servers": [{ "url": "/" }],
         "tags": [
             { "name": "tasks", "description": "A user's own tasks" },
+            { "name": "sessions", "description": "For Better Auth, which knows when a session has ended" },
             { "name": "operation", "description": "For balancers, probes and Prometheus" },
         ],
         "security": [{ "token": [] }],
@@ -91,6 +92,7 @@ pub(crate) fn document() -> Value {
                 "get": read.json([&user, &id]), "put": replace.json([&user, &id]), "delete": delete.json([&user, &id]),
             },
             "/api/{user_id}/tasks/{id}/complete": { "patch": complete.json([&user, &id]) },
+            "/auth/backchannel-logout": { "post": logout() },
             "/healthz": { "get": probe("isAlive", "Does the process answer?", "text/plain", json!({ "type": "string" }), []) },
             "/readyz": { "get": probe("isReady", "Should requests come here?", "application/json", json!({ "type": "object" }),
                 [Problem::NotReady("not ready: keys (none could be fetched yet)".into())]) },
@@ -204,6 +206,30 @@ impl Operation {
         self.about.insert("responses".into(), self.responses.into());
         self.about.into()
     }
+}
+
+/// The one operation that is not for clients.
+fn logout() -> Value {
+    let problems = [
+        Problem::InvalidLogout("the logout token is not valid".into()),
+        Problem::TooSlow,
+        Problem::PayloadTooLarge,
+        Problem::Internal,
+        Problem::Unavailable,
+    ];
+    let mut responses = failures(&problems, "/auth/backchannel-logout");
+    responses.insert("200".into(), json!({ "description": "The session has ended, now or before" }));
+    let form = json!({ "type": "object", "required": ["logout_token"], "properties": { "logout_token": { "type": "string" } } });
+    json!({
+        "operationId": "endSession",
+        "summary": "End a session",
+        "description": "OpenID Connect Back-Channel Logout: tokens of the session that the logout token names are refused from now on, \
+                        or all that its user has been issued. To repeat it changes nothing.",
+        "tags": ["sessions"],
+        "security": [],
+        "requestBody": { "required": true, "content": { "application/x-www-form-urlencoded": { "schema": form } } },
+        "responses": responses,
+    })
 }
 
 fn probe<const N: usize>(id: &str, summary: &str, content: &str, schema: Value, problems: [Problem; N]) -> Value {

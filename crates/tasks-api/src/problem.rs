@@ -20,6 +20,8 @@ pub(crate) enum Problem {
     InvalidPath,
     InvalidQuery(Cow<'static, str>),
     InvalidJson(Cow<'static, str>),
+    /// Not a logout token, or not one for us.
+    InvalidLogout(String),
     Invalid(Vec<FieldFault>),
     NotFound,
     MethodNotAllowed,
@@ -62,9 +64,11 @@ impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Refused(refusal) => refusal.status,
-            Self::InvalidPath | Self::InvalidQuery(_) | Self::InvalidJson(_) | Self::InvalidIdempotencyKey => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::InvalidPath
+            | Self::InvalidQuery(_)
+            | Self::InvalidJson(_)
+            | Self::InvalidLogout(_)
+            | Self::InvalidIdempotencyKey => StatusCode::BAD_REQUEST,
             Self::Invalid(_) | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::IdempotencyKeyInUse => StatusCode::CONFLICT,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -85,6 +89,7 @@ impl Problem {
             Self::InvalidPath => "invalid_path",
             Self::InvalidQuery(_) => "invalid_query",
             Self::InvalidJson(_) => "invalid_json",
+            Self::InvalidLogout(_) => "invalid_logout",
             Self::Invalid(_) => "validation_failed",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -107,6 +112,7 @@ impl Problem {
             Self::Refused(refusal) => refusal.detail,
             Self::InvalidPath => "the user id in the path is longer than 255 bytes",
             Self::InvalidQuery(detail) | Self::InvalidJson(detail) | Self::NotReady(detail) => detail,
+            Self::InvalidLogout(detail) => detail,
             Self::Invalid(_) => "the body's members are not as they should be; see errors",
             // The same words for a task of another user, for one that never was, and for a route we do not have.
             Self::NotFound => "there is nothing at this address",
@@ -126,6 +132,12 @@ impl Problem {
             Self::Unavailable => "the service cannot answer right now; try again shortly",
             Self::Internal => "something went wrong on our side",
         }
+    }
+
+    /// The error as OAuth has it, where a specification asks for it: its code and its description.
+    fn oauth(&self) -> Option<(&'static str, &str)> {
+        // OpenID Connect Back-Channel Logout 1.0, section 2.8.
+        matches!(self, Self::InvalidLogout(_)).then(|| ("invalid_request", self.detail()))
     }
 
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
@@ -189,6 +201,8 @@ pub(crate) fn document<'a>(
             Problem::Invalid(faults) => faults.as_slice(),
             _ => &[],
         },
+        error: problem.oauth().map(|(error, _)| error),
+        error_description: problem.oauth().map(|(_, description)| description),
     }
 }
 
@@ -209,6 +223,12 @@ pub(crate) struct ProblemDocument<'a> {
     /// What is wrong with which member of the body, all at once
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldFault],
+    /// Of a logout token: what OpenID Connect calls it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    /// The same as `detail`, where there is an `error`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_description: Option<&'a str>,
 }
 
 fn by_status(status: StatusCode) -> Problem {

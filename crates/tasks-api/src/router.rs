@@ -12,7 +12,7 @@ use axum::{
     error_handling::HandleErrorLayer,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware,
-    routing::{get, patch},
+    routing::{get, patch, post_service},
 };
 use better_auth_jwt::{Verifier, keys::RemoteKeySet};
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
@@ -22,6 +22,7 @@ use crate::{
     auth, body,
     cli::Failure,
     database, docs, health,
+    logout::{self, LogoutRules, Logouts},
     metrics::{self, Metrics},
     observe::observe,
     problem::Problem,
@@ -32,28 +33,33 @@ use crate::{
 
 /// Every route and layer of the server.
 pub fn app(state: AppState) -> Router {
-    // On the methods themselves: an unknown route stays 404 and a wrong method 405, with or without a token.
-    let auth = ServiceBuilder::new()
-        .layer(auth::layer(state.verifier.clone(), state.metrics.clone()))
-        .option_layer(state.rate_limit.clone().map(|limit| middleware::from_fn_with_state(limit, rate_limit::apply)));
-    let tasks = get(tasks::list).post(tasks::create).route_layer(auth.clone());
-    let task = get(tasks::read).put(tasks::replace).delete(tasks::delete).route_layer(auth.clone());
-    let complete = patch(tasks::complete).route_layer(auth);
+    // Handlers and layers clone their state for each request.
+    let state = Arc::new(state);
 
-    let api = Router::new()
+    // From the outside in. On the methods themselves: an unknown route stays 404 and a wrong method 405, with or without a token.
+    // One stack and not one for each purpose: every `route_layer` is a box more that is cloned for each request.
+    let limited = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(async |_: BoxError| Problem::Unavailable))
+        .layer(LoadShedLayer::new())
+        .layer(GlobalConcurrencyLimitLayer::new(MOST_IN_HAND))
+        .layer(middleware::from_fn(body::limit))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE));
+    let guarded = limited
+        .clone()
+        .layer(auth::layer(state.verifier.clone(), state.logouts.clone(), state.metrics.clone()))
+        .option_layer(state.rate_limit.clone().map(|limit| middleware::from_fn_with_state(limit, rate_limit::apply)));
+    let tasks = get(tasks::list).post(tasks::create).route_layer(guarded.clone());
+    let task = get(tasks::read).put(tasks::replace).delete(tasks::delete).route_layer(guarded.clone());
+    let complete = patch(tasks::complete).route_layer(guarded);
+
+    // Without a bearer token, for a logout token speaks for itself. What a false one costs is a check of its signature.
+    let logout = post_service(logout::endpoint(state.logouts.clone(), state.metrics.clone())).route_layer(limited);
+
+    let routes = Router::new()
         .route("/api/{user_id}/tasks", tasks)
         .route("/api/{user_id}/tasks/{id}", task)
         .route("/api/{user_id}/tasks/{id}/complete", complete)
-        .route_layer(
-            ServiceBuilder::new()
-                .layer(HandleErrorLayer::new(async |_: BoxError| Problem::Unavailable))
-                .layer(LoadShedLayer::new())
-                .layer(GlobalConcurrencyLimitLayer::new(MOST_IN_HAND))
-                .layer(middleware::from_fn(body::limit))
-                .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE)),
-        );
-    let routes = Router::new()
-        .merge(api)
+        .route("/auth/backchannel-logout", logout)
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
@@ -112,23 +118,26 @@ pub struct AppState {
     pub(crate) verifier: Verifier,
     pub(crate) keys: Option<RemoteKeySet>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) logouts: Logouts,
     draining: Arc<AtomicBool>,
     rate_limit: Option<Arc<RateLimit>>,
     cors_origins: Vec<HeaderValue>,
 }
 
 impl AppState {
-    /// Connects to the database and brings its tables up to date.
+    /// Connects to the database, brings its tables up to date, and learns which sessions have ended.
     ///
     /// # Errors
     /// Says in a sentence why the database cannot be used.
-    pub async fn connect(database_url: &str, verifier: Verifier) -> Result<Self, Failure> {
+    pub async fn connect(database_url: &str, verifier: Verifier, logouts: LogoutRules) -> Result<Self, Failure> {
         let db = database::connect(database_url).await?;
+        let logouts = Logouts::load(db.clone(), logouts).await?;
         Ok(Self {
             store: Store::new(db),
             verifier,
             keys: None,
             metrics: Arc::new(Metrics::new()),
+            logouts,
             draining: Arc::default(),
             rate_limit: None,
             cors_origins: Vec::new(),

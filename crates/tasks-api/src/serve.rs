@@ -1,6 +1,7 @@
 use std::{io, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::Router;
+use better_auth_jwt::WithoutSession;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -17,6 +18,7 @@ use crate::{
     auth,
     cli::Failure,
     config::{Config, RateLimit},
+    logout::LogoutRules,
     router::{AppState, app},
 };
 
@@ -52,7 +54,13 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> 
 
 pub(crate) async fn state(config: &Config) -> Result<AppState, Failure> {
     let (verifier, keys) = auth::verifier(&config.auth).map_err(|error| Failure::new(error.to_string()))?;
-    let state = AppState::connect(config.database_url.expose(), verifier).await?;
+    let logouts = LogoutRules {
+        verifier: auth::logout_verifier(&verifier, &config.auth),
+        keep: config.revocation_keep,
+        outage: config.revocation_outage,
+        without_session: if config.auth.require_sid { WithoutSession::Refuse } else { WithoutSession::Accept },
+    };
+    let state = AppState::connect(config.database_url.expose(), verifier, logouts).await?;
     let state = if config.row_security { state.secure_rows().await? } else { state };
     let state = state.allow_origins(config.cors_origins.clone());
     let state = match config.rate_limit {
@@ -69,6 +77,8 @@ pub(crate) async fn state(config: &Config) -> Result<AppState, Failure> {
 pub(crate) async fn run(listener: TcpListener, state: AppState, mut signals: Signals) {
     let server = Server::new(app(state.clone()));
     tokio::spawn(state.store.clone().forget_old_keys());
+    tokio::spawn(state.logouts.clone().forget_old());
+    tokio::spawn(state.logouts.clone().follow());
     let mut last_call = pin!(async {
         let notice = signals.stop().await;
         info!("stopping: finishing the requests in hand");

@@ -163,6 +163,35 @@ impl Issuer {
         self.sign_with_header(&header, &claims)
     }
 
+    /// The same with a session id.
+    pub fn token_in_session(&self, user: &str, session: &str) -> String {
+        let mut claims = self.claims(user);
+        claims["sid"] = json!(session);
+        self.sign(&claims)
+    }
+
+    /// A good token that says that a session has ended, for [`LogoutVerifier`](crate::LogoutVerifier).
+    pub fn logout_token(&self, session: &str) -> String {
+        self.sign_with_header(&self.logout_header(), &self.logout_claims(session))
+    }
+
+    /// The claims of a good logout token, to be changed at will.
+    pub fn logout_claims(&self, session: &str) -> Value {
+        let now = self.clock.unix_time();
+        json!({
+            "iss": self.origin, "aud": self.origin, "iat": now, "exp": now + 120, "sid": session,
+            "jti": URL_SAFE_NO_PAD.encode_to_string(random(24)),
+            "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+        })
+    }
+
+    /// The JOSE header of a good logout token, to be changed at will.
+    pub fn logout_header(&self) -> Value {
+        let mut header = self.header();
+        header["typ"] = json!("logout+jwt");
+        header
+    }
+
     /// The claims of a good token, to be changed at will.
     pub fn claims(&self, user: &str) -> Value {
         let now = self.clock.unix_time();

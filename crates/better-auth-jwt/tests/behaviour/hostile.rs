@@ -586,18 +586,6 @@ async fn a_maximum_age_asks_for_iat() {
 }
 
 #[tokio::test]
-async fn a_session_id_can_be_required() {
-    let issuer = Issuer::new();
-    let verifier = issuer.verifier().require_sid();
-    let mut claims = issuer.claims("ada");
-    assert_eq!(verdict(&verifier, &issuer.sign(&claims)).await, Some(InvalidClaims));
-    for (sid, expected) in [(json!("s"), None), (json!(""), Some(InvalidClaims)), (json!(null), Some(InvalidClaims))] {
-        claims["sid"] = sid;
-        assert_eq!(verdict(&verifier, &issuer.sign(&claims)).await, expected);
-    }
-}
-
-#[tokio::test]
 async fn another_claim_can_name_the_user_but_sub_is_required_all_the_same() {
     let issuer = Issuer::new();
     let verifier = issuer.verifier().user_claim("id");

@@ -3,10 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod axum_paths;
+mod backchannel;
 mod endpoint;
 mod hostile;
 mod layer;
+mod logout_tokens;
 mod remembered;
+mod revoked;
+mod sessions;
 mod test_issuer;
 mod tower_stack;
 mod waiting;

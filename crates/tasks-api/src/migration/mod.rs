@@ -6,6 +6,7 @@ use sea_orm_migration::prelude::*;
 mod m0001_create_tasks;
 mod m0002_create_idempotency_keys;
 mod m0003_row_policies;
+mod m0004_create_logouts;
 
 pub(crate) struct Migrator;
 
@@ -15,6 +16,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_create_tasks::Migration),
             Box::new(m0002_create_idempotency_keys::Migration),
             Box::new(m0003_row_policies::Migration),
+            Box::new(m0004_create_logouts::Migration),
         ]
     }
 }

@@ -15,6 +15,7 @@ mod idempotency;
 mod isolation;
 mod limits;
 mod lists;
+mod logout;
 mod operation;
 mod process;
 mod routes;

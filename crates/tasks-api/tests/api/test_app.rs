@@ -10,7 +10,7 @@ use axum::{
 use better_auth_jwt::Verifier;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
-use tasks_api::{AppState, app};
+use tasks_api::{AppState, LogoutRules, app};
 use tower::ServiceExt;
 
 use crate::database::{Database, execute};
@@ -32,8 +32,9 @@ impl TestApp {
     }
 
     pub(crate) async fn verified_by(verifier: Verifier, configure: impl FnOnce(AppState) -> AppState) -> Self {
+        let rules = LogoutRules::new(&verifier);
         let database = Database::new();
-        let state = AppState::connect(database.url(), verifier).await.unwrap();
+        let state = AppState::connect(database.url(), verifier, rules).await.unwrap();
         Self::of(configure(state), database)
     }
 
@@ -174,6 +175,13 @@ impl Answer {
         pointers.sort_unstable();
         pointers
     }
+}
+
+/// The server on this database.
+pub(crate) async fn state(database_url: &str) -> AppState {
+    let verifier = verifier();
+    let rules = LogoutRules::new(&verifier);
+    AppState::connect(database_url, verifier, rules).await.unwrap()
 }
 
 pub(crate) fn verifier() -> Verifier {

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod database;
+mod logout_replicas;
 mod outage;
 mod replicas;
 mod row_security;
@@ -23,6 +24,8 @@ mod idempotency;
 mod isolation;
 #[path = "../api/lists.rs"]
 mod lists;
+#[path = "../api/logout.rs"]
+mod logout;
 #[path = "../api/operation.rs"]
 mod operation;
 #[path = "../api/process.rs"]

@@ -7,20 +7,19 @@ use std::{
 };
 
 use serde_json::json;
-use tasks_api::AppState;
 
 use crate::{
     crash::{titles, write_until_broken},
     database::{Database, own_cluster},
     process::Server,
-    test_app::{SECRET, TestApp, verifier},
+    test_app::{SECRET, TestApp, state},
 };
 
 #[tokio::test]
 async fn without_its_database_the_server_says_so_within_5_seconds_and_recovers_by_itself() {
     let Some(mut cluster) = own_cluster() else { return };
     let unused = Database::new();
-    let state = AppState::connect(cluster.url().as_str(), verifier()).await.unwrap();
+    let state = state(cluster.url().as_str()).await;
     let app = TestApp::of(state, unused);
     let ada = app.user("ada");
     let mut kept = vec![ada.task("before").await];

@@ -1,12 +1,11 @@
 //! Row-level security: PostgreSQL itself keeps the users apart.
 
 use sea_orm::{ConnectOptions, ConnectionTrait, DbBackend, Statement, TransactionTrait};
-use tasks_api::AppState;
 
 use crate::{
     database::{Database, execute},
-    isolation,
-    test_app::{TestApp, verifier},
+    isolation, logout,
+    test_app::{TestApp, state},
 };
 
 /// A database that belongs to a role without privileges, as it should be in production, and the URL for this role.
@@ -27,7 +26,7 @@ fn database_of_a_plain_role() -> (Database, String) {
 
 async fn app() -> (TestApp, String) {
     let (database, url) = database_of_a_plain_role();
-    let state = AppState::connect(&url, verifier()).await.unwrap().secure_rows().await.unwrap();
+    let state = state(&url).await.secure_rows().await.unwrap();
     (TestApp::of(state, database), url)
 }
 
@@ -84,9 +83,23 @@ async fn a_connection_goes_back_to_the_pool_as_nobodys_however_its_transaction_e
 }
 
 #[tokio::test]
+async fn logouts_are_the_servers_own_and_no_policy_hides_them() {
+    let (app, url) = app().await;
+    let form = format!("logout_token={}", logout::logout_token("phone"));
+    let sender = app.client("", &[("content-type", "application/x-www-form-urlencoded")]);
+    sender.send("POST", "/auth/backchannel-logout", form.into()).await.assert_status(200);
+    let TestApp { router: _, database } = app;
+    let app = TestApp::of(state(&url).await.secure_rows().await.unwrap(), database);
+    for (session, status) in [("phone", 401), ("laptop", 200)] {
+        let bearer = format!("Bearer {}", logout::token_in(session));
+        app.client("ada", &[("authorization", &bearer)]).get("tasks").await.assert_status(status);
+    }
+}
+
+#[tokio::test]
 async fn a_role_above_all_policies_is_refused() {
     let database = Database::new();
-    let state = AppState::connect(database.url(), verifier()).await.unwrap();
+    let state = state(database.url()).await;
     let Err(failure) = state.secure_rows().await else { panic!("the role is a superuser") };
     assert!(failure.to_string().contains("superuser"), "{failure}");
 }

@@ -1,0 +1,47 @@
+//! `tasks-api` file by file, but for its layer: every request is taken to be of the same user.
+
+#![allow(dead_code, unreachable_pub, reason = "the sources are another crate's")]
+
+mod auth;
+#[path = "../../../../../crates/tasks-api/src/body.rs"]
+mod body;
+#[path = "../../../../../crates/tasks-api/src/cli.rs"]
+mod cli;
+#[path = "../../../../../crates/tasks-api/src/config.rs"]
+mod config;
+#[path = "../../../../../crates/tasks-api/src/database.rs"]
+mod database;
+#[path = "../../../../../crates/tasks-api/src/dev.rs"]
+mod dev;
+#[path = "../../../../../crates/tasks-api/src/docs.rs"]
+mod docs;
+#[path = "../../../../../crates/tasks-api/src/entity/mod.rs"]
+mod entity;
+#[path = "../../../../../crates/tasks-api/src/health.rs"]
+mod health;
+#[path = "../../../../../crates/tasks-api/src/metrics.rs"]
+mod metrics;
+#[path = "../../../../../crates/tasks-api/src/migration/mod.rs"]
+mod migration;
+#[path = "../../../../../crates/tasks-api/src/observe.rs"]
+mod observe;
+#[path = "../../../../../crates/tasks-api/src/openapi.rs"]
+mod openapi;
+#[path = "../../../../../crates/tasks-api/src/problem.rs"]
+mod problem;
+#[path = "../../../../../crates/tasks-api/src/rate_limit.rs"]
+mod rate_limit;
+#[path = "../../../../../crates/tasks-api/src/router.rs"]
+mod router;
+#[path = "../../../../../crates/tasks-api/src/serve.rs"]
+mod serve;
+#[path = "../../../../../crates/tasks-api/src/store.rs"]
+mod store;
+#[path = "../../../../../crates/tasks-api/src/tasks/mod.rs"]
+mod tasks;
+#[path = "../../../../../crates/tasks-api/src/token.rs"]
+mod token;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

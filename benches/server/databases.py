@@ -1,0 +1,139 @@
+"""The databases: one of each kind is made and filled, and every server gets a copy of its own."""
+
+import os
+import random
+import shutil
+import socket
+import sqlite3
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+
+READER, WRITER = "reader-4q8Xv2mZt7LrB9sKd3HwYc6Pf1Nj", "writer-7Tn5Gx0QaR2eVb8UyMi4Ok9ZsDw"
+OTHERS = [f"user-{n}" for n in range(8)]
+TASKS_EACH = 1000
+COLUMNS = "user_id, id, title, description, completed, version, created_at, updated_at"
+
+
+def rows():
+    """A thousand tasks for the user who reads and for each of some others; none for the one who writes."""
+    chance = random.Random(1)
+    words = "call write pay book clean order check plan mend sort the a two old new red house bike letter lamp".split()
+    users = [READER, *OTHERS]
+    for n in range(TASKS_EACH * len(users)):
+        millis = 1_790_000_000_000 + n * 61_007
+        id = UUID(int=millis << 80 | 7 << 76 | chance.getrandbits(12) << 64 | 2 << 62 | chance.getrandbits(62))
+        micros = millis * 1000 + chance.randrange(1, 1000)
+        description = " ".join(chance.choices(words, k=12)) if chance.random() < 0.7 else None
+        title = " ".join(chance.choices(words, k=4))
+        yield users[n % len(users)], id, title, description, n % 4 == 0, 1, micros, micros
+
+
+def ids_of(user):
+    return [str(row[1]) for row in rows() if row[0] == user]
+
+
+class Sqlite:
+    name = "SQLite"
+
+    def __init__(self, directory: Path, migrate):
+        self.directory = directory
+        self.template = directory / "template.db"
+        migrate(f"sqlite://{self.template}?mode=rwc")
+        with sqlite3.connect(self.template) as database:
+            insert = f"INSERT INTO tasks ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            database.executemany(insert, ((row[0], row[1].bytes, *row[2:]) for row in rows()))
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+
+    def copy(self, name):
+        """Environment variables that name the copy, one for each way to write it."""
+        file = self.directory / f"{name}.db"
+        shutil.copy(self.template, file)
+        return {"DATABASE_URL": f"sqlite://{file}", "SQLITE_FILE": str(file), "SQLALCHEMY_URL": f"sqlite:///{file}"}
+
+    def forget_written(self, name):
+        with sqlite3.connect(self.directory / f"{name}.db", timeout=10) as database:
+            database.execute("DELETE FROM tasks WHERE user_id = ?", (WRITER,))
+        database.close()
+
+
+class Postgres:
+    name = "PostgreSQL"
+
+    def __init__(self, url, migrate):
+        self.url = url
+        self.administer("CREATE DATABASE template")
+        migrate(f"{url}/template")
+        with psycopg.connect(f"{url}/template") as database, database.cursor() as cursor:
+            with cursor.copy(f"COPY tasks ({COLUMNS}) FROM STDIN") as copy:
+                for row in rows():
+                    copy.write_row(row)
+        with psycopg.connect(f"{url}/template", autocommit=True) as database:
+            database.execute("VACUUM ANALYZE")
+
+    def copy(self, name):
+        database = name.replace("-", "_")
+        self.administer(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        self.administer(f"CREATE DATABASE {database} TEMPLATE template")
+        url = f"{self.url}/{database}"
+        return {"DATABASE_URL": url, "POSTGRES_URL": url, "SQLALCHEMY_URL": url}
+
+    def forget_written(self, name):
+        with psycopg.connect(f"{self.url}/{name.replace('-', '_')}", autocommit=True) as database:
+            database.execute("DELETE FROM tasks WHERE user_id = %s", (WRITER,))
+            database.execute("VACUUM tasks")
+
+    def administer(self, statement):
+        with psycopg.connect(f"{self.url}/postgres", autocommit=True) as database:
+            database.execute(statement)
+
+
+@contextmanager
+def cluster(directory: Path, pin):
+    """A PostgreSQL on loopback, thrown away at the end; its URL without a database."""
+    data = directory / "cluster"
+    data.mkdir()
+    user = None
+    if os.geteuid() == 0:
+        user = "postgres"  # PostgreSQL refuses to run as root.
+        directory.chmod(0o755)
+        shutil.chown(data, user)
+    initdb = [program("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "--locale=C.UTF-8", "--encoding=UTF8"]
+    subprocess.run(initdb, user=user, cwd=data, check=True, stdout=subprocess.DEVNULL)
+    port = free_port()
+    # Nothing has to outlive a crash here, and a disk that others use too would only make noise.
+    settings = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off", "ssl": "off", "max_connections": 200}
+    options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
+    with open(directory / "postgres.log", "wb") as log:
+        postgres = subprocess.Popen(
+            [program("postgres"), "-D", data, *options], user=user, cwd=data, stdout=log, stderr=log, preexec_fn=pin
+        )
+    try:
+        url = f"postgresql://postgres@127.0.0.1:{port}"
+        for _ in range(200):
+            try:
+                psycopg.connect(f"{url}/postgres").close()
+                break
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+        yield url
+    finally:
+        postgres.terminate()
+        postgres.wait()
+
+
+def program(name):
+    """Many systems keep PostgreSQL's programs off the path."""
+    places = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), *map(Path, os.get_exec_path())]
+    return next(place / name for place in places if (place / name).exists())
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

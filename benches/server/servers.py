@@ -1,0 +1,140 @@
+"""The servers: how each is started, watched and stopped."""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from databases import free_port
+
+HERE = Path(__file__).parent
+UVICORN = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE / "peers"), "--host", "127.0.0.1", "--port", "{port}"]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A server to measure. Its command's `{port}` and `{programs}` are filled in when it starts."""
+
+    name: str
+    about: str
+    command: list
+    scheme: dict = field(default_factory=dict)
+    """What SQLAlchemy has in place of `sqlite` and `postgresql` in its URLs: the driver's name comes with it."""
+
+
+OURS = Contestant("tasks-api", "this project, everything switched on", ["{programs}/tasks-api", "serve"])
+COMMON = Contestant(
+    "fastapi-common",
+    "FastAPI + SQLModel + PyJWT as their tutorials have it",
+    [*UVICORN, "fastapi_common:app"],
+    {"postgresql": "postgresql+psycopg"},
+)
+TUNED = Contestant(
+    "fastapi-tuned",
+    "FastAPI asynchronous, SQLAlchemy Core, orjson, uvloop, 2 workers",
+    [*UVICORN, "--workers", "2", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "fastapi_tuned:app"],
+    {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"},
+)
+FASTIFY = Contestant("fastify", "Fastify + better-sqlite3 or pg + jose", ["node", str(HERE / "peers/fastify.mjs")])
+NO_AUTH = Contestant("no-auth", "tasks-api without its layer", ["{programs}/no-auth", "serve"])
+RAW_SQLX = Contestant("raw-sqlx", "tasks-api without SeaORM", ["{programs}/raw-sqlx", "serve"])
+HELLO = Contestant("hello", "axum with nothing behind it", ["{programs}/hello", "127.0.0.1:{port}"])
+
+CONTESTANTS = [OURS, COMMON, TUNED, FASTIFY, NO_AUTH, RAW_SQLX]
+
+
+class Server:
+    """A contestant that runs, with a database of its own."""
+
+    def __init__(self, contestant, *, programs, database, tokens, log_directory, pin):
+        self.contestant, self.name = contestant, contestant.name
+        self.port = free_port()
+        command = [part.format(port=self.port, programs=programs) for part in contestant.command]
+        self.log = log_directory / f"{self.name}.log"
+        with open(self.log, "wb") as log:
+            self.started = time.perf_counter()
+            self.process = subprocess.Popen(
+                command, env=os.environ | self.environment(database, tokens), stdout=log, stderr=log, preexec_fn=pin
+            )
+
+    def environment(self, database, tokens):
+        scheme, rest = database["SQLALCHEMY_URL"].split(":", 1)
+        environment = database | {
+            "SQLALCHEMY_URL": f"{self.contestant.scheme.get(scheme, scheme)}:{rest}",
+            "TASKS_API_LISTEN": f"127.0.0.1:{self.port}",
+            "PORT": str(self.port),
+            "NODE_ENV": "production",
+            "ISSUER": tokens.issuer,
+            "JWKS_URL": f"{tokens.issuer}/api/auth/jwks",
+            "TOKEN": tokens.reader,
+        }
+        if tokens.secret:
+            return environment | {
+                "SECRET": tokens.secret,
+                "BETTER_AUTH_SECRET": tokens.secret,
+                "BETTER_AUTH_ISSUER": tokens.issuer,
+                "BETTER_AUTH_AUDIENCE": tokens.issuer,
+            }
+        return environment | {"BETTER_AUTH_URL": tokens.issuer}
+
+    def request(self, method, path, token=None, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        is_json = "json" in response.headers.get("content-type", "")
+        return response.status, json.loads(content) if is_json else content.decode()
+
+    def wait_for(self, path, token):
+        """Milliseconds from the start of the process to its first good answer."""
+        answer = None
+        while time.perf_counter() - self.started < 30 and self.process.poll() is None:
+            try:
+                answer = self.request("GET", path, token)
+                if answer[0] == 200:
+                    return (time.perf_counter() - self.started) * 1000
+            except OSError:
+                pass
+            time.sleep(0.001)
+        raise RuntimeError(f"{self.name} answers {answer}:\n{self.log.read_text()[-2000:]}")
+
+    def processes(self):
+        found = [self.process.pid]
+        for pid in found:
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                found.extend(map(int, children.read_text().split()))
+        return found
+
+    def cpu_seconds(self):
+        """Of the process, its threads and its children."""
+        return sum(cpu_seconds(pid) for pid in self.processes())
+
+    def memory(self):
+        """Proportional set size in MB: pages that several processes share count once."""
+        kilobytes = 0
+        for pid in self.processes():
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            kilobytes += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+        return kilobytes / 1024
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def cpu_seconds(pid):
+    # After the command's name, which may hold blanks: fields 14 and 15 of proc(5), utime and stime.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

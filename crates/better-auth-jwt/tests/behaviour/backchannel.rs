@@ -1,0 +1,179 @@
+//! Where issuers send logout tokens.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, body::Body, routing::get};
+use better_auth_jwt::{
+    BackchannelLogout, ErrorKind, JwtAuthLayer, LoggedOut, Logout, LogoutSink, LogoutVerifier, RevokedSessions,
+    Verifier, WithoutSession,
+    keys::{FetchError, RemoteKeySet},
+    test_util::Issuer,
+};
+use http::{Request, Response, header::AUTHORIZATION};
+use tower::ServiceExt;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn revoked(issuer: &Issuer) -> RevokedSessions {
+    RevokedSessions::new(Duration::from_secs(930)).clock(issuer.clock())
+}
+
+fn service<S: LogoutSink>(issuer: &Issuer, sink: S) -> BackchannelLogout<S> {
+    BackchannelLogout::new(LogoutVerifier::from(&issuer.verifier()), sink)
+}
+
+fn post(content_type: &str, body: String) -> Request<String> {
+    Request::post("/").header("content-type", content_type).body(body).unwrap()
+}
+
+fn form(token: &str) -> Request<String> {
+    post(FORM, format!("logout_token={token}"))
+}
+
+async fn answer<S: LogoutSink>(service: &BackchannelLogout<S>, request: Request<String>) -> Response<String> {
+    let response = service.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    response
+}
+
+#[tokio::test]
+async fn a_logout_is_recorded_before_it_is_answered_and_a_repeat_changes_nothing() {
+    let issuer = Issuer::new();
+    let revoked = revoked(&issuer);
+    let service = service(&issuer, revoked.clone());
+    let token = issuer.logout_token("phone");
+    for _ in 0..2 {
+        let response = answer(&service, form(&token)).await;
+        assert_eq!((response.status().as_u16(), response.body().as_str()), (200, ""));
+        assert_eq!(revoked.len(), 1);
+    }
+    assert_eq!(answer(&service, form(&issuer.logout_token("laptop"))).await.status(), 200);
+    assert_eq!(revoked.len(), 2);
+}
+
+#[tokio::test]
+async fn the_form_may_be_written_in_any_way_that_forms_are() {
+    let issuer = Issuer::new();
+    let service = service(&issuer, revoked(&issuer));
+    let token = issuer.logout_token("phone");
+    let escaped = token.replace('.', "%2E").replace('-', "%2d");
+    for (content_type, body) in [
+        (FORM, format!("logout_token={token}")),
+        ("application/x-www-form-urlencoded;charset=UTF-8", format!("logout_token={token}")),
+        ("Application/X-WWW-Form-Urlencoded ; charset=utf-8", format!("logout_token={token}")),
+        (FORM, format!("state=1&logout_token={token}&other=")),
+        (FORM, format!("logout%5Ftoken={escaped}")),
+    ] {
+        assert_eq!(answer(&service, post(content_type, body.clone())).await.status(), 200, "{content_type} {body:.40}");
+    }
+}
+
+#[tokio::test]
+async fn any_other_request_is_answered_400_and_recorded_nowhere() {
+    let issuer = Issuer::new();
+    let service =
+        service(&issuer, async |_: Logout| -> Result<(), Infallible> { panic!("there is nothing to record") });
+    let token = issuer.logout_token("phone");
+    let good = format!("logout_token={token}");
+    let forged = Issuer::new().logout_token("phone");
+    for (content_type, body, kind) in [
+        ("application/json", format!(r#"{{"logout_token":"{token}"}}"#), None),
+        ("multipart/form-data", good.clone(), None),
+        ("application/x-www-form-urlencoded2", good.clone(), None),
+        ("", good.clone(), None),
+        (FORM, String::new(), None),
+        (FORM, "logout_token".to_owned(), Some(ErrorKind::Malformed)),
+        (FORM, "logout_token=".to_owned(), Some(ErrorKind::Malformed)),
+        (FORM, format!("Logout_Token={token}"), None),
+        (FORM, format!("token={token}"), None),
+        (FORM, token.clone(), None),
+        (FORM, format!("{good}&{good}"), None),
+        (FORM, format!("{good}&logout_token="), None),
+        (FORM, format!("{good}+"), Some(ErrorKind::Malformed)),
+        (FORM, format!("{good}&padding={}", "x".repeat(16 * 1024)), None),
+        (FORM, format!("logout_token={}", "x".repeat(10 * 1024)), Some(ErrorKind::TooLarge)),
+        (FORM, format!("logout_token={forged}"), Some(ErrorKind::UnknownKey)),
+        (FORM, format!("logout_token={}", issuer.token("ada")), Some(ErrorKind::WrongType)),
+    ] {
+        let response = answer(&service, post(content_type, body.clone())).await;
+        assert_eq!(response.status(), 400, "{content_type} {body:.60}");
+        assert_eq!(response.headers()["content-type"], "application/json");
+        let json: serde_json::Value = serde_json::from_str(response.body()).unwrap();
+        assert_eq!(json["error"], "invalid_request");
+        assert!(!json["error_description"].as_str().unwrap().is_empty());
+        assert_eq!(response.extensions().get(), kind.as_ref(), "{content_type} {body:.60}");
+    }
+    let untyped = Request::post("/").body(good).unwrap();
+    assert_eq!(answer(&service, untyped).await.status(), 400);
+}
+
+#[tokio::test]
+async fn only_post_is_allowed() {
+    let issuer = Issuer::new();
+    let service = service(&issuer, revoked(&issuer));
+    for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"] {
+        let request = Request::builder().method(method).header("content-type", FORM);
+        let body = format!("logout_token={}", issuer.logout_token("phone"));
+        let response = answer(&service, request.body(body).unwrap()).await;
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.headers()["allow"], "POST");
+    }
+}
+
+#[tokio::test]
+async fn the_sender_is_asked_to_try_again_where_trying_helps() {
+    let issuer = Issuer::new();
+    let token = issuer.logout_token("phone");
+
+    let full = service(&issuer, revoked(&issuer).at_most(0));
+    let response = answer(&full, form(&token)).await;
+    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+
+    let fails_once = {
+        let calls = Arc::new(AtomicUsize::new(0));
+        move |logout: Logout| {
+            assert_eq!(logout.ends(), LoggedOut::Session("phone"));
+            let is_first = calls.fetch_add(1, Ordering::Relaxed) == 0;
+            async move { if is_first { Err("the database is away") } else { Ok(()) } }
+        }
+    };
+    let service = service(&issuer, fails_once);
+    assert_eq!(answer(&service, form(&token)).await.status(), 503);
+    assert_eq!(answer(&service, form(&token)).await.status(), 200);
+
+    let keys = RemoteKeySet::with_fetch(async |_| Err(FetchError::Timeout)).build().unwrap();
+    let verifier = Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin());
+    let without_keys = BackchannelLogout::new(LogoutVerifier::from(&verifier), revoked(&issuer));
+    let response = answer(&without_keys, form(&token)).await;
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn mounted_beside_the_layer_it_ends_one_session_and_leaves_the_other() {
+    let issuer = Issuer::new();
+    let revoked = revoked(&issuer);
+    let logout = service(&issuer, revoked.clone());
+    let auth = JwtAuthLayer::new(issuer.verifier()).sessions(revoked, WithoutSession::Refuse);
+    let app: Router = Router::new()
+        .route("/tasks", get(async || "tasks"))
+        .route_layer(auth)
+        .route_service("/auth/backchannel-logout", logout);
+    let tasks = async |session: &str| {
+        let token = issuer.token_in_session("ada", session);
+        let request = Request::get("/tasks").header(AUTHORIZATION, format!("Bearer {token}"));
+        app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
+    };
+    assert_eq!((tasks("phone").await, tasks("laptop").await), (200, 200));
+    let request = Request::post("/auth/backchannel-logout").header("content-type", FORM);
+    let body = Body::from(format!("logout_token={}", issuer.logout_token("phone")));
+    assert_eq!(app.clone().oneshot(request.body(body).unwrap()).await.unwrap().status(), 200);
+    assert_eq!((tasks("phone").await, tasks("laptop").await), (401, 200));
+}
