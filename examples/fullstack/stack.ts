@@ -46,9 +46,8 @@ export function startApp(settings: Settings, options: SpawnOptions): Part {
 
 /** tasks-api: the one that TASKS_API names, or the one of this repository. */
 export function startApi({ appUrl, apiUrl, secret, sharedSecret, directory }: Settings, options: SpawnOptions): Part {
-  const manifest = join(here, "../../Cargo.toml");
-  const built = process.env.TASKS_API;
-  const [command, args] = built ? [built, []] : ["cargo", ["run", "-q", "--manifest-path", manifest, "-p", "tasks-api", "--"]];
+  const cargo = ["cargo", "run", "-q", "--manifest-path", join(here, "../../Cargo.toml"), "-p", "tasks-api", "--"];
+  const [command = "", ...args] = process.env.TASKS_API ? [process.env.TASKS_API] : cargo;
   const trust = sharedSecret
     ? { BETTER_AUTH_SECRET: secret, BETTER_AUTH_ISSUER: appUrl, BETTER_AUTH_AUDIENCE: appUrl }
     : { BETTER_AUTH_URL: appUrl };
@@ -56,6 +55,7 @@ export function startApi({ appUrl, apiUrl, secret, sharedSecret, directory }: Se
     ...trust,
     TASKS_API_LISTEN: new URL(apiUrl).host,
     TASKS_API_CORS_ORIGINS: appUrl,
+    TASKS_API_REQUIRE_SID: "true",
     DATABASE_URL: `sqlite://${join(directory, "tasks.db")}?mode=rwc`,
   });
 }
@@ -86,7 +86,13 @@ function start(command: string, args: string[], url: string, options: SpawnOptio
     process: part,
     async ready() {
       while (!hasEnded) {
-        if (await fetch(url).then(({ ok }) => ok, () => false)) return;
+        if (
+          await fetch(url).then(
+            ({ ok }) => ok,
+            () => false,
+          )
+        )
+          return;
         await new Promise((resume) => setTimeout(resume, 100));
       }
       throw new Error(`${command} ended before it answered`);

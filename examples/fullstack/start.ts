@@ -29,5 +29,6 @@ for (const part of parts) part.process.once("exit", () => stop(1)).once("error",
 
 await Promise.all(parts.map((part) => part.ready())).catch(() => stop(1));
 if (!stopping) {
-  console.log(`\n  Open ${settings.appUrl}\n\n  The API is at ${settings.apiUrl}, described at ${settings.apiUrl}/docs. Ctrl-C stops both.\n`);
+  const { appUrl, apiUrl } = settings;
+  console.log(`\n  Open ${appUrl}\n\n  The API is at ${apiUrl}, described at ${apiUrl}/docs. Ctrl-C stops both.\n`);
 }

@@ -18,7 +18,7 @@ export function Tasks({ apiUrl, userId, show }: { apiUrl: string; userId: string
       <NewTask ready={tasks !== undefined} add={add} />
       <nav className="filter" aria-label="Which tasks">
         {Object.entries(shows).map(([name, { label }]) => (
-          <Link key={name} href={name === "all" ? "/" : `/?show=${name}`} aria-current={name === show ? "true" : undefined}>
+          <Link key={name} href={`/?show=${name}`} aria-current={name === show ? "true" : undefined}>
             {label}
           </Link>
         ))}

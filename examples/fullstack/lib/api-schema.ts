@@ -61,6 +61,26 @@ export interface paths {
         patch: operations["completeTask"];
         trace?: never;
     };
+    "/auth/backchannel-logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a session
+         * @description OpenID Connect Back-Channel Logout: tokens of the session that the logout token names are refused from now on, or all that its user has been issued. To repeat it changes nothing.
+         */
+        post: operations["endSession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -139,9 +159,13 @@ export interface components {
              * @description For programs
              * @enum {string}
              */
-            code: "forbidden" | "idempotency_key_in_use" | "idempotency_key_reused" | "internal" | "invalid_idempotency_key" | "invalid_json" | "invalid_path" | "invalid_query" | "invalid_request" | "invalid_token" | "method_not_allowed" | "missing_token" | "not_found" | "not_ready" | "payload_too_large" | "precondition_failed" | "rate_limited" | "request_timeout" | "unavailable" | "unsupported_media_type" | "validation_failed";
+            code: "forbidden" | "idempotency_key_in_use" | "idempotency_key_reused" | "internal" | "invalid_idempotency_key" | "invalid_json" | "invalid_logout" | "invalid_path" | "invalid_query" | "invalid_request" | "invalid_token" | "method_not_allowed" | "missing_token" | "not_found" | "not_ready" | "payload_too_large" | "precondition_failed" | "rate_limited" | "request_timeout" | "unavailable" | "unsupported_media_type" | "validation_failed";
             /** @description For people */
             detail: string;
+            /** @description Of a logout token: what OpenID Connect calls it */
+            error?: string | null;
+            /** @description The same as `detail`, where there is an `error` */
+            error_description?: string | null;
             /** @description What is wrong with which member of the body, all at once */
             errors?: components["schemas"]["FieldFault"][];
             /** @description The path of the request */
@@ -978,6 +1002,76 @@ export interface operations {
             429: {
                 headers: {
                     "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    endSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": {
+                    logout_token: string;
+                };
+            };
+        };
+        responses: {
+            /** @description The session has ended, now or before */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {

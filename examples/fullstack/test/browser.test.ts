@@ -7,52 +7,56 @@ import { decodeJwt } from "jose";
 import type { Page } from "playwright-core";
 
 import type { Task } from "../lib/tasks-api";
-import { artefacts, closeBrowser, Device, needsBrowser, password, startStack } from "./stack";
+import { artefacts, closeBrowser, Device, needsBrowser, password, startStack, type Stack } from "./stack";
 
 after(closeBrowser);
 
 for (const sharedSecret of [false, true]) {
-  test(`the whole life of a task, with ${sharedSecret ? "a shared secret" : "published keys"}`, needsBrowser, async (t) => {
-    const stack = await startStack(t, { sharedSecret });
-    const device = await Device.open(t, stack);
-    const { page } = device;
-    const begin = Date.now();
+  test(
+    `the whole life of a task, with ${sharedSecret ? "a shared secret" : "published keys"}`,
+    needsBrowser,
+    async (t) => {
+      const stack = await startStack(t, { sharedSecret });
+      const device = await Device.open(t, stack);
+      const { page } = device;
+      const begin = Date.now();
 
-    await page.goto("/");
-    await page.getByRole("link", { name: "Sign up" }).click();
-    await page.getByLabel("Name").fill("Ada Lovelace");
-    await page.getByLabel("Email").fill("ada@example.com");
-    await page.getByLabel("Password").fill(password);
-    await page.getByRole("button", { name: "Sign up" }).click();
-    await page.getByText("Nothing to do yet.").waitFor();
+      await page.goto("/");
+      await page.getByRole("link", { name: "Sign up" }).click();
+      await page.getByLabel("Name").fill("Ada Lovelace");
+      await page.getByLabel("Email").fill("ada@example.com");
+      await page.getByLabel("Password").fill(password);
+      await page.getByRole("button", { name: "Sign up" }).click();
+      await page.getByText("Nothing to do yet.").waitFor();
 
-    await device.add("Buy milk");
-    await device.task("Buy milk").getByRole("button", { name: "Edit" }).click();
-    await page.getByLabel("Title").fill("Buy oat milk");
-    await page.getByLabel("Description").fill("Two litres");
-    await page.getByRole("button", { name: "Save" }).click();
-    await page.getByText("Saved “Buy oat milk”.").waitFor();
-    await page.getByRole("checkbox", { name: "Buy oat milk" }).check();
-    await page.getByText("“Buy oat milk” is done.").waitFor();
+      await device.add("Buy milk");
+      await device.task("Buy milk").getByRole("button", { name: "Edit" }).click();
+      await page.getByLabel("Title").fill("Buy oat milk");
+      await page.getByLabel("Description").fill("Two litres");
+      await page.getByRole("button", { name: "Save" }).click();
+      await page.getByText("Saved “Buy oat milk”.").waitFor();
+      await page.getByRole("checkbox", { name: "Buy oat milk" }).check();
+      await page.getByText("“Buy oat milk” is done.").waitFor();
 
-    await page.reload();
-    await page.getByText("Two litres").waitFor();
-    assert.ok(await page.getByRole("checkbox", { name: "Buy oat milk" }).isChecked());
-    await page.getByRole("link", { name: "Open" }).click();
-    await page.getByText("Nothing left to do.").waitFor();
-    await page.getByRole("link", { name: "Done" }).click();
-    await page.getByRole("button", { name: "Delete Buy oat milk" }).click();
-    await page.getByText("Deleted “Buy oat milk”.").waitFor();
-    await page.getByText("Nothing is done yet.").waitFor();
+      await page.reload();
+      await page.getByText("Two litres").waitFor();
+      assert.ok(await page.getByRole("checkbox", { name: "Buy oat milk" }).isChecked());
+      await page.getByRole("link", { name: "Open" }).click();
+      await page.getByText("Nothing left to do.").waitFor();
+      await page.getByRole("link", { name: "Done" }).click();
+      await page.getByRole("button", { name: "Delete Buy oat milk" }).click();
+      await page.getByText("Deleted “Buy oat milk”.").waitFor();
+      await page.getByText("Nothing is done yet.").waitFor();
 
-    await page.getByRole("button", { name: "Sign out" }).click();
-    await page.getByRole("heading", { name: "Sign in" }).waitFor();
-    await page.goto("/");
-    assert.equal(new URL(page.url()).pathname, "/sign-in");
-    assert.ok(Date.now() - begin < 30_000, `it took ${Date.now() - begin} ms`);
-    assert.deepEqual(new Set(await device.statuses()), new Set([200, 201, 204]));
-    t.diagnostic(`${Date.now() - begin} ms`);
-  });
+      await page.getByRole("button", { name: "Sign out" }).click();
+      await page.getByRole("heading", { name: "Sign in" }).waitFor();
+      await page.goto("/");
+      assert.equal(new URL(page.url()).pathname, "/sign-in");
+      assert.ok(Date.now() - begin < 30_000, `it took ${Date.now() - begin} ms`);
+      assert.deepEqual(new Set(await device.statuses()), new Set([200, 201, 204]));
+      t.diagnostic(`${Date.now() - begin} ms`);
+    },
+  );
 }
 
 test("one API", needsBrowser, async (t) => {
@@ -145,8 +149,9 @@ test("one API", needsBrowser, async (t) => {
     await device.signUp();
     await device.add("Stay");
     const answers: (() => Promise<void>)[] = [];
+    const headers = { "access-control-allow-origin": appUrl };
     await page.route(`${apiUrl}/**`, (route) => {
-      answers.push(() => route.fulfill({ status: 503, json: problem, headers: { "access-control-allow-origin": appUrl } }));
+      answers.push(() => route.fulfill({ status: 503, json: problem, headers }));
     });
     const refuse = async (message: string) => {
       while (!answers.length) await page.waitForTimeout(10);
@@ -177,17 +182,24 @@ test("one API", needsBrowser, async (t) => {
     await device.signUp();
     const headers = { authorization: `Bearer ${await device.token()}` };
     const { sub } = decodeJwt(await device.token());
-    for (let i = 1; i <= 45; i++) await page.request.post(`${apiUrl}/api/${sub}/tasks`, { headers, data: { title: `Task ${i}` } });
+    const address = `${apiUrl}/api/${sub}/tasks`;
+    for (let i = 1; i <= 45; i++) await page.request.post(address, { headers, data: { title: `Task ${i}` } });
     await page.reload();
     for (const shown of [20, 40, 45]) {
-      await device.tasks().nth(shown - 1).waitFor();
+      await device
+        .tasks()
+        .nth(shown - 1)
+        .waitFor();
       assert.equal(await device.tasks().count(), shown);
       if (shown < 45) await page.getByRole("button", { name: "Load more" }).click();
     }
     await page.getByText("5 more tasks").waitFor();
     assert.equal(await page.getByRole("button", { name: "Load more" }).count(), 0);
     const titles = await device.tasks().locator("label").allTextContents();
-    assert.deepEqual(titles, Array.from({ length: 45 }, (_, i) => `Task ${45 - i}`));
+    assert.deepEqual(
+      titles,
+      Array.from({ length: 45 }, (_, i) => `Task ${45 - i}`),
+    );
   });
 
   await t.test("the keyboard is enough, and the focus is never lost", async (t) => {
@@ -245,12 +257,10 @@ test("one API", needsBrowser, async (t) => {
   });
 
   await t.test("sessions are listed, and ended one by one", async (t) => {
-    const [laptop, phone] = [
-      await Device.open(t, stack),
-      await Device.open(t, stack, { userAgent: "Mozilla/5.0 (Android 16; Mobile; rv:150.0) Gecko/150.0 Firefox/150.0" }),
-    ];
-    const email = await laptop.signUp();
-    await phone.signIn(email);
+    const laptop = await Device.open(t, stack);
+    const userAgent = "Mozilla/5.0 (Android 16; Mobile; rv:150.0) Gecko/150.0 Firefox/150.0";
+    const phone = await Device.open(t, stack, { userAgent });
+    await phone.signIn(await laptop.signUp());
     await phone.add("From the phone");
     await laptop.page.goto("/sessions");
     const sessions = laptop.page.getByRole("list", { name: "Sessions" }).getByRole("listitem");
@@ -258,13 +268,47 @@ test("one API", needsBrowser, async (t) => {
     assert.match((await sessions.allTextContents()).join(), /Chrome on Linux This device.*,Firefox on Android/);
     await laptop.page.screenshot({ path: join(artefacts, "two-sessions.png") });
 
+    const phonesToken = await phone.token();
     await laptop.page.getByRole("button", { name: "End the session on Firefox on Android" }).click();
     await laptop.page.getByText("The session has ended.").waitFor();
     assert.equal(await sessions.count(), 1);
-    await phone.page.reload();
+    await untilRefused(stack, phonesToken);
+    await phone.page.getByRole("checkbox", { name: "From the phone" }).click();
+    await phone.page.getByText("“From the phone” was not changed. You are signed out.").waitFor();
+    await phone.page.getByRole("button", { name: "Sign in again" }).click();
     await phone.page.getByRole("heading", { name: "Sign in" }).waitFor();
     await laptop.page.goto("/");
     await laptop.task("From the phone").waitFor();
+  });
+
+  await t.test("signing out ends the tokens of that session, and of no other", async (t) => {
+    const [laptop, phone] = [await Device.open(t, stack), await Device.open(t, stack)];
+    await phone.signIn(await laptop.signUp());
+    const [laptopsToken, phonesToken] = [await laptop.token(), await phone.token()];
+    assert.deepEqual([await listing(stack, laptopsToken), await listing(stack, phonesToken)], [200, 200]);
+
+    await laptop.page.getByRole("button", { name: "Sign out" }).click();
+    await laptop.page.getByRole("heading", { name: "Sign in" }).waitFor();
+    await untilRefused(stack, laptopsToken);
+    assert.equal(await listing(stack, phonesToken), 200);
+    await phone.add("Still here");
+    await phone.page.getByText("Added “Still here”.").waitFor();
+    assert.ok(!(await phone.statuses()).includes(401));
+  });
+
+  await t.test("a session that is replaced by another is not noticed", async (t) => {
+    const device = await Device.open(t, stack);
+    await device.signUp();
+    await device.add("Before");
+    const [before = ""] = device.tokensSent();
+    const change = { currentPassword: password, newPassword: `${password}!`, revokeOtherSessions: true };
+    const headers = { origin: appUrl };
+    const changed = await device.page.request.post("/api/auth/change-password", { data: change, headers });
+    assert.ok(changed.ok());
+    await untilRefused(stack, before);
+    await device.add("After");
+    await device.page.getByText("Added “After”.").waitFor();
+    assert.deepEqual((await device.statuses()).slice(-2), [401, 201]);
   });
 });
 
@@ -288,7 +332,8 @@ test("tokens that live for seconds expire unnoticed", needsBrowser, async (t) =>
 });
 
 test("secrets that differ are no blank page", needsBrowser, async (t) => {
-  const stack = await startStack(t, { sharedSecret: true, apiSecret: "another secret for tests, of more than 32 characters" });
+  const apiSecret = "another secret for tests, of more than 32 characters";
+  const stack = await startStack(t, { sharedSecret: true, apiSecret });
   const device = await Device.open(t, stack);
   const { page } = device;
   await device.signUp();
@@ -302,7 +347,11 @@ test("secrets that differ are no blank page", needsBrowser, async (t) => {
 test("pictures for the README, and nothing in them that axe finds inaccessible", needsBrowser, async (t) => {
   const stack = await startStack(t);
   for (const colorScheme of ["light", "dark"] as const) {
-    const device = await Device.open(t, stack, { colorScheme, viewport: { width: 820, height: 640 } });
+    const device = await Device.open(t, stack, {
+      colorScheme,
+      viewport: { width: 820, height: 600 },
+      deviceScaleFactor: 2,
+    });
     const { page } = device;
     await page.goto("/sign-in");
     await audit(page);
@@ -310,7 +359,8 @@ test("pictures for the README, and nothing in them that axe finds inaccessible",
     await device.signUp(`ada-${colorScheme}@example.com`);
     await page.getByText("Nothing to do yet.").waitFor();
     await audit(page);
-    for (const title of ["Call Charles about the Engine", "Water the plants", "Post the letter", "Buy oat milk"]) await device.add(title);
+    const titles = ["Call Charles about the Engine", "Water the plants", "Post the letter", "Buy oat milk"];
+    for (const title of titles) await device.add(title);
     await page.getByRole("button", { name: "Edit Call Charles" }).click();
     await page.getByLabel("Description").fill("He wants to know how it counts Bernoulli's numbers");
     await audit(page);
@@ -333,10 +383,25 @@ test("pictures for the README, and nothing in them that axe finds inaccessible",
   }
 });
 
+/** What the API says to someone with this token. */
+async function listing({ settings }: Stack, token: string) {
+  const headers = { authorization: `Bearer ${token}` };
+  return (await fetch(`${settings.apiUrl}/api/${decodeJwt(token).sub}/tasks`, { headers })).status;
+}
+
+/** The API hears of the end of a session a moment later, and that is all it takes. */
+async function untilRefused(stack: Stack, token: string) {
+  const begin = Date.now();
+  while ((await listing(stack, token)) !== 401) assert.ok(Date.now() - begin < 1000, "still accepted after a second");
+}
+
 const problem = { detail: "the service cannot answer right now; try again shortly" };
 
 async function audit(page: Page) {
   await page.addScriptTag({ content: axe.source });
   const { violations } = await page.evaluate(() => (window as unknown as { axe: typeof axe }).axe.run());
-  assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), []);
+  assert.deepEqual(
+    violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
+    [],
+  );
 }

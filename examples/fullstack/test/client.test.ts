@@ -71,8 +71,14 @@ test("after a 401 the request is sent once more, body and all, with another toke
   const issuer = new Issuer();
   const sent = answers(t, 401, 201);
   await issuer.api().add({ title: "Twice" });
-  assert.deepEqual(sent.map(({ token }) => token), issuer.issued);
-  assert.deepEqual(sent.map(({ body }) => body), ['{"title":"Twice"}', '{"title":"Twice"}']);
+  assert.deepEqual(
+    sent.map(({ token }) => token),
+    issuer.issued,
+  );
+  assert.deepEqual(
+    sent.map(({ body }) => body),
+    ['{"title":"Twice"}', '{"title":"Twice"}'],
+  );
 });
 
 test("requests that are refused together renew their token together", async (t) => {
@@ -100,7 +106,8 @@ test("an API that says nothing is given up", async (t) => {
 
 test("faults of fields are told apart, and what is no problem document is a failure too", async (t) => {
   const errors = [{ pointer: "/title", detail: "must not be empty" }];
-  answers(t, Response.json({ detail: "see errors", errors }, { status: 422 }), new Response("<h1>Bad gateway", { status: 502 }));
+  const invalid = Response.json({ detail: "see errors", errors }, { status: 422 });
+  answers(t, invalid, new Response("<h1>Bad gateway", { status: 502 }));
   const failure = (error: ApiError) => [error.status, error.message, error.fields];
   await assert.rejects(new Issuer().api().add({ title: "" }), (error: ApiError) => {
     assert.deepEqual(failure(error), [422, "See errors.", { title: "must not be empty" }]);

@@ -1,13 +1,14 @@
 // The example under test: its parts, and browsers in front of it.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, type SpawnOptions } from "node:child_process";
 import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 
-import { chromium, type BrowserContext, type Page, type Request } from "playwright-core";
+import { chromium, type Browser, type BrowserContext, type BrowserContextOptions } from "playwright-core";
+import type { Page, Request } from "playwright-core";
 
 import { freePorts, startApi, startApp, type Part, type Settings } from "../stack";
 
@@ -43,9 +44,9 @@ export async function startStack(
   };
   const logFile = createWriteStream(join(artefacts, `${fileName(test)}.log`));
   await new Promise((opened) => logFile.once("open", opened));
-  const options = { stdio: ["ignore", logFile, logFile] } as const;
-  const start = () => startApi(apiSecret ? { ...settings, secret: apiSecret } : settings, { stdio: [...options.stdio] });
-  const app = startApp(settings, { stdio: [...options.stdio] });
+  const options: SpawnOptions = { stdio: ["ignore", logFile, logFile] };
+  const start = () => startApi({ ...settings, secret: apiSecret ?? settings.secret }, options);
+  const app = startApp(settings, options);
   const stack = {
     settings,
     api: start(),
@@ -62,7 +63,7 @@ export async function startStack(
   return stack;
 }
 
-let browser: ReturnType<typeof chromium.launch> | undefined;
+let browser: Promise<Browser> | undefined;
 
 export const closeBrowser = async () => (await browser)?.close();
 
@@ -86,8 +87,8 @@ export class Device {
     page.on("pageerror", (error) => this.#errors.push(error));
   }
 
-  /** At the end of the test, everything that it sent to the API must have had a token, and none may be stored anywhere. */
-  static async open(test: TestContext, stack: Stack, options: Parameters<Awaited<typeof browser & {}>["newContext"]>[0] = {}) {
+  /** When the test ends, all that was sent to the API must have had a token, and none may be stored anywhere. */
+  static async open(test: TestContext, stack: Stack, options: BrowserContextOptions = {}) {
     browser ??= chromium.launch({ executablePath: executablePath!, args: ["--no-sandbox"] });
     const context = await (await browser).newContext({ baseURL: stack.settings.appUrl, ...options });
     context.setDefaultTimeout(10_000);
@@ -149,9 +150,9 @@ export class Device {
 
   async check() {
     for (const request of this.apiRequests) {
-      const headers = request.headers();
-      assert.match(headers.authorization ?? "", /^Bearer eyJ[\w-]+\.[\w-]+\.[\w-]+$/, `${request.method()} ${request.url()}`);
-      assert.equal(headers.cookie, undefined, "a cookie went to the API");
+      const { authorization = "", cookie } = request.headers();
+      assert.match(authorization, /^Bearer eyJ[\w-]+\.[\w-]+\.[\w-]+$/, `${request.method()} ${request.url()}`);
+      assert.equal(cookie, undefined, "a cookie went to the API");
     }
     assert.deepEqual(this.#errors, []);
     const { origins } = await this.context.storageState();

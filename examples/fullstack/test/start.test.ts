@@ -35,15 +35,16 @@ test("a part that ends takes the other one with it", { timeout: 60_000 }, async 
 
 function start(t: TestContext, env: Record<string, string>) {
   const directory = mkdtempSync(join(tmpdir(), "fullstack-"));
-  const process = spawn(globalThis.process.execPath, ["--import", "tsx", join(import.meta.dirname, "../start.ts")], {
-    env: { ...globalThis.process.env, ...env, DATA_DIRECTORY: directory, BETTER_AUTH_SECRET: "s".repeat(16) + "e".repeat(16) },
+  const secret = "a secret for tests alone, of more than 32 characters";
+  const example = spawn(process.execPath, ["--import", "tsx", join(import.meta.dirname, "../start.ts")], {
+    env: { ...process.env, ...env, DATA_DIRECTORY: directory, BETTER_AUTH_SECRET: secret },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
-  for (const stream of [process.stdout, process.stderr]) stream.on("data", (text) => (output += text));
+  for (const stream of [example.stdout, example.stderr]) stream.on("data", (text) => (output += text));
   t.after(() => {
-    process.kill("SIGINT");
+    example.kill("SIGINT");
     rmSync(directory, { recursive: true });
   });
-  return { process, output: () => output };
+  return { process: example, output: () => output };
 }

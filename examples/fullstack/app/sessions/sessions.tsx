@@ -79,7 +79,7 @@ export function Sessions({ currentId }: { currentId: string }) {
   );
 }
 
-async function answer<T>(call: Promise<{ data: T | null; error: { status: number; message?: string | undefined } | null }>) {
+async function answer<T>(call: Promise<{ data: T | null; error: { status: number } | null }>): Promise<T> {
   const { data, error } = await call;
   if (error?.status === 401) throw ApiError.signedOut();
   // Sessions are only shown to those who have signed in within the last day.
