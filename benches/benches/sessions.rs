@@ -1,16 +1,17 @@
 //! What it costs a request that sessions have been ended: `cargo bench -p benchmarks --bench sessions`.
 //!
-//! `ask` is the check alone, by requests of 1024 sessions in turn; `layer` is what it adds to a request whose token was
-//! seen before. Rounds are interleaved and medians compared, so that a busy machine slows all alike.
+//! `ask` is the check alone, by requests of so many sessions in turn; `layer` is what it adds to a request of a live one
+//! whose token was seen before. Rounds are interleaved and medians compared, so that a busy machine slows all alike.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it prints a table, and stops when it cannot")]
 
 use std::{
     convert::Infallible,
-    fs,
+    env, fs,
     future::Future,
     hint::black_box,
     pin::pin,
+    process::Command,
     sync::Arc,
     task::{Context, Poll, Waker},
     thread,
@@ -26,27 +27,49 @@ use tower::{Layer, Service, service_fn};
 const ROUNDS: usize = 41;
 
 /// Sessions that send requests.
-const ACTIVE: usize = 1024;
+const ACTIVE: [usize; 2] = [16, 1024];
 
-const CALLS: usize = 20 * ACTIVE;
+const CALLS: usize = 20 * 1024;
 
 fn main() {
-    println!("| ended | ask, live, ns | ask, ended, ns | layer, ns | MB | asked by two threads / by one |");
-    println!("| --- | --- | --- | --- | --- | --- |");
-    for ended in [0, 100_000, 1_000_000] {
-        let issuer = Issuer::with_secret([7; 32]);
-        let before = resident();
-        let revoked = RevokedSessions::new(Duration::from_secs(930)).at_most(2_000_000);
-        for _ in 0..ended {
-            revoked.end_session(&session(&issuer)).unwrap();
-        }
-        let megabytes = (resident() - before) / 1e6;
-        let scene = Scene::new(&issuer, revoked, ended);
-        let (live, dead) = scene.asked();
-        let dead = if ended == 0 { "".to_owned() } else { format!("{dead:.1}") };
-        let (layer, threads) = (scene.in_layer(), scene.by_two_threads());
-        println!("| {ended} | {live:.1} | {dead} | {layer:.1} | {megabytes:.1} | {threads:.2} |");
+    let mut arguments = env::args().skip_while(|argument| argument != "memory").skip(1);
+    if let Some(ended) = arguments.next() {
+        println!("{:.1}", megabytes_of(ended.parse().unwrap()));
+        return;
     }
+    println!("| ended | MB | requests of | ask, live, ns | ask, ended, ns | layer, ns | two threads / one |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    for ended in [0, 100_000, 1_000_000] {
+        // In a process of its own, which has no memory to use again.
+        let itself = Command::new(env::current_exe().unwrap()).args(["memory", &ended.to_string()]).output().unwrap();
+        let megabytes = String::from_utf8(itself.stdout).unwrap();
+        let issuer = Issuer::with_secret([7; 32]);
+        let revoked = revoked(&issuer, ended);
+        for active in ACTIVE {
+            let scene = Scene::new(&issuer, revoked.clone(), active);
+            let (live, dead) = scene.asked();
+            let (layer, threads) = (scene.in_layer(), scene.by_two_threads());
+            println!(
+                "| {ended} | {} | {active} | {live:.1} | {dead:.1} | {layer:.1} | {threads:.2} |",
+                megabytes.trim()
+            );
+        }
+    }
+}
+
+fn revoked(issuer: &Issuer, ended: usize) -> RevokedSessions {
+    let revoked = RevokedSessions::new(Duration::from_secs(930)).at_most(2_000_000);
+    (0..ended).for_each(|_| revoked.end_session(&session(issuer)).unwrap());
+    revoked
+}
+
+fn megabytes_of(ended: usize) -> f64 {
+    let issuer = Issuer::with_secret([7; 32]);
+    let before = resident();
+    let revoked = revoked(&issuer, ended);
+    let after = resident();
+    drop(revoked);
+    (after - before) / 1e6
 }
 
 struct Scene {
@@ -58,15 +81,15 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(issuer: &Issuer, revoked: RevokedSessions, ended: usize) -> Self {
+    fn new(issuer: &Issuer, revoked: RevokedSessions, active: usize) -> Self {
         let verifier = issuer.verifier();
-        let tokens = || (0..ACTIVE).map(|_| issuer.token_in_session("ada", &session(issuer))).collect::<Vec<_>>();
+        let tokens = || (0..active).map(|_| issuer.token_in_session("ada", &session(issuer))).collect::<Vec<_>>();
         let read = |tokens: &[String]| -> Vec<_> {
             tokens.iter().map(|token| ready(verifier.verify(token)).unwrap()).collect()
         };
         let (live_tokens, dead_tokens) = (tokens(), tokens());
         let (live, dead) = (read(&live_tokens), read(&dead_tokens));
-        if ended > 0 {
+        if !revoked.is_empty() {
             for claims in &dead {
                 revoked.end_session(claims.session_id().unwrap()).unwrap();
             }
@@ -111,12 +134,16 @@ impl Scene {
 
     /// How many questions two threads ask in a second, over those of one.
     fn by_two_threads(&self) -> f64 {
-        let ratios = (0..ROUNDS).map(|_| {
-            let alone = time(|| self.ask(&self.live));
+        let ratios = (0..5).map(|_| {
+            let (first, second) = self.live.split_at(self.live.len() / 2);
+            let other_way_round = [second, first].concat();
+            // Many, beside which the start of a thread is nothing.
+            let ask = |claims: &[Arc<Claims>]| (0..50).for_each(|_| self.ask(claims));
+            let alone = time(|| ask(&self.live));
             let both = time(|| {
                 thread::scope(|scope| {
-                    scope.spawn(|| self.ask(&self.live));
-                    scope.spawn(|| self.ask(&self.live));
+                    scope.spawn(|| ask(&self.live));
+                    scope.spawn(|| ask(&other_way_round));
                 });
             });
             2.0 * alone / both

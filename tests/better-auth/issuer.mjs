@@ -13,10 +13,15 @@
 //   DATABASE             a SQLite file, created when missing; in memory by default
 //   TOKEN_LIFETIME       Better Auth's 15m by default; "-1h" issues tokens that expired an hour ago
 //   SID                  1 puts the session's id into the token
+//   ISSUER, AUDIENCE     what tokens name; the base URL's origin by default
+//   LOGOUT_URLS          APIs to be told when a session ends, by the plugin of examples/better-auth-logout
 //   ROTATION_INTERVAL    seconds until a new signing key is made; never by default
 //   GRACE_PERIOD         seconds that a replaced key stays published; 30 days by default
 
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { betterAuth } from "better-auth";
 import { getMigrations } from "better-auth/db/migration";
 import { toNodeHandler } from "better-auth/node";
@@ -39,12 +44,14 @@ await new Promise((resolve, reject) => {
 });
 const address = `http://127.0.0.1:${server.address().port}`;
 
+const { LOGOUT_URLS: urls } = env;
+const jwtPlugin = urls ? (await logoutPlugin())({ ...tokens(), logout: { url: urls.split(",") } }) : jwt(tokens());
 const options = {
   baseURL: env.BASE_URL ?? address,
   secret,
   database: new Database(env.DATABASE ?? ":memory:"),
   emailAndPassword: { enabled: true },
-  plugins: [jwt(tokens()), bearer()],
+  plugins: [jwtPlugin, bearer()],
   rateLimit: { enabled: false },
   telemetry: { enabled: false },
   logger: { level: "error" },
@@ -58,6 +65,8 @@ console.log(JSON.stringify({ url: address }));
 
 function tokens() {
   const jwt = {};
+  if (env.ISSUER) jwt.issuer = env.ISSUER;
+  if (env.AUDIENCE) jwt.audience = env.AUDIENCE;
   if (env.TOKEN_LIFETIME) jwt.expirationTime = env.TOKEN_LIFETIME;
   if (env.SID === "1") jwt.definePayload = ({ user, session }) => ({ email: user.email, name: user.name, sid: session.id });
   return env.SIGNING === "hs256" ? sharedSecret(jwt) : ownKeys(jwt);
@@ -79,6 +88,19 @@ function sharedSecret(jwt) {
     jwks: { remoteUrl: "https://keys.invalid/jwks.json", keyPairConfig: { alg: "EdDSA" } },
     jwt: { ...jwt, sign },
   };
+}
+
+// The plugin is TypeScript and finds Better Auth beside itself, so it is compiled, and here.
+async function logoutPlugin() {
+  const file = (path) => fileURLToPath(new URL(path, import.meta.url));
+  const output = mkdtempSync(file("./.plugin-"));
+  const compile = [file("node_modules/typescript/bin/tsc"), "--outDir", output, "--noCheck", "--module", "nodenext"];
+  try {
+    execFileSync(process.execPath, [...compile, "--target", "es2022", file("../../examples/better-auth-logout/src/index.ts")]);
+    return (await import(pathToFileURL(`${output}/index.js`))).jwtWithLogout;
+  } finally {
+    rmSync(output, { recursive: true });
+  }
 }
 
 function stop() {

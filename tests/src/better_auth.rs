@@ -130,13 +130,10 @@ impl BetterAuth {
     /// # Panics
     /// When either is refused.
     pub async fn sign_up(&self, name: &str) -> User {
-        let email = format!("{}@example.test", name.to_lowercase());
-        let form = json!({ "name": name, "email": email, "password": "correct horse battery staple" });
-        let sign_up = self.client.post(format!("{}/api/auth/sign-up/email", self.url));
-        let answer = Answer::to(sign_up.header(ORIGIN, self.name()).json(&form)).await;
+        let form = json!({ "name": name, "email": email(name), "password": PASSWORD });
+        let answer = self.post("sign-up/email", "", &form).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        let cookie = answer.headers[SET_COOKIE].to_str().expect("an ASCII cookie");
-        let cookie = cookie.split(';').next().expect("the cookie before its attributes").to_owned();
+        let cookie = cookie(&answer);
         User {
             id: answer.text("/user/id").to_owned(),
             token: self.token(&cookie).await,
@@ -144,6 +141,37 @@ impl BetterAuth {
             signed_session_token: answer.header("set-auth-token").expect("the bearer plugin's header").to_owned(),
             cookie,
         }
+    }
+
+    /// Signs somebody in who has signed up, as from another device, and returns the `Cookie` header of the new session.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn sign_in(&self, name: &str) -> String {
+        let answer = self.post("sign-in/email", "", &json!({ "email": email(name), "password": PASSWORD })).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        cookie(&answer)
+    }
+
+    /// Ends the session that this cookie belongs to.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn sign_out(&self, cookie: &str) {
+        let answer = self.post("sign-out", cookie, &json!({})).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    /// Changes the password and ends all sessions of the user who has this cookie; returns the cookie of the new one
+    /// that replaces it.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn change_password(&self, cookie_before: &str) -> String {
+        let form = json!({ "currentPassword": PASSWORD, "newPassword": "another horse", "revokeOtherSessions": true });
+        let answer = self.post("change-password", cookie_before, &form).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        cookie(&answer)
     }
 
     /// A fresh JWT for the session that this cookie belongs to.
@@ -166,10 +194,28 @@ impl BetterAuth {
         assert!(status.success(), "Better Auth ended with {status}");
     }
 
+    async fn post(&self, path: &str, cookie: &str, form: &Value) -> Answer {
+        let request = self.client.post(format!("{}/api/auth/{path}", self.url));
+        Answer::to(request.header(ORIGIN, self.name()).header(COOKIE, cookie).json(form)).await
+    }
+
     /// What its tokens name as their issuer.
     fn name(&self) -> &str {
         self.issuer.environment.get("BASE_URL").unwrap_or(&self.url)
     }
+}
+
+/// Everybody's.
+const PASSWORD: &str = "correct horse battery staple";
+
+fn email(name: &str) -> String {
+    format!("{}@example.test", name.to_lowercase())
+}
+
+/// The first cookie that is set, without its attributes: the session's.
+fn cookie(answer: &Answer) -> String {
+    let cookie = answer.headers[SET_COOKIE].to_str().expect("an ASCII cookie");
+    cookie.split(';').next().expect("the cookie before its attributes").to_owned()
 }
 
 /// The address in the line with which `issuer.mjs` says that it is ready.

@@ -96,7 +96,7 @@ fn output_of(command: &mut Command) -> Result<String, String> {
     }
 }
 
-/// Not `eprintln!`: the test runner would keep that to itself in a test that passes.
-fn say(sentence: &str) {
+/// Tells whoever runs the tests. Not `eprintln!`: the test runner would keep that to itself in a test that passes.
+pub fn say(sentence: &str) {
     let _ = writeln!(stderr(), "{sentence}");
 }

@@ -34,9 +34,14 @@ impl TasksApi {
         Self { process, url: format!("http://{address}"), client: Client::new() }
     }
 
+    /// The address of this path.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
     /// A request without a token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.url))
+        self.client.request(method, self.url(path))
     }
 
     /// Waits until it has written a line with these words in it, and returns all that it has written: its log, and

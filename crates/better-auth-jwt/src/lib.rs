@@ -1,8 +1,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// The README's example is for both features, and carries no attribute, which its readers would see.
-#![cfg_attr(all(feature = "axum", feature = "remote-jwks"), doc = include_str!("../README.md"))]
+// The README's examples are for these features, and carry no attribute, which their readers would see.
+#![cfg_attr(all(feature = "axum", feature = "backchannel-logout", feature = "remote-jwks"), doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "axum", feature = "remote-jwks")),
+    not(all(feature = "axum", feature = "backchannel-logout", feature = "remote-jwks")),
     doc = "A Tower layer that verifies the JWTs Better Auth issues."
 )]
 

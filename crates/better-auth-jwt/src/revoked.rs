@@ -5,8 +5,8 @@ use std::{
     fmt,
     hash::BuildHasher,
     sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -26,13 +26,19 @@ const MOST_ENTRIES: usize = 1_000_000;
 /// Fewer entries than this are not searched for ones to forget.
 const FEW_ENTRIES: usize = 1024;
 
-/// Requests about different sessions rarely ask the same shard, so that threads don't wait for each other.
-const SHARDS: usize = 64;
+/// So that nobody waits for long while a shard is searched for entries to forget.
+const SHARDS: usize = 32;
+
+/// Bits of the filter for each entry there may be: one in eight questions too many when all are there.
+const FILTER_BITS: usize = 8;
+
+/// A larger number of entries has no larger filter.
+const MOST_FILTERED: usize = 1 << 24;
 
 /// The sessions that have been ended while their tokens live on, in memory.
 ///
 /// Entries leave when the last token they are about has expired. There is room for a million; where it does not
-/// suffice, ending another session is an error, and none that counts is ever forgotten. One takes about 80 bytes.
+/// suffice, ending another session is an error, and none that counts is ever forgotten. One takes about 100 bytes.
 ///
 /// A clone is another handle to the same sessions: one goes to the
 /// [layer](crate::JwtAuthLayer::sessions), another to whatever learns of ended sessions. Every process has its own, and
@@ -173,7 +179,7 @@ impl RevokedSessions {
             return Err(RevocationsFull(()));
         }
         changes.oldest = changes.oldest.min(time);
-        list.insert(name, time);
+        list.insert(name, time, self.most);
         Ok(())
     }
 
@@ -191,11 +197,14 @@ impl RevokedSessions {
     }
 
     fn is_ended(&self, claims: &Claims) -> bool {
-        let session = claims.session_id().and_then(|session| self.find(&self.lists.sessions, session));
-        session.is_some()
-            || self
-                .find(&self.lists.users, claims.sub())
-                .is_some_and(|until| claims.iat().is_none_or(|issued| issued <= until))
+        let Lists { sessions, users, .. } = &*self.lists;
+        // The claims are out of the processor's reach as long as nothing has to be looked up.
+        let session = if sessions.is_empty() { None } else { claims.session_id() };
+        if session.is_some_and(|session| self.find(sessions, session).is_some()) {
+            return true;
+        }
+        let until = if users.is_empty() { None } else { self.find(users, claims.sub()) };
+        until.is_some_and(|until| claims.iat().is_none_or(|issued| issued <= until))
     }
 
     fn find(&self, list: &List, name: &str) -> Option<u64> {
@@ -228,83 +237,131 @@ impl fmt::Display for RevocationsFull {
 
 impl std::error::Error for RevocationsFull {}
 
-/// Names and times, in shards. Changed by one thread at a time.
+/// Names and times. Changed by one thread at a time.
+#[derive(Default)]
 struct List {
-    shards: [Shard; SHARDS],
+    filter: OnceLock<Filter>,
+    shards: [RwLock<Times>; SHARDS],
     len: AtomicUsize,
     hasher: RandomState,
 }
-
-/// Each in cache lines of its own: a lock that is taken slows down its neighbours otherwise.
-#[derive(Default)]
-#[repr(align(128))]
-struct Shard(RwLock<Times>);
 
 type Times = HashMap<Box<str>, u64, RandomState>;
 
 impl List {
     fn len(&self) -> usize {
-        self.len.load(Ordering::Relaxed)
+        self.len.load(Ordering::Acquire)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     fn find(&self, name: &str) -> Option<u64> {
-        // Whoever has been told that a session was ended sees this number.
-        if self.len.load(Ordering::Acquire) == 0 {
+        let hash = self.hasher.hash_one(name);
+        if !self.filter.get()?.may_have(hash) {
             return None;
         }
-        self.shard(name).read().get(name).copied()
+        read(self.shard(hash)?).get(name).copied()
     }
 
     /// Moves an entry to a later time. False if there is none.
     fn move_on(&self, name: &str, time: u64) -> bool {
-        let mut shard = self.shard(name).write();
-        let Some(known) = shard.get_mut(name) else { return false };
+        let Some(shard) = self.shard(self.hasher.hash_one(name)) else { return false };
+        let mut times = write(shard);
+        let Some(known) = times.get_mut(name) else { return false };
         *known = time.max(*known);
         true
     }
 
-    fn insert(&self, name: &str, time: u64) {
-        self.shard(name).write().insert(name.into(), time);
+    /// Adds an entry to a list of at most so many.
+    fn insert(&self, name: &str, time: u64, most: usize) {
+        let hash = self.hasher.hash_one(name);
+        let Some(shard) = self.shard(hash) else { return };
+        write(shard).insert(name.into(), time);
+        self.filter.get_or_init(|| Filter::new(most)).add(hash);
         self.len.fetch_add(1, Ordering::Release);
     }
 
     /// Removes the entries of other times; returns the earliest that is left.
     fn retain(&self, is_kept: impl Fn(u64) -> bool) -> u64 {
+        let Some(filter) = self.filter.get() else { return u64::MAX };
+        let left = filter.without_any();
         let (mut len, mut oldest) = (0, u64::MAX);
         for shard in &self.shards {
-            let mut times = shard.write();
+            let mut times = write(shard);
             times.retain(|_, time| is_kept(*time));
             let fitting = 2 * times.len();
             times.shrink_to(fitting);
             len += times.len();
-            oldest = times.values().fold(oldest, |oldest, time| oldest.min(*time));
+            for (name, time) in &*times {
+                left.add(self.hasher.hash_one(name));
+                oldest = oldest.min(*time);
+            }
         }
+        filter.become_like(left);
         self.len.store(len, Ordering::Release);
         oldest
     }
 
-    fn shard(&self, name: &str) -> &Shard {
-        &self.shards[self.hasher.hash_one(name) as usize % SHARDS]
+    fn shard(&self, hash: u64) -> Option<&RwLock<Times>> {
+        self.shards.get(hash as usize % SHARDS)
     }
 }
 
-impl Default for List {
-    fn default() -> Self {
-        Self {
-            shards: std::array::from_fn(|_| Shard::default()),
-            len: AtomicUsize::new(0),
-            hasher: RandomState::default(),
+/// A bit for the hash of every entry, which those of others may share: who has none is asked about no further.
+///
+/// A request only reads it. A lock, even one for reading, is written to, and threads would take its cache line from each
+/// other on every request.
+struct Filter {
+    words: Box<[AtomicU64]>,
+}
+
+impl Filter {
+    fn new(entries: usize) -> Self {
+        let bits = (entries.min(MOST_FILTERED) * FILTER_BITS).next_power_of_two();
+        Self::of_words(bits.div_ceil(64))
+    }
+
+    fn of_words(words: usize) -> Self {
+        Self { words: (0..words).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    fn without_any(&self) -> Self {
+        Self::of_words(self.words.len())
+    }
+
+    fn may_have(&self, hash: u64) -> bool {
+        let (word, bit) = self.place(hash);
+        word.is_some_and(|word| word.load(Ordering::Acquire) & bit != 0)
+    }
+
+    fn add(&self, hash: u64) {
+        let (word, bit) = self.place(hash);
+        if let Some(word) = word {
+            word.fetch_or(bit, Ordering::Release);
         }
     }
+
+    /// Word by word, so that what both have is there all the time.
+    fn become_like(&self, other: Self) {
+        for (word, new) in self.words.iter().zip(other.words) {
+            word.store(new.into_inner(), Ordering::Release);
+        }
+    }
+
+    /// By the upper half, since the lower one has chosen the shard.
+    fn place(&self, hash: u64) -> (Option<&AtomicU64>, u64) {
+        let upper = hash >> 32;
+        (self.words.get((upper >> 6) as usize % self.words.len()), 1 << (upper & 63))
+    }
 }
 
-impl Shard {
-    fn read(&self) -> RwLockReadGuard<'_, Times> {
-        // An entry is only ever written as a whole; a panic elsewhere leaves the map sound.
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
+fn read(shard: &RwLock<Times>) -> RwLockReadGuard<'_, Times> {
+    // An entry is only ever written as a whole; a panic elsewhere leaves the map sound.
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
 
-    fn write(&self) -> RwLockWriteGuard<'_, Times> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
-    }
+fn write(shard: &RwLock<Times>) -> RwLockWriteGuard<'_, Times> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -61,6 +61,7 @@ fn all_faults_of_a_configuration_come_at_once_and_show_no_secret() {
             ("TASKS_API_ROW_SECURITY", "perhaps"),
             ("TASKS_API_REQUIRE_SID", "yes please"),
             ("TASKS_API_REVOCATION_KEEP", "long"),
+            ("TASKS_API_REVOCATION_OUTAGE", "2s"),
         ],
     ));
     for name in [
@@ -77,6 +78,7 @@ fn all_faults_of_a_configuration_come_at_once_and_show_no_secret() {
         "TASKS_API_ROW_SECURITY",
         "TASKS_API_REQUIRE_SID",
         "TASKS_API_REVOCATION_KEEP",
+        "TASKS_API_REVOCATION_OUTAGE",
     ] {
         assert!(said.contains(&format!("- {name} ")), "{name} in {said}");
     }

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::test_app::{Answer, TestApp};
+use crate::{
+    logout::{self, logout_token},
+    test_app::{Answer, TestApp},
+};
 
 async fn description(app: &TestApp) -> Value {
     let answer = app.client("", &[]).get("/openapi.json").await;
@@ -101,6 +104,22 @@ async fn what_the_server_answers_is_described_and_the_examples_are_what_it_says(
     }
     while ada.get("tasks").await.status != 429 {}
     assert_described(&description, "GET", list, &ada.get("tasks").await);
+}
+
+#[tokio::test]
+async fn so_are_the_answers_to_logout_tokens() {
+    let app = TestApp::new().await;
+    let description = description(&app).await;
+    let sender = app.client("", &[("content-type", "application/x-www-form-urlencoded")]);
+    for (form, status) in [
+        (format!("logout_token={}", logout_token("phone")), 200),
+        ("logout_token=nonsense".into(), 400),
+        ("x".repeat(70_000), 413),
+    ] {
+        let answer = sender.send("POST", logout::PATH, form.into()).await;
+        answer.assert_status(status);
+        assert_described(&description, "POST", logout::PATH, &answer);
+    }
 }
 
 #[tokio::test]

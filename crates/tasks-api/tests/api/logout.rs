@@ -19,7 +19,7 @@ use crate::{
     test_app::{Answer, Client, SECRET, TestApp, signed, state, token, verifier},
 };
 
-const PATH: &str = "/auth/backchannel-logout";
+pub(crate) const PATH: &str = "/auth/backchannel-logout";
 const ORIGIN: &str = "https://app.example.com";
 
 pub(crate) fn now() -> u64 {

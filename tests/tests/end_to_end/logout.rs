@@ -1,0 +1,292 @@
+//! Sessions that end in Better Auth, and with them their tokens at every replica of the API.
+
+use std::{
+    env,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use axum::{Form, Router, extract::State, routing::post};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use better_auth_jwt::test_util;
+use reqwest::{Method, header::CONTENT_TYPE};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use system_tests::{Answer, BetterAuth, Issuer, Signing, TasksApi, node};
+use tempfile::TempDir;
+
+use crate::{cluster::Cluster, world::TASKS_API};
+
+const PATH: &str = "/auth/backchannel-logout";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Makes one test of each function for each way of signing.
+macro_rules! with_either_signing {
+    ($($test:ident),+ $(,)?) => {
+        mod with_its_own_keys {
+            $(#[tokio::test]
+            async fn $test() {
+                super::run(system_tests::Signing::OwnKeys, super::$test).await;
+            })+
+        }
+
+        mod with_the_shared_secret {
+            $(#[tokio::test]
+            async fn $test() {
+                super::run(system_tests::Signing::SharedSecret, super::$test).await;
+            })+
+        }
+    };
+}
+
+with_either_signing! {
+    signing_out_ends_the_tokens_of_that_session_on_every_replica_and_no_others,
+    forged_replayed_and_foreign_logout_tokens_change_nothing,
+    after_a_change_of_password_a_401_means_to_fetch_a_token_once_more,
+    logout_tokens_of_the_oauth_provider_are_heard_too,
+}
+
+async fn signing_out_ends_the_tokens_of_that_session_on_every_replica_and_no_others(mut world: Replicated) {
+    let ada = world.auth.sign_up("Ada").await;
+    let laptop = world.auth.token(&world.auth.sign_in("Ada").await).await;
+    // Seen by both replicas, so that they need not check its signature again; its twin has been seen by neither.
+    let (seen, unseen) = (ada.token, world.auth.token(&ada.cookie).await);
+    assert_eq!(session(&seen), session(&unseen));
+    assert_ne!(session(&seen), session(&laptop));
+    for token in [&seen, &laptop] {
+        world.assert_all_answer(token, 200).await;
+    }
+
+    world.auth.sign_out(&ada.cookie).await;
+    let ended = Instant::now();
+    while world.statuses(&seen).await != [401; 2] {
+        assert!(ended.elapsed() < SECOND, "after {:?}: {:?}", ended.elapsed(), world.statuses(&seen).await);
+    }
+    world.assert_all_answer(&unseen, 401).await;
+    world.assert_all_answer(&laptop, 200).await;
+
+    // Whichever of them begins anew.
+    for replica in 0..2 {
+        world.restart(replica).await;
+        world.assert_all_answer(&seen, 401).await;
+        world.assert_all_answer(&unseen, 401).await;
+        world.assert_all_answer(&laptop, 200).await;
+    }
+}
+
+async fn forged_replayed_and_foreign_logout_tokens_change_nothing(world: Replicated) {
+    let ada = world.auth.sign_up("Ada").await;
+    let laptop = world.auth.sign_in("Ada").await;
+    let (phone, laptop) = (ada.token, world.auth.token(&laptop).await);
+
+    // Another Better Auth, whose users sign out as well.
+    let foreign = Issuer::new(world.auth.signing()).with("LOGOUT_URLS", &world.logout_urls).start().await;
+    let bob = foreign.sign_up("Bob").await;
+    foreign.sign_out(&bob.cookie).await;
+    let foreign = world.overheard(1).await;
+    assert_eq!(session(&foreign[0]), session(&bob.token));
+    // And somebody who knows everything but the key.
+    let forger = match world.auth.signing() {
+        Signing::OwnKeys => test_util::Issuer::new(),
+        Signing::SharedSecret => test_util::Issuer::with_secret("not the secret, but one that is long enough"),
+    };
+    let forged = forger.at(world.origin()).logout_token(&session(&phone));
+    let (header, rest) = forged.split_once('.').expect("a JWT has dots");
+    let header = json!({ "alg": "none", "typ": "logout+jwt", "of": header });
+    let unsigned = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()));
+    for token in [&foreign[0], &forged, &unsigned, &phone, "nonsense"] {
+        assert_eq!(world.tell(token).await.status, 400);
+    }
+    for token in [&phone, &laptop] {
+        world.assert_all_answer(token, 200).await;
+    }
+
+    world.auth.sign_out(&ada.cookie).await;
+    let overheard = world.overheard(1).await.pop().expect("a logout token");
+    assert_eq!(session(&overheard), session(&phone));
+    let [header, claims, signature] = parts(&overheard);
+    let altered = decoded(claims).to_string().replace(&session(&phone), &session(&laptop));
+    let altered = format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode(altered));
+    let again = world.auth.token(&world.auth.sign_in("Ada").await).await;
+    for _ in 0..3 {
+        assert_eq!(world.tell(&overheard).await.status, 200);
+        assert_eq!(world.tell(&altered).await.status, 400);
+    }
+    world.assert_all_answer(&phone, 401).await;
+    for token in [&laptop, &again] {
+        world.assert_all_answer(token, 200).await;
+    }
+}
+
+async fn after_a_change_of_password_a_401_means_to_fetch_a_token_once_more(world: Replicated) {
+    let ada = world.auth.sign_up("Ada").await;
+    let elsewhere = world.auth.token(&world.auth.sign_in("Ada").await).await;
+    world.assert_all_answer(&ada.token, 200).await;
+
+    let cookie = world.auth.change_password(&ada.cookie).await;
+    let changed = Instant::now();
+    while world.statuses(&ada.token).await != [401; 2] || world.statuses(&elsewhere).await != [401; 2] {
+        assert!(changed.elapsed() < 2 * SECOND, "after {:?}", changed.elapsed());
+    }
+    world.assert_all_answer(&world.auth.token(&cookie).await, 200).await;
+}
+
+/// Their tokens name the base path in `iss` and the client in `aud`, where they can't be mistaken for tokens of a user.
+async fn logout_tokens_of_the_oauth_provider_are_heard_too(world: Replicated) {
+    let ada = world.auth.sign_up("Ada").await;
+    let provider = world.auth.twin().with("ISSUER", format!("{}/api/auth", world.origin()));
+    for (client, status) in [("unknown client", 200), (CLIENT, 401)] {
+        let provider = provider.clone().with("AUDIENCE", client).start().await;
+        let cookie = world.auth.sign_in("Ada").await;
+        let token = world.auth.token(&cookie).await;
+        provider.sign_out(&cookie).await;
+        let overheard = world.overheard(1).await.pop().expect("a logout token");
+        assert_eq!(decoded(parts(&overheard)[1])["aud"], client);
+        // The replica was told before, or is told now.
+        world.tell(&overheard).await;
+        tokio::time::sleep(SECOND / 2).await;
+        world.assert_all_answer(&token, status).await;
+    }
+    world.assert_all_answer(&ada.token, 200).await;
+}
+
+/// A client of the OAuth provider.
+const CLIENT: &str = "tasks-app";
+
+/// A Better Auth that tells one of two replicas, on one PostgreSQL, when a session ends.
+struct Replicated {
+    auth: BetterAuth,
+    replicas: Vec<TasksApi>,
+    environment: Vec<(&'static str, String)>,
+    logout_urls: String,
+    overhearing: Overhearing,
+    directory: TempDir,
+    /// Where the tokens' keys are, and their name.
+    keys: BetterAuth,
+    _cluster: Cluster,
+}
+
+impl Replicated {
+    async fn of(signing: Signing, cluster: Cluster) -> Self {
+        // Its address has to be known before that of the replicas, and theirs before it starts: so there are two.
+        let keys = Issuer::new(signing).start().await;
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut environment = vec![
+            ("BETTER_AUTH_URL", keys.url().to_owned()),
+            ("BETTER_AUTH_LOGOUT_AUDIENCES", CLIENT.to_owned()),
+            ("DATABASE_URL", cluster.url().into()),
+            ("TASKS_API_REQUIRE_SID", "true".to_owned()),
+        ];
+        if signing == Signing::SharedSecret {
+            environment.push(("BETTER_AUTH_SECRET", keys.secret().to_owned()));
+        }
+        let replicas = vec![replica(&directory, &environment).await, replica(&directory, &environment).await];
+        let overhearing = Overhearing::start().await;
+        let logout_urls = format!("{},{}", replicas[0].url(PATH), overhearing.url);
+        let auth = keys.twin().with("LOGOUT_URLS", &logout_urls).start().await;
+        Self { auth, replicas, environment, logout_urls, overhearing, directory, keys, _cluster: cluster }
+    }
+
+    fn origin(&self) -> &str {
+        self.keys.url()
+    }
+
+    /// The logout tokens that were sent since the last time, of which there will be so many.
+    async fn overheard(&self, count: usize) -> Vec<String> {
+        let begin = Instant::now();
+        loop {
+            {
+                let mut heard = self.overhearing.heard.lock().expect("no panic");
+                if heard.len() >= count {
+                    return std::mem::take(&mut heard);
+                }
+            }
+            assert!(begin.elapsed() < 10 * SECOND, "no logout token was sent");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Sends the one replica a logout token.
+    async fn tell(&self, token: &str) -> Answer {
+        let request = self.replicas[0].request(Method::POST, PATH);
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        Answer::to(request.body(format!("logout_token={token}"))).await
+    }
+
+    /// What each replica answers to whoever has this token.
+    async fn statuses(&self, token: &str) -> [u16; 2] {
+        let path = format!("/api/{}/tasks", decoded(parts(token)[1])["sub"].as_str().expect("a user"));
+        let mut statuses = [0; 2];
+        for (status, replica) in statuses.iter_mut().zip(&self.replicas) {
+            *status = Answer::to(replica.request(Method::GET, &path).bearer_auth(token)).await.status.as_u16();
+        }
+        statuses
+    }
+
+    async fn assert_all_answer(&self, token: &str, status: u16) {
+        assert_eq!(self.statuses(token).await, [status; 2]);
+    }
+
+    async fn restart(&mut self, replica: usize) {
+        self.replicas.remove(replica).stop().await;
+        self.replicas.insert(replica, self::replica(&self.directory, &self.environment).await);
+    }
+}
+
+async fn replica(directory: &TempDir, environment: &[(&'static str, String)]) -> TasksApi {
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    TasksApi::start(TASKS_API, "serve", directory.path(), &environment).await
+}
+
+/// A service that is told what the replica is told.
+struct Overhearing {
+    url: String,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Overhearing {
+    async fn start() -> Self {
+        let heard = Arc::<Mutex<Vec<String>>>::default();
+        let service = Router::new().route("/", post(overhear)).with_state(heard.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        tokio::spawn(async { axum::serve(listener, service).await });
+        Self { url, heard }
+    }
+}
+
+#[derive(Deserialize)]
+struct LogoutForm {
+    logout_token: String,
+}
+
+async fn overhear(State(heard): State<Arc<Mutex<Vec<String>>>>, Form(form): Form<LogoutForm>) {
+    heard.lock().expect("no panic").push(form.logout_token);
+}
+
+fn session(token: &str) -> String {
+    decoded(parts(token)[1])["sid"].as_str().expect("a session").to_owned()
+}
+
+fn parts(token: &str) -> [&str; 3] {
+    let parts: Vec<&str> = token.split('.').collect();
+    parts.try_into().expect("three parts")
+}
+
+fn decoded(part: &str) -> Value {
+    let bytes = URL_SAFE_NO_PAD.decode(part).expect("base64url");
+    serde_json::from_slice(&bytes).expect("JSON")
+}
+
+/// Runs one test, or skips it where there is no Better Auth or no PostgreSQL.
+async fn run(signing: Signing, test: impl AsyncFnOnce(Replicated)) {
+    if !node::ready() {
+        return;
+    }
+    let Some(cluster) = Cluster::new() else {
+        assert!(env::var("CI").as_deref() != Ok("true"), "in CI nothing may be skipped: there is no PostgreSQL");
+        node::say("SKIPPED the tests of logout with replicas: there is no PostgreSQL (initdb, postgres and psql).");
+        return;
+    };
+    test(Replicated::of(signing, cluster).await).await;
+}
