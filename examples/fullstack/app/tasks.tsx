@@ -1,0 +1,97 @@
+"use client";
+
+import Link from "next/link";
+import { useEffect, useRef, useState } from "react";
+
+import { FailureNote } from "./failure";
+import { Field } from "./field";
+import { shows, type Show } from "./show";
+import { TaskRow } from "./task-row";
+import { useTasks } from "./use-tasks";
+
+export function Tasks({ apiUrl, userId, show }: { apiUrl: string; userId: string; show: Show }) {
+  const { tasks, failure, news, load, loadMore, add, ...act } = useTasks(apiUrl, userId, show);
+  const list = useFocusKept<HTMLUListElement>(tasks?.length);
+  return (
+    <main>
+      <h1>Tasks</h1>
+      <NewTask ready={tasks !== undefined} add={add} />
+      <nav className="filter" aria-label="Which tasks">
+        {Object.entries(shows).map(([name, { label }]) => (
+          <Link key={name} href={`/?show=${name}`} aria-current={name === show ? "true" : undefined}>
+            {label}
+          </Link>
+        ))}
+      </nav>
+      <FailureNote failure={failure} retry={tasks ? undefined : load} />
+      {!tasks && !failure && <p className="quiet">Loading…</p>}
+      {tasks?.length === 0 && !loadMore && <p className="quiet empty">{shows[show].empty}</p>}
+      <ul className="list" aria-label={`${shows[show].label} tasks`} ref={list}>
+        {tasks?.map((task) => (
+          <TaskRow key={task.id} task={task} {...act} />
+        ))}
+      </ul>
+      {loadMore && <button onClick={loadMore}>Load more</button>}
+      <p role="status" className="quiet">
+        {news}
+      </p>
+    </main>
+  );
+}
+
+function NewTask({ ready, add }: { ready: boolean } & Pick<ReturnType<typeof useTasks>, "add">) {
+  const [title, setTitle] = useState("");
+  const [fault, setFault] = useState<string>();
+
+  async function submit() {
+    setTitle("");
+    setFault(undefined);
+    const failure = await add(title);
+    if (!failure) return;
+    setFault(failure.fields.title);
+    // What was typed meanwhile is worth more.
+    setTitle((typed) => typed || title);
+  }
+
+  return (
+    <form
+      className="new-task"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void submit();
+      }}
+    >
+      <Field label="New task" fault={fault} value={title} onChange={setTitle} autoFocus autoComplete="off" />
+      <button className="primary" disabled={!ready}>
+        Add
+      </button>
+    </form>
+  );
+}
+
+/** When the row with the focus goes away, the focus goes to its neighbour rather than to the top of the page. */
+function useFocusKept<E extends HTMLElement>(rows: number | undefined) {
+  const list = useRef<E>(null);
+  const row = useRef(0);
+  const before = useRef(0);
+
+  useEffect(() => {
+    const remember = () => {
+      const item = document.activeElement?.closest("li");
+      if (item) row.current = [...(list.current?.children ?? [])].indexOf(item);
+    };
+    const element = list.current;
+    element?.addEventListener("focusin", remember);
+    return () => element?.removeEventListener("focusin", remember);
+  }, []);
+
+  useEffect(() => {
+    const fewer = (rows ?? 0) < before.current;
+    before.current = rows ?? 0;
+    if (!fewer || document.activeElement !== document.body) return;
+    const neighbour = list.current?.children[Math.min(row.current, before.current - 1)];
+    (neighbour?.querySelector("input") ?? document.querySelector<HTMLElement>(".new-task input"))?.focus();
+  }, [rows]);
+
+  return list;
+}

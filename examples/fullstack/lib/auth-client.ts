@@ -1,0 +1,22 @@
+import { jwtClient } from "better-auth/client/plugins";
+import { createAuthClient } from "better-auth/react";
+
+import { ApiError } from "./api-error";
+import { AccessTokens } from "./access-tokens";
+
+export const authClient = createAuthClient({ plugins: [jwtClient()], fetchOptions: { timeout: 10_000 } });
+
+/** The tokens of this page: in memory, and nowhere else. */
+export const accessTokens = new AccessTokens(async () => {
+  const { data, error } = await authClient.token().catch(() => ({ data: null, error: undefined }));
+  if (data) return data.token;
+  if (error?.status === 401) throw ApiError.signedOut();
+  throw new ApiError("The server that signs you in cannot be reached. Please try again.");
+});
+
+export async function signOut() {
+  accessTokens.forget();
+  await authClient.signOut();
+  // A new page, rather than a route of this one: nothing of this user stays in memory.
+  location.assign("/sign-in");
+}
