@@ -12,6 +12,8 @@ import type { Page, Request } from "playwright-core";
 
 import { freePorts, startApi, startApp, type Part, type Settings } from "../stack";
 
+// In tests, `assert.ok` is always given a message: to find one by itself, it would read the source that tsx makes, for minutes.
+
 /** What a run leaves behind to look at. */
 export const artefacts = join(import.meta.dirname, "../screenshots");
 mkdirSync(artefacts, { recursive: true });
