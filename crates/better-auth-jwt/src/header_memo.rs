@@ -1,44 +1,45 @@
 //! JOSE headers read before.
 
-use std::sync::{Arc, Mutex};
+use std::sync::OnceLock;
 
 use crate::jws::Header;
 
-const SLOTS: usize = 4;
+const SLOTS: usize = 64;
 
-/// The headers of tokens verified lately, as they came and as they were read.
+/// The headers of verified tokens, as they came and as they were read.
 ///
-/// An issuer writes the same header into every token, so it need not be read each time. Only a
-/// verified token's is kept: what strangers send changes nothing.
-#[derive(Default)]
+/// An issuer writes the same header into every token until it changes its key, so it need not be
+/// read each time. Only a verified token's is kept, for good: what strangers send changes nothing,
+/// and nobody waits for anybody. Where another has the slot already, a header is read each time.
 pub(crate) struct HeaderMemo {
-    slots: [Slot; SLOTS],
+    slots: [OnceLock<Known>; SLOTS],
 }
-
-type Slot = Mutex<Option<Known>>;
 
 struct Known {
     encoded: Box<[u8]>,
-    header: Arc<Header>,
+    header: Header,
 }
 
 impl HeaderMemo {
+    pub(crate) fn new() -> Self {
+        Self { slots: [const { OnceLock::new() }; SLOTS] }
+    }
+
     /// The header of a token verified before.
-    pub(crate) fn find(&self, encoded: &[u8]) -> Option<Arc<Header>> {
-        // Whoever finds the slot locked goes without: reading a header takes no longer than waiting.
-        let slot = self.slot(encoded)?.try_lock().ok()?;
-        slot.as_ref().filter(|known| *known.encoded == *encoded).map(|known| known.header.clone())
+    pub(crate) fn find(&self, encoded: &[u8]) -> Option<&Header> {
+        let known = self.slot(encoded)?.get()?;
+        (*known.encoded == *encoded).then_some(&known.header)
     }
 
     /// Remembers the header of a verified token.
-    pub(crate) fn keep(&self, encoded: &[u8], header: Arc<Header>) {
-        if let Some(mut slot) = self.slot(encoded).and_then(|slot| slot.try_lock().ok()) {
-            *slot = Some(Known { encoded: encoded.into(), header });
+    pub(crate) fn keep(&self, encoded: &[u8], header: Header) {
+        if let Some(slot) = self.slot(encoded) {
+            slot.get_or_init(|| Known { encoded: encoded.into(), header });
         }
     }
 
     /// Headers differ in `kid`, which stands near their end.
-    fn slot(&self, encoded: &[u8]) -> Option<&Slot> {
+    fn slot(&self, encoded: &[u8]) -> Option<&OnceLock<Known>> {
         let end = encoded.iter().rev().take(8).fold(0, |sum: usize, byte| sum.wrapping_mul(31) + usize::from(*byte));
         self.slots.get(end % SLOTS)
     }
@@ -54,12 +55,16 @@ mod tests {
 
     #[test]
     fn headers_that_were_kept_are_found_and_no_others() {
-        let memo = HeaderMemo::default();
-        for encoded in ENCODED {
+        let memo = HeaderMemo::new();
+        let headers = ENCODED.map(|encoded| Header::decode(encoded).unwrap());
+        for (encoded, header) in ENCODED.iter().zip(&headers) {
             assert!(memo.find(encoded).is_none());
-            let header = Arc::new(Header::decode(encoded).unwrap());
             memo.keep(encoded, header.clone());
-            assert!(Arc::ptr_eq(&header, &memo.find(encoded).unwrap()));
+        }
+        // Who came first stays; others may have found their slot taken.
+        assert_eq!(memo.find(ENCODED[0]), Some(&headers[0]));
+        for (encoded, header) in ENCODED.iter().zip(&headers) {
+            assert!(memo.find(encoded).is_none_or(|found| found == header));
         }
     }
 }

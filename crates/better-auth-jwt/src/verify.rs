@@ -268,20 +268,24 @@ impl Verifier {
             return Err(ErrorKind::TooLarge.into());
         }
         let token = Compact::split(token)?;
-        let known = self.headers.find(token.header);
-        let header = match &known {
-            Some(header) => header.clone(),
-            None => Arc::new(Header::decode(token.header)?),
-        };
-        let place = self.responsible(&token, &header)?;
+        match self.headers.find(token.header) {
+            Some(header) => self.check_claims(&token, header, now),
+            None => {
+                let header = Header::decode(token.header)?;
+                let verified = self.check_claims(&token, &header, now)?;
+                self.headers.keep(token.header, header);
+                Ok(verified)
+            }
+        }
+    }
+
+    fn check_claims(&self, token: &Compact<'_>, header: &Header, now: u64) -> Result<Verified, Failure> {
+        let place = self.responsible(token, header)?;
         let trust = self.trusts.get(place).ok_or(ErrorKind::UnknownKey)?;
         // Asked for before the key: if keys change in between, what is remembered is outdated.
         let generation = trust.keys.generation();
-        let mut claims = Arc::new(Claims::unread(utf8(trust.open(&token, &header)?)?));
+        let mut claims = Arc::new(Claims::unread(utf8(trust.open(token, header)?)?));
         let window = trust.rules.read(Arc::make_mut(&mut claims), now)?;
-        if known.is_none() {
-            self.headers.keep(token.header, header);
-        }
         let standing = generation.map(|generation| Standing { window, trust: place, generation });
         Ok(Verified { claims, standing })
     }
@@ -405,7 +409,7 @@ impl WantsAudience {
             trusts: vec![Trust { keys: self.keys, rules }],
             clock: Arc::new(SystemClock),
             longest_token: LONGEST_TOKEN,
-            headers: Arc::default(),
+            headers: Arc::new(HeaderMemo::new()),
         }
     }
 }
