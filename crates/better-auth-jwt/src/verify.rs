@@ -472,7 +472,10 @@ impl Trust {
         match self.keys.find(header) {
             Some(key) => Ok(token.open(header, &key)?),
             None => Err(match self.keys.refresh(header) {
-                Refresh::Pointless => Failure::Refused(ErrorKind::UnknownKey),
+                Refresh::TooSoon(after) if self.rules.expects == Expects::Logout => {
+                    Failure::Unavailable(ErrorKind::KeysUnavailable, after)
+                }
+                Refresh::Pointless | Refresh::TooSoon(_) => Failure::Refused(ErrorKind::UnknownKey),
                 Refresh::Wait(keys) => Failure::Wait(keys),
                 Refresh::Unavailable(after) => Failure::Unavailable(ErrorKind::KeysUnavailable, after),
             }),

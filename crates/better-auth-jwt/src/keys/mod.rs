@@ -111,6 +111,9 @@ pub enum Readiness {
 pub enum Refresh {
     /// Nothing: the token is refused.
     Pointless,
+    /// Others were looked for lately, and looking again makes sense only after this time. A token is refused at once; a
+    /// logout token, which comes again after a 503 and not after a refusal, is asked to.
+    TooSoon(Duration),
     /// Wait for this, then look again.
     Wait(Pin<Box<dyn Future<Output = ()> + Send>>),
     /// There are no keys at all, and trying again makes sense only after this time.
@@ -121,6 +124,7 @@ impl fmt::Debug for Refresh {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pointless => f.write_str("Pointless"),
+            Self::TooSoon(after) => f.debug_tuple("TooSoon").field(after).finish(),
             Self::Wait(_) => f.write_str("Wait(..)"),
             Self::Unavailable(after) => f.debug_tuple("Unavailable").field(after).finish(),
         }
@@ -135,6 +139,7 @@ mod tests {
     fn a_refresh_can_be_printed() {
         let printed = |refresh: Refresh| format!("{refresh:?}");
         assert_eq!(printed(Refresh::Pointless), "Pointless");
+        assert_eq!(printed(Refresh::TooSoon(Duration::from_secs(2))), "TooSoon(2s)");
         assert_eq!(printed(Refresh::Wait(Box::pin(async {}))), "Wait(..)");
         assert_eq!(printed(Refresh::Unavailable(Duration::from_secs(1))), "Unavailable(1s)");
     }

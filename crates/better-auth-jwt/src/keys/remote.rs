@@ -435,12 +435,15 @@ impl Shared {
         if let Some(flight) = &state.flight {
             return Refresh::Wait(Box::pin(wait(flight.clone())));
         }
-        let recent = |instant: &Instant| now.saturating_duration_since(*instant) < self.policy.cooldown;
-        let known_to_be_unknown =
-            state.unknown_id.as_ref().is_some_and(|(unknown, since)| id == Some(unknown) && recent(since));
-        if state.last_search.as_ref().is_some_and(recent) || known_to_be_unknown {
+        let left = |since: Instant| self.policy.cooldown.checked_sub(now.saturating_duration_since(since));
+        let left = |since: Instant| left(since).filter(|left| !left.is_zero());
+        if state.unknown_id.as_ref().is_some_and(|(unknown, since)| id == Some(unknown) && left(*since).is_some()) {
             state.suppressed += 1;
             return Refresh::Pointless;
+        }
+        if let Some(left) = state.last_search.and_then(left) {
+            state.suppressed += 1;
+            return Refresh::TooSoon(left);
         }
         state.last_search = Some(now);
         Refresh::Wait(Box::pin(wait(self.begin(&mut state, id))))

@@ -11,7 +11,7 @@ use std::{
 };
 
 use better_auth_jwt::{
-    ErrorKind, JwtAuthLayer, Verifier,
+    ErrorKind, JwtAuthLayer, LogoutVerifier, Verifier,
     jws::Header,
     keys::{Algorithm, FetchError, Fetched, Key, KeySet, KeySource, Readiness, Refresh, RemoteKeySet},
     test_util::{Issuer, TestClock},
@@ -202,6 +202,32 @@ async fn an_unknown_kid_is_looked_for_once_and_then_not_for_thirty_seconds() {
     assert_eq!(setup.get(&rotated.token("ada")).await.0, 200);
     assert!(setup.accepted().await);
     assert_eq!(setup.endpoint.fetches(), 3);
+}
+
+#[tokio::test]
+async fn while_searches_cool_down_a_logout_by_a_new_key_is_asked_to_come_again() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    let verifier = Verifier::new(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin());
+    let logouts = LogoutVerifier::from(&verifier.clock(setup.clock.clone()));
+    let (stranger, rotated) = (Issuer::new().key_id("stranger"), Issuer::new().key_id("rotated"));
+    let refused = async |issuer: &Issuer| {
+        let error = logouts.verify(&issuer.logout_token("session")).await.unwrap_err();
+        (error.kind(), error.retry_after())
+    };
+    assert_eq!(refused(&stranger).await, (ErrorKind::UnknownKey, None));
+    setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
+    setup.advance(10);
+    assert_eq!(refused(&rotated).await, (ErrorKind::KeysUnavailable, Some(Duration::from_secs(20))));
+    assert_eq!(refused(&stranger).await, (ErrorKind::UnknownKey, None), "it was looked for");
+    assert_eq!(
+        setup.get(&rotated.token("ada")).await,
+        (401, Some(ErrorKind::UnknownKey)),
+        "a client fetches a token anew"
+    );
+    setup.advance(20);
+    assert!(logouts.verify(&rotated.logout_token("session")).await.is_ok());
 }
 
 #[tokio::test]
