@@ -153,7 +153,7 @@ impl<C: FromClaims> Gate<C> {
         };
         let Found { claims, own } = match self.find(token) {
             // A good token is ASCII, so only a bad one is looked at.
-            Err(Failure::Refused(_)) if !token.is_ascii() && !bearer::is_ascii(&parts.headers) => {
+            Err(_) if !token.is_ascii() && !bearer::is_ascii(&parts.headers) => {
                 return Err(ErrorKind::InvalidRequest.into());
             }
             found => found?,

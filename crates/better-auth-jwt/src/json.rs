@@ -282,7 +282,7 @@ impl<'t> Scanner<'t> {
     fn name(&mut self, cursor: &mut Cursor<'t>) -> Result<Span, Invalid> {
         let name = self.string(cursor)?;
         cursor.skip_blanks();
-        cursor.expect(b':')?;
+        cursor.take(b':')?;
         cursor.skip_blanks();
         Ok(name)
     }
@@ -290,7 +290,7 @@ impl<'t> Scanner<'t> {
     /// Scans a string and returns where its unescaped content lies.
     #[inline(always)]
     fn string(&mut self, cursor: &mut Cursor<'t>) -> Result<Span, Invalid> {
-        cursor.expect(b'"')?;
+        cursor.take(b'"')?;
         let start = cursor.at;
         cursor.skip_plain();
         match cursor.peek().ok_or(Invalid)? {
@@ -370,7 +370,7 @@ impl<'t> Cursor<'t> {
     }
 
     #[inline(always)]
-    fn expect(&mut self, byte: u8) -> Result<(), Invalid> {
+    fn take(&mut self, byte: u8) -> Result<(), Invalid> {
         if self.next()? == byte { Ok(()) } else { Err(Invalid) }
     }
 
@@ -384,7 +384,7 @@ impl<'t> Cursor<'t> {
     /// Moves into a container; says whether there is anything in it.
     #[inline(always)]
     fn begin(&mut self, open: u8, close: u8) -> Result<bool, Invalid> {
-        self.expect(open)?;
+        self.take(open)?;
         self.skip_blanks();
         let empty = self.peek() == Some(close);
         self.at += usize::from(empty);
@@ -436,8 +436,8 @@ impl<'t> Cursor<'t> {
                 let unit = self.hex4()?;
                 let point = match unit {
                     0xd800..=0xdbff => {
-                        self.expect(b'\\')?;
-                        self.expect(b'u')?;
+                        self.take(b'\\')?;
+                        self.take(b'u')?;
                         let low = self.hex4()?;
                         if !(0xdc00..=0xdfff).contains(&low) {
                             return Err(Invalid);

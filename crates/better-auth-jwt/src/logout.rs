@@ -6,7 +6,7 @@ use crate::{
     error::{Error, ErrorKind},
     json::{Document, Value},
     numeric_date::NumericDate,
-    verify::{Failure, MOST_WAITS, Rules, Verifier, date, text},
+    verify::{Failure, Rules, Verifier, date, text, wait_for_keys},
 };
 
 /// The member of `events` that makes a token a logout token.
@@ -59,17 +59,7 @@ impl LogoutVerifier {
     ///
     /// The token is refused, or there are no keys.
     pub async fn verify(&self, token: &str) -> Result<Logout, Error> {
-        let check = || self.check(token.as_bytes());
-        let mut outcome = check();
-        for _ in 0..MOST_WAITS {
-            let Err(Failure::Wait(keys)) = outcome else { break };
-            keys.await;
-            outcome = check();
-        }
-        outcome.map_err(|failure| {
-            let (kind, retry_after) = failure.settled();
-            Error::new(kind, None, retry_after)
-        })
+        wait_for_keys(|| self.check(token.as_bytes())).await
     }
 
     fn check(&self, token: &[u8]) -> Result<Logout, Failure> {

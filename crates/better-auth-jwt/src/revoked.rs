@@ -248,8 +248,8 @@ struct List {
 
 type Times = HashMap<Fingerprint, u64, RandomState>;
 
-/// What stands for a name: two seeded hashes of it, which take a third of its room. A live session would be taken for
-/// an ended one if both were the same, which is no likelier than that two sessions have the same random id.
+/// What stands for a name: two seeded hashes of it, which halves the room of an entry. A live session would be taken for
+/// an ended one if it had both of them in common with it: 128 bits, chosen at random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Fingerprint {
     /// Chooses the shard, and the bit of the filter.

@@ -244,17 +244,8 @@ impl Verifier {
     ///
     /// The token is refused, or there are no keys.
     pub async fn verify(&self, token: &str) -> Result<Arc<Claims>, Error> {
-        let check = || self.check(token.as_bytes(), self.now());
-        let mut outcome = check();
-        for _ in 0..MOST_WAITS {
-            let Err(Failure::Wait(keys)) = outcome else { break };
-            keys.await;
-            outcome = check();
-        }
-        outcome.map(|verified| verified.claims).map_err(|failure| {
-            let (kind, retry_after) = failure.settled();
-            Error::new(kind, None, retry_after)
-        })
+        let verified = wait_for_keys(|| self.check(token.as_bytes(), self.now())).await?;
+        Ok(verified.claims)
     }
 
     /// The present, for [`check`](Self::check) and [`Standing`].
@@ -264,10 +255,7 @@ impl Verifier {
 
     /// Verifies without waiting.
     pub(crate) fn check(&self, token: &[u8], now: u64) -> Result<Verified, Failure> {
-        if token.len() > self.longest_token {
-            return Err(ErrorKind::TooLarge.into());
-        }
-        let token = Compact::split(token)?;
+        let token = self.split(token)?;
         match self.headers.find(token.header) {
             Some(header) => self.check_claims(&token, header, now),
             None => {
@@ -277,6 +265,13 @@ impl Verifier {
                 Ok(verified)
             }
         }
+    }
+
+    fn split<'t>(&self, token: &'t [u8]) -> Result<Compact<'t>, ErrorKind> {
+        if token.len() > self.longest_token {
+            return Err(ErrorKind::TooLarge);
+        }
+        Compact::split(token)
     }
 
     fn check_claims(&self, token: &Compact<'_>, header: &Header, now: u64) -> Result<Verified, Failure> {
@@ -298,10 +293,7 @@ impl Verifier {
 
     /// The claims of a rightly signed token, and whose rules they must satisfy, without waiting.
     pub(crate) fn open(&self, token: &[u8]) -> Result<(Document, &Rules), Failure> {
-        if token.len() > self.longest_token {
-            return Err(ErrorKind::TooLarge.into());
-        }
-        let token = Compact::split(token)?;
+        let token = self.split(token)?;
         let header = Header::decode(token.header)?;
         let trust = self.trusts.get(self.responsible(&token, &header)?).ok_or(ErrorKind::UnknownKey)?;
         Ok((claims_document(trust.open(&token, &header)?)?, &trust.rules))
@@ -418,6 +410,20 @@ impl fmt::Debug for WantsAudience {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WantsAudience").field("issuers", &self.issuers).finish_non_exhaustive()
     }
+}
+
+/// Checks again after each fetch that may bring the key.
+pub(crate) async fn wait_for_keys<T>(check: impl Fn() -> Result<T, Failure>) -> Result<T, Error> {
+    let mut outcome = check();
+    for _ in 0..MOST_WAITS {
+        let Err(Failure::Wait(keys)) = outcome else { break };
+        keys.await;
+        outcome = check();
+    }
+    outcome.map_err(|failure| {
+        let (kind, retry_after) = failure.settled();
+        Error::new(kind, None, retry_after)
+    })
 }
 
 /// What [`Verifier::check`] found.

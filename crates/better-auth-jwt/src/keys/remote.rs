@@ -435,8 +435,10 @@ impl Shared {
         if let Some(flight) = &state.flight {
             return Refresh::Wait(Box::pin(wait(flight.clone())));
         }
-        let left = |since: Instant| self.policy.cooldown.checked_sub(now.saturating_duration_since(since));
-        let left = |since: Instant| left(since).filter(|left| !left.is_zero());
+        let left = |since: Instant| {
+            let left = self.policy.cooldown.saturating_sub(now.saturating_duration_since(since));
+            (!left.is_zero()).then_some(left)
+        };
         if state.unknown_id.as_ref().is_some_and(|(unknown, since)| id == Some(unknown) && left(*since).is_some()) {
             state.suppressed += 1;
             return Refresh::Pointless;

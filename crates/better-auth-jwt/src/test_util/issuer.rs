@@ -135,9 +135,11 @@ impl Issuer {
     /// The secret given to [`with_secret`](Self::with_secret) is too weak.
     pub fn verifier(&self) -> Verifier {
         let verifier = match &self.signer {
+            // A secret too weak is a mistake of the test's own, and said above to end it.
             Signer::Secret(secret) => {
                 Verifier::new(SharedSecret::for_algorithm(self.algorithm, [secret]).expect("a strong secret"))
             }
+            // The set is of this issuer's own making.
             _ => Verifier::new(KeySet::from_json(self.jwks()).expect("a key set")),
         };
         verifier.issuer(&*self.origin).audience(&*self.origin).clock(self.clock.clone())
@@ -163,7 +165,7 @@ impl Issuer {
         self.sign_with_header(&header, &claims)
     }
 
-    /// The same with a session id.
+    /// A good token, as Better Auth issues it where `definePayload` puts the session's id in.
     pub fn token_in_session(&self, user: &str, session: &str) -> String {
         let mut claims = self.claims(user);
         claims["sid"] = json!(session);
@@ -238,8 +240,10 @@ impl Issuer {
     pub fn sign_text(&self, text: &str) -> String {
         let random = SystemRandom::new();
         let message = text.as_bytes();
+        // Whoever tests with a token has no use for the error of one that cannot be signed.
         let signature = match &self.signer {
             Signer::Secret(secret) => {
+                // `with_secret` and `generate` have secrets for these algorithms only.
                 let algorithm = self.algorithm.hmac().expect("an HMAC algorithm");
                 hmac::sign(&hmac::Key::new(algorithm, secret), message).as_ref().to_vec()
             }
@@ -270,6 +274,7 @@ impl Issuer {
     pub fn jwk(&self) -> Value {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);
         let mut jwk = match &self.signer {
+            // Asking for it is a mistake of the test's own, and said above to end it.
             Signer::Secret(_) => panic!("a secret has no public key"),
             Signer::Ed25519(key) => json!({ "kty": "OKP", "crv": "Ed25519", "x": text(key.public_key().as_ref()) }),
             Signer::Ec(key) => {
@@ -319,6 +324,7 @@ impl Issuer {
 impl Signer {
     fn generate(algorithm: Algorithm) -> Self {
         use Algorithm::*;
+        // A machine without random numbers runs no tests.
         let ec = |curve| Self::Ec(EcdsaKeyPair::generate(curve).expect("an elliptic curve key"));
         match algorithm {
             HS256 | HS384 | HS512 => Self::Secret(random(64)),
@@ -340,6 +346,7 @@ fn new_key_id(algorithm: Algorithm) -> Option<String> {
 
 fn random(bytes: usize) -> Vec<u8> {
     let mut random = vec![0; bytes];
+    // As for keys: without random numbers there is nothing to test.
     aws_lc_rs::rand::fill(&mut random).expect("random bytes");
     random
 }

@@ -158,6 +158,15 @@ async fn without_any_keys_requests_get_503_with_the_time_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_malformed_request_is_refused_as_such_without_keys_too() {
+    let setup = setup();
+    let token = format!("{}\u{e9}", setup.issuer.token("ada"));
+    for _ in 0..2 {
+        assert_eq!(setup.get(&token).await, (400, Some(ErrorKind::InvalidRequest)));
+    }
+}
+
+#[tokio::test]
 async fn failures_back_off_up_to_a_minute_however_many_requests_come() {
     let setup = setup();
     for second in 0..600 {
