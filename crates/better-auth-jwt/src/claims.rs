@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc};
 
 use serde::{
     Deserialize,
-    de::{DeserializeOwned, IntoDeserializer, Visitor, value::MapDeserializer},
+    de::{
+        DeserializeOwned, DeserializeSeed, Error as _, MapAccess, Visitor,
+        value::{BorrowedStrDeserializer, MapAccessDeserializer},
+    },
     forward_to_deserialize_any,
 };
 
@@ -34,6 +37,8 @@ pub struct Claims {
     pub(crate) places: Places,
     /// `exp`, rounded down.
     pub(crate) expires: u64,
+    /// Whether whoever has verified them lets them pass only where the path names their user.
+    pub(crate) user_matched: bool,
 }
 
 /// Where a document says what is asked for on every request.
@@ -48,7 +53,7 @@ pub(crate) struct Places {
 impl Claims {
     /// A token's payload, to be read and checked where it stays.
     pub(crate) fn unread(payload: String) -> Self {
-        Self { document: Document::unread(payload), places: Places::default(), expires: 0 }
+        Self { document: Document::unread(payload), places: Places::default(), expires: 0, user_matched: false }
     }
 
     /// The user this token was issued to: `sub`, unless the verifier names another claim.
@@ -120,8 +125,8 @@ impl Claims {
     ///
     /// The claims are not a `T`.
     pub fn deserialize<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ClaimError> {
-        let members = self.document.members().map(|value| (value.name(), Json(value)));
-        T::deserialize(MapDeserializer::new(members)).map_err(|_| ClaimError(None))
+        let members = Members { rest: self.document.members(), value: None };
+        T::deserialize(MapAccessDeserializer::new(members)).map_err(|_| ClaimError(None))
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -186,20 +191,35 @@ fn audiences(value: Value<'_>) -> Vec<String> {
     }
 }
 
+/// All claims where they stand in the token, for serde.
+struct Members<'de, I> {
+    rest: I,
+    /// That of the name read last.
+    value: Option<Value<'de>>,
+}
+
+impl<'de, I: Iterator<Item = Value<'de>>> MapAccess<'de> for Members<'de, I> {
+    type Error = serde_json::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Self::Error> {
+        self.value = self.rest.next();
+        self.value.map(|value| seed.deserialize(BorrowedStrDeserializer::new(value.name()))).transpose()
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Self::Error> {
+        match self.value.take() {
+            Some(value) => seed.deserialize(Json(value)),
+            None => Err(serde_json::Error::custom("a value was asked for before its name")),
+        }
+    }
+}
+
 /// A claim's value where it stands in the token, for serde.
 struct Json<'de>(Value<'de>);
 
 impl<'de> Json<'de> {
     fn read(self) -> serde_json::Deserializer<serde_json::de::StrRead<'de>> {
         serde_json::Deserializer::from_str(self.0.as_json())
-    }
-}
-
-impl<'de> IntoDeserializer<'de, serde_json::Error> for Json<'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
     }
 }
 
@@ -265,7 +285,7 @@ mod tests {
         let document = Document::parse(json.to_owned()).unwrap();
         let place = |name| document.find(name).and_then(Value::place).unwrap_or_default();
         let places = Places { user: place("sub"), subject: place("sub"), session: place("sid") };
-        Claims { document, places, expires: 2 }
+        Claims { document, places, expires: 2, user_matched: false }
     }
 
     const ADA: &str = r#"{"iat":1.5,"name":"Ada \"L\"","email":null,"sub":"ada","exp":2,"iss":"https://a","aud":["x","y\u007a"],

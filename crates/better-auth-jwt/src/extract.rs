@@ -19,10 +19,6 @@ use crate::claims::Claims;
 /// ```
 pub struct Authenticated<C = Claims>(pub Arc<C>);
 
-/// In the extensions of requests whose path names the token's user.
-#[derive(Clone)]
-pub(crate) struct UserMatched;
-
 impl<C> Clone for Authenticated<C> {
     // Derived, it would ask for `C: Clone`.
     fn clone(&self) -> Self {
@@ -49,7 +45,7 @@ mod in_axum {
     };
     use http::{StatusCode, request::Parts};
 
-    use super::{Authenticated, UserMatched};
+    use super::Authenticated;
     use crate::{
         claims::Claims,
         error::ErrorKind,
@@ -94,9 +90,10 @@ mod in_axum {
         type Rejection = MissingLayer;
 
         async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingLayer> {
-            parts.extensions.get::<UserMatched>().ok_or(MissingLayer)?;
-            let Authenticated(claims) = parts.extensions.get::<Authenticated<Claims>>().ok_or(MissingLayer)?;
-            Ok(Self(claims.user_id().to_owned()))
+            match parts.extensions.get::<Authenticated<Claims>>() {
+                Some(Authenticated(claims)) if claims.user_matched => Ok(Self(claims.user_id().to_owned())),
+                _ => Err(MissingLayer),
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     cache::Cache,
     claims::{Claims, FromClaims},
     error::{Error, ErrorKind},
-    extract::{Authenticated, UserMatched},
+    extract::Authenticated,
     rejection::Challenges,
     session::Sessions,
     user_path::UserPath,
@@ -129,6 +129,15 @@ impl Gate<Claims> {
 }
 
 impl<C: FromClaims> Gate<C> {
+    /// The same for those alone whom the path names.
+    pub(crate) fn with_user_path(mut self, path: impl UserPath) -> Self {
+        self.user_path = Some(Arc::new(path));
+        self.verifier = self.verifier.for_path_users();
+        // The claims kept so far don't say so, and belong to clones.
+        self.cache = Arc::new(Cache::new(self.cache.capacity()));
+        self
+    }
+
     /// `waits_left` is how many more fetches the request may wait for.
     pub(crate) fn decide(&self, parts: &mut Parts, waits_left: u8) -> Decision {
         match self.pass(parts) {
@@ -142,13 +151,15 @@ impl<C: FromClaims> Gate<C> {
     }
 
     fn pass(&self, parts: &mut Parts) -> Result<Outcome, Failure> {
-        // Whatever an outer layer found must not pass for what this one did.
-        forget_user::<C>(&mut parts.extensions);
         if self.preflights && is_preflight(parts) {
+            forget_user::<C>(&mut parts.extensions);
             return Ok(Outcome::Preflight);
         }
         let token = match self.token(parts) {
-            Err(ErrorKind::MissingToken) if self.optional => return Ok(Outcome::Anonymous),
+            Err(ErrorKind::MissingToken) if self.optional => {
+                forget_user::<C>(&mut parts.extensions);
+                return Ok(Outcome::Anonymous);
+            }
             token => token?,
         };
         let Found { claims, own } = match self.find(token) {
@@ -165,7 +176,6 @@ impl<C: FromClaims> Gate<C> {
             if user_path.user(parts)? != claims.user_id() {
                 return Err(ErrorKind::OtherUser.into());
             }
-            parts.extensions.insert(UserMatched);
         }
         if let Some((_, kind)) = self.rules.iter().find(|(rule, _)| !rule(&claims)) {
             return Err((*kind).into());
@@ -194,7 +204,7 @@ impl<C: FromClaims> Gate<C> {
         let Verified { claims, standing } = self.verifier.check(token, now)?;
         let own = has_own_type::<C>().then(|| C::from_claims(&claims)).transpose();
         let found = Found { own: own.map_err(|_| ErrorKind::InvalidClaims)?, claims };
-        if let Some(standing) = standing {
+        if let Some(standing) = standing.filter(|_| self.cache.capacity() > 0) {
             let remembered = Remembered { found: found.clone(), standing };
             self.cache.insert(token, remembered, |other| !self.verifier.still_accepts(&other.standing, now));
         }
@@ -260,11 +270,8 @@ impl<C> Clone for Found<C> {
     }
 }
 
+/// Whatever an outer layer found must not pass for what this one did. Claims of this one's take their place.
 fn forget_user<C: FromClaims>(extensions: &mut Extensions) {
-    if extensions.is_empty() {
-        return;
-    }
-    extensions.remove::<UserMatched>();
     extensions.remove::<Authenticated<C>>();
     if has_own_type::<C>() {
         extensions.remove::<Authenticated<Claims>>();

@@ -94,7 +94,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// Asks that the path names the token's user: 403 for another's, and for a path that names none.
     #[must_use]
     pub fn match_user(mut self, path: impl UserPath) -> Self {
-        self.gate.user_path = Some(Arc::new(path));
+        self.gate = self.gate.with_user_path(path);
         self
     }
 

@@ -16,12 +16,15 @@ impl NumericDate {
     /// The digits are read as decimals, since a float would round what it cannot hold.
     pub(crate) fn parse(json: &str) -> Option<Self> {
         // Every date that an issuer writes: digits alone, few enough for any number to fit.
-        if json.len() < 16
-            && let Some(seconds) = json
-                .bytes()
-                .try_fold(0, |seconds: u64, byte| byte.is_ascii_digit().then(|| seconds * 10 + u64::from(byte - b'0')))
-        {
-            return (seconds <= LAST && !json.is_empty()).then_some(Self { seconds, fraction: false });
+        if (1..16).contains(&json.len()) {
+            // Without a way out in the middle it takes half the time.
+            let (seconds, only_digits) = json.bytes().fold((0_u64, true), |(seconds, only_digits), byte| {
+                let digit = byte.wrapping_sub(b'0');
+                (seconds.wrapping_mul(10).wrapping_add(u64::from(digit)), only_digits & (digit < 10))
+            });
+            if only_digits {
+                return (seconds <= LAST).then_some(Self { seconds, fraction: false });
+            }
         }
         let (mantissa, exponent) = match json.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),

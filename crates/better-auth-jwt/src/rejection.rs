@@ -201,8 +201,12 @@ impl Challenges {
             if let Some(scope) = scope {
                 text += &format!(r#", scope="{scope}""#);
             }
-            // `quotable` has let only printable ASCII in.
-            HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
+            // A static text is copied without counting who has it.
+            match USUAL.iter().find(|usual| **usual == text) {
+                Some(usual) => HeaderValue::from_static(usual),
+                // `quotable` has let only printable ASCII in.
+                None => HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer")),
+            }
         };
         self.missing = value(ErrorKind::MissingToken, None);
         self.invalid_request = value(ErrorKind::InvalidRequest, None);
@@ -211,6 +215,13 @@ impl Challenges {
         self.insufficient_scope = value(ErrorKind::InsufficientScope, self.scope.as_ref());
     }
 }
+
+/// The challenges of a layer whose realm is `api`, as most are.
+const USUAL: [&str; 3] = [
+    r#"Bearer realm="api""#,
+    r#"Bearer realm="api", error="invalid_token", error_description="the token is not valid""#,
+    r#"Bearer realm="api", error="invalid_token", error_description="the token expired""#,
+];
 
 /// What may stand between the quotes of an auth-param: RFC 6750, section 3.
 fn quotable(name: &str, text: &str) -> Result<String, ConfigError> {

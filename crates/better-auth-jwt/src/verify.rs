@@ -66,6 +66,8 @@ pub(crate) struct Rules {
     user_claim: &'static str,
     session_claim: &'static str,
     clients_allowed: bool,
+    /// Nobody passes whose user the path does not name.
+    user_matched: bool,
 }
 
 /// What a token is for. One that is for something else never passes.
@@ -291,6 +293,12 @@ impl Verifier {
         self
     }
 
+    /// The same for somebody who lets tokens pass only where the path names their user.
+    pub(crate) fn for_path_users(mut self) -> Self {
+        self.for_each_rules(|rules| rules.user_matched = true);
+        self
+    }
+
     /// The claims of a rightly signed token, and whose rules they must satisfy, without waiting.
     pub(crate) fn open(&self, token: &[u8]) -> Result<(Document, &Rules), Failure> {
         let token = self.split(token)?;
@@ -396,6 +404,7 @@ impl WantsAudience {
             user_claim: "sub",
             session_claim: "sid",
             clients_allowed: false,
+            user_matched: false,
         };
         Verifier {
             trusts: vec![Trust { keys: self.keys, rules }],
@@ -569,6 +578,7 @@ impl Rules {
             return Err(ErrorKind::InvalidClaims);
         }
         (claims.places, claims.expires) = (seen.places, expires.floor());
+        claims.user_matched = self.user_matched;
         Ok(begin..end)
     }
 

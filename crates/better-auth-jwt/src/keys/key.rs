@@ -3,6 +3,8 @@
 use std::fmt;
 
 use aws_lc_rs::{
+    constant_time,
+    digest::MAX_OUTPUT_LEN,
     hmac,
     signature::{ParsedPublicKey, RsaPublicKeyComponents, RsaSubjectPublicKey},
 };
@@ -138,7 +140,7 @@ impl Key {
     /// Secrets are compared in constant time, by aws-lc-rs.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.material {
-            Material::Secrets(secrets) => secrets.iter().any(|secret| hmac::verify(secret, message, signature).is_ok()),
+            Material::Secrets(secrets) => secrets.iter().any(|secret| is_tag(secret, message, signature)),
             Material::Public(key) => key.verify_sig(message, signature).is_ok(),
         }
     }
@@ -153,6 +155,13 @@ impl Key {
                 _ => false,
             }
     }
+}
+
+/// What `hmac::verify` does, with a copy less of the context, which shows.
+fn is_tag(secret: &hmac::Key, message: &[u8], signature: &[u8]) -> bool {
+    let mut buffer = [0; MAX_OUTPUT_LEN];
+    hmac::sign_to_buffer(secret, message, &mut buffer)
+        .is_ok_and(|tag| constant_time::verify_slices_are_equal(tag, signature).is_ok())
 }
 
 impl fmt::Debug for Key {
