@@ -83,8 +83,11 @@ impl OpenTasks {
 
     fn list(&self, request: &PageRequest, backend: DbBackend) -> Result<Statement, Problem> {
         let mut mine = Condition::all().add(Column::UserId.eq(&self.user));
-        if let Some(completed) = request.completed {
-            mine = mine.add(Column::Completed.eq(completed));
+        // Not bound, so that the database sees whether its index of open tasks has them.
+        match request.completed {
+            Some(true) => mine = mine.add(Expr::col(Column::Completed)),
+            Some(false) => mine = mine.add(Expr::col(Column::Completed).not()),
+            None => {}
         }
         if !request.q.is_empty() {
             let has = |column| contains(column, &request.q, backend);
