@@ -1,22 +1,17 @@
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, fmt};
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
+    body::{Body, Bytes},
     extract::{FromRequest, OptionalFromRequest, Request},
     http::{HeaderMap, header::CONTENT_TYPE},
-    middleware::Next,
-    response::{IntoResponse, Response},
 };
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value, error::Category};
-use tokio::time::timeout;
 
 use crate::problem::{FieldFault, Problem};
 
-const LIMIT: usize = 64 * 1024;
-
-/// For a body to arrive.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// More is refused, whatever it is.
+pub(crate) const LIMIT: usize = 64 * 1024;
 
 /// A JSON object from the request's body, read member by member so that every fault is found at once.
 #[derive(Debug)]
@@ -104,24 +99,7 @@ impl<S: Sync, T: FromFields> OptionalFromRequest<S> for Valid<T> {
     }
 }
 
-/// The first check of all: a body that is too large is refused before its token is looked at.
-pub(crate) async fn limit(request: Request, next: Next) -> Response {
-    if request.body().size_hint().lower() > LIMIT as u64 {
-        return Problem::PayloadTooLarge.into_response();
-    }
-    if request.body().is_end_stream() {
-        return next.run(request).await;
-    }
-    // Read here and not later, so that a slow sender keeps nobody waiting: no connection to the database, no time of the answer's.
-    let (parts, body) = request.into_parts();
-    match timeout(PATIENCE, bytes_of(body)).await {
-        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
-        Ok(Err(problem)) => problem.into_response(),
-        Err(_) => Problem::TooSlow.into_response(),
-    }
-}
-
-async fn bytes_of(body: Body) -> Result<Bytes, Problem> {
+pub(crate) async fn bytes_of(body: Body) -> Result<Bytes, Problem> {
     axum::body::to_bytes(body, LIMIT).await.map_err(|error| {
         let too_large =
             std::error::Error::source(&error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());

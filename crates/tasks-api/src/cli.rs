@@ -1,15 +1,14 @@
 use std::{
     fmt,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     config::{Config, ConfigFaults, Needs, Settings},
-    database, dev, openapi, serve,
+    database, dev, log, openapi, serve,
     token::{self, TokenArgs},
 };
 
@@ -82,7 +81,7 @@ fn run(command: Command, settings: Settings) -> Result<(), Failure> {
         Command::Dev | Command::Migrate | Command::Openapi => Needs::Nothing,
     };
     let config = Config::read(settings, needs)?;
-    log_to_stderr(config.json_log);
+    let _log = log::to_stderr(config.json_log)?;
     match command {
         Command::Serve => block_on(serve::serve(config)),
         Command::Dev => block_on(dev::dev(config)),
@@ -97,17 +96,4 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
     tokio::runtime::Runtime::new()
         .map_err(|error| Failure::new(format!("The system gives no threads to run on: {error}.")))?
         .block_on(command)
-}
-
-/// Standard output belongs to what a command prints.
-fn log_to_stderr(json: bool) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,sea_orm_migration=warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    if json {
-        // The span has the id of the request that a line is about.
-        log.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
-    } else {
-        log.with_ansi(io::stderr().is_terminal()).init();
-    }
 }

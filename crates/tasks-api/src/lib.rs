@@ -3,7 +3,8 @@
 //! A request goes through the files in this order:
 //!
 //! - [`router`](app) names every route and layer,
-//! - `observe` gives it an id, and turns any error into `application/problem+json` (`problem`),
+//! - `observe` gives it an id, turns any error into `application/problem+json` (`problem`), counts it (`metrics`) and logs it (`log`),
+//! - `limits` is how many, how large and how slow it may be,
 //! - `auth` is `better-auth-jwt` with our configuration and our answers,
 //! - `body` reads JSON strictly,
 //! - `tasks` is the resource: handlers, their shapes, their queries.
@@ -23,9 +24,12 @@ mod dev;
 mod docs;
 mod entity;
 mod health;
+mod limits;
+mod log;
 mod logout;
 mod metrics;
 mod migration;
+mod moment;
 mod observe;
 mod openapi;
 mod problem;

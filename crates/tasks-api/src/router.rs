@@ -8,23 +8,24 @@ use std::{
 };
 
 use axum::{
-    BoxError, Router,
-    error_handling::HandleErrorLayer,
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    Router,
+    handler::Handler,
+    http::{HeaderName, HeaderValue, Method, header},
     middleware,
-    routing::{get, patch, post_service},
+    routing::{get, get_service, patch_service, post_service},
 };
 use better_auth_jwt::{Verifier, keys::RemoteKeySet};
-use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
-use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer, timeout::TimeoutLayer};
+use tower::ServiceBuilder;
+use tower_http::cors::CorsLayer;
 
 use crate::{
-    auth, body,
+    auth,
     cli::Failure,
     database, docs, health,
+    limits::LimitsLayer,
     logout::{self, LogoutRules, Logouts},
     metrics::{self, Metrics},
-    observe::observe,
+    observe,
     problem::Problem,
     rate_limit::{self, RateLimit},
     store::Store,
@@ -37,23 +38,21 @@ pub fn app(state: AppState) -> Router {
     let state = Arc::new(state);
 
     // From the outside in. On the methods themselves: an unknown route stays 404 and a wrong method 405, with or without a token.
-    // One stack and not one for each purpose: every `route_layer` is a box more that is cloned for each request.
-    let limited = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(async |_: BoxError| Problem::Unavailable))
-        .layer(LoadShedLayer::new())
-        .layer(GlobalConcurrencyLimitLayer::new(MOST_IN_HAND))
-        .layer(middleware::from_fn(body::limit))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE));
-    let guarded = limited
-        .clone()
+    // One stack for all, around the handler: each box within a box would be cloned once more for each request.
+    let limits = LimitsLayer::new();
+    let guarded = ServiceBuilder::new()
+        .layer(limits.clone())
         .layer(auth::layer(state.verifier.clone(), state.logouts.clone(), state.metrics.clone()))
         .option_layer(state.rate_limit.clone().map(|limit| middleware::from_fn_with_state(limit, rate_limit::apply)));
-    let tasks = get(tasks::list).post(tasks::create).route_layer(guarded.clone());
-    let task = get(tasks::read).put(tasks::replace).delete(tasks::delete).route_layer(guarded.clone());
-    let complete = patch(tasks::complete).route_layer(guarded);
+    let tasks = get_service(guarded.service(tasks::list.with_state(state.clone())))
+        .post_service(guarded.service(tasks::create.with_state(state.clone())));
+    let task = get_service(guarded.service(tasks::read.with_state(state.clone())))
+        .put_service(guarded.service(tasks::replace.with_state(state.clone())))
+        .delete_service(guarded.service(tasks::delete.with_state(state.clone())));
+    let complete = patch_service(guarded.service(tasks::complete.with_state(state.clone())));
 
     // Without a bearer token, for a logout token speaks for itself. What a false one costs is a check of its signature.
-    let logout = post_service(logout::endpoint(state.logouts.clone(), state.metrics.clone())).route_layer(limited);
+    let logout = post_service(logout::endpoint(state.logouts.clone(), state.metrics.clone())).route_layer(limits);
 
     let routes = Router::new()
         .route("/api/{user_id}/tasks", tasks)
@@ -70,18 +69,10 @@ pub fn app(state: AppState) -> Router {
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed);
 
     // From the outside in.
-    let layers = ServiceBuilder::new()
-        .layer(middleware::from_fn_with_state(state.clone(), observe))
-        .layer(CatchPanicLayer::new())
-        .option_layer(cors(state.cors_origins.clone()));
+    let layers =
+        ServiceBuilder::new().layer(observe::layer(state.clone())).option_layer(cors(state.cors_origins.clone()));
     routes.layer(layers).with_state(state)
 }
-
-/// More are turned away at once, for they would only wait for the database.
-const MOST_IN_HAND: usize = 2048;
-
-/// Longer than the database's own times, and short enough to answer within five seconds when it says nothing at all.
-const PATIENCE: Duration = Duration::from_millis(4500);
 
 fn cors(origins: Vec<HeaderValue>) -> Option<CorsLayer> {
     const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -126,7 +126,8 @@ struct Server {
 impl Server {
     fn new(app: Router) -> Self {
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(IDLE);
+        // One buffer for head and body: they are small, and one piece is sent for less than two.
+        http.timer(TokioTimer::new()).header_read_timeout(IDLE).writev(false);
         Self { app, http, connections: GracefulShutdown::new() }
     }
 

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr,
-    EntityTrait, QueryFilter, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseConnectionType as Driver, DatabaseExecutor,
+    DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter, QueryResult, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
 };
 use time::OffsetDateTime;
 use tokio::time::interval;
@@ -105,6 +106,33 @@ impl Session {
         match self {
             Self::Pool(db) => db.into(),
             Self::Transaction(transaction) => transaction.into(),
+        }
+    }
+
+    /// All that a statement gives.
+    ///
+    /// Of the driver itself: a future of SeaORM's `ConnectionTrait` has room for every driver's, and is copied several times
+    /// for each statement; see DESIGN.md.
+    pub(crate) async fn all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match self {
+            Self::Pool(db) => match &db.inner {
+                Driver::SqlxSqlitePoolConnection(db) => Box::pin(db.query_all(statement)).await,
+                Driver::SqlxPostgresPoolConnection(db) => Box::pin(db.query_all(statement)).await,
+                _ => db.query_all_raw(statement).await,
+            },
+            Self::Transaction(transaction) => transaction.query_all_raw(statement).await,
+        }
+    }
+
+    /// The one row that a statement gives, and no more is read: for one that writes this is too early, see [`all`](Self::all).
+    pub(crate) async fn one(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        match self {
+            Self::Pool(db) => match &db.inner {
+                Driver::SqlxSqlitePoolConnection(db) => Box::pin(db.query_one(statement)).await,
+                Driver::SqlxPostgresPoolConnection(db) => Box::pin(db.query_one(statement)).await,
+                _ => db.query_one_raw(statement).await,
+            },
+            Self::Transaction(transaction) => transaction.query_one_raw(statement).await,
         }
     }
 

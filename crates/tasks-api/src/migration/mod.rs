@@ -7,6 +7,7 @@ mod m0001_create_tasks;
 mod m0002_create_idempotency_keys;
 mod m0003_row_policies;
 mod m0004_create_logouts;
+mod m0005_index_open_tasks;
 
 pub(crate) struct Migrator;
 
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_create_idempotency_keys::Migration),
             Box::new(m0003_row_policies::Migration),
             Box::new(m0004_create_logouts::Migration),
+            Box::new(m0005_index_open_tasks::Migration),
         ]
     }
 }

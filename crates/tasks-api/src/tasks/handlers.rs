@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 
 use axum::{
-    extract::{FromRequestParts, Path},
+    extract::{FromRequestParts, RawPathParams},
     http::{
         HeaderName, HeaderValue, StatusCode,
         header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK, LOCATION},
@@ -100,9 +100,12 @@ impl<S: Send + Sync> FromRequestParts<S> for TaskId {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
-        // Hyphenated only: the other ways to write a UUID would be other addresses of the same task.
-        let id = path.ok().filter(|Path((_, id))| id.len() == 36).and_then(|Path((_, id))| id.parse().ok());
+        let path = RawPathParams::from_request_parts(parts, state).await;
+        let id = path.ok().and_then(|path| {
+            let (_, id) = path.iter().find(|(name, _)| *name == "id")?;
+            // Hyphenated only: the other ways to write a UUID would be other addresses of the same task.
+            if id.len() == 36 { id.parse().ok() } else { None }
+        });
         Ok(Self(id))
     }
 }
@@ -118,7 +121,11 @@ fn answer(row: task::Model) -> Response {
 
 /// Not `axum::Json`: its buffer is slower than a `Vec`, which shows in a list.
 fn json(content: &impl Serialize) -> Response {
-    let Ok(body) = serde_json::to_vec(content) else { return Problem::Internal.into_response() };
+    // Room for a task, which would otherwise be made step by step.
+    let mut body = Vec::with_capacity(512);
+    if serde_json::to_writer(&mut body, content).is_err() {
+        return Problem::Internal.into_response();
+    }
     ([(CONTENT_TYPE, "application/json")], body).into_response()
 }
 

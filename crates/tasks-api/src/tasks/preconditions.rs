@@ -26,6 +26,9 @@ impl Preconditions {
 
     /// May the request go on, the task being as it is?
     pub(super) fn allow(&self, row: &task::Model) -> Result<(), Problem> {
+        if self.is_empty() {
+            return Ok(());
+        }
         let tag = tag(row);
         // A weak tag never matches here: `If-Match` compares strongly.
         let named = self.if_match.as_ref().is_none_or(|tags| tags.iter().any(|given| given == "*" || *given == tag));
@@ -34,7 +37,7 @@ impl Preconditions {
 
     /// Does a reading client have the task already?
     pub(super) fn client_has(&self, row: &task::Model) -> bool {
-        self.is_read && self.excluded(&tag(row))
+        self.is_read && self.if_none_match.is_some() && self.excluded(&tag(row))
     }
 
     fn excluded(&self, tag: &str) -> bool {
@@ -61,7 +64,7 @@ pub(super) fn etag(row: &task::Model) -> HeaderValue {
 }
 
 fn tag(row: &task::Model) -> String {
-    format!("\"{}\"", row.version)
+    ["\"", &row.version.to_string(), "\""].concat()
 }
 
 /// Our own tags hold no comma, so a list can be cut at each; what is not one of ours matches nothing.

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use better_auth_jwt::{Authenticated, Claims};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, FromQueryResult, Order,
-    QueryFilter, QueryOrder, QueryResult, QueryTrait, Statement, UpdateMany, Value,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, Order, QueryFilter, QueryOrder,
+    QueryResult, QueryTrait, Statement, UpdateMany, Value,
     sea_query::{CaseStatement, Expr, Func, SimpleExpr},
 };
 use uuid::Uuid;
@@ -63,8 +63,7 @@ pub(crate) struct OpenTasks {
 impl OpenTasks {
     /// A page of the list, from the cursor on; with the cursor of the next page, if there is one.
     pub(super) async fn page(&self, request: &PageRequest) -> Result<(Vec<Model>, Option<String>), Problem> {
-        let db = self.session.db();
-        let backend = db.get_database_backend();
+        let backend = self.session.db().get_database_backend();
         let mut list = if request.is_the_usual() {
             Statement::from_sql_and_values(backend, NEWEST, [self.user.as_str().into()])
         } else {
@@ -72,11 +71,11 @@ impl OpenTasks {
         };
         // Written out: SQLite prepares a statement anew each time its LIMIT is bound. One row more tells whether there is a next page.
         list.sql.push_str(&format!(" LIMIT {}", request.limit + 1));
-        let mut rows = ByPosition::find_by_statement(list).all(&db).await?;
+        let mut rows = self.session.all(list).await?;
 
         let is_last = rows.len() as u64 <= request.limit;
         rows.truncate(request.limit as usize);
-        let rows: Vec<Model> = rows.into_iter().map(|ByPosition(row)| row).collect();
+        let rows = rows.iter().map(model).collect::<Result<Vec<_>, _>>()?;
         let last = rows.last().filter(|_| !is_last);
         let next = last.map(|last| Cursor::after(last, request.sort).write(&self.user, request));
         Ok((rows, next))
@@ -84,8 +83,11 @@ impl OpenTasks {
 
     fn list(&self, request: &PageRequest, backend: DbBackend) -> Result<Statement, Problem> {
         let mut mine = Condition::all().add(Column::UserId.eq(&self.user));
-        if let Some(completed) = request.completed {
-            mine = mine.add(Column::Completed.eq(completed));
+        // Not bound, so that the database sees whether its index of open tasks has them.
+        match request.completed {
+            Some(true) => mine = mine.add(Expr::col(Column::Completed)),
+            Some(false) => mine = mine.add(Expr::col(Column::Completed).not()),
+            None => {}
         }
         if !request.q.is_empty() {
             let has = |column| contains(column, &request.q, backend);
@@ -114,12 +116,13 @@ impl OpenTasks {
         // The id's own time: so the order of ids is the order of creation, whichever replica makes them.
         let now = id.get_timestamp().map_or_else(now, micros);
         let (user, title, description) = (self.user.as_str().into(), new.title.into(), new.description.into());
-        self.one(CREATE, [user, id.into(), title, description, false.into(), 1_i64.into(), now.into(), now.into()])
+        self.written(CREATE, [user, id.into(), title, description, false.into(), 1_i64.into(), now.into(), now.into()])
             .await
     }
 
     pub(super) async fn find(&self, id: Uuid) -> Result<Model, Problem> {
-        self.one(READ, [self.user.as_str().into(), id.into()]).await
+        let row = self.session.one(self.statement(READ, [self.user.as_str().into(), id.into()])).await?;
+        Ok(model(&row.ok_or(Problem::NotFound)?)?)
     }
 
     pub(super) async fn replace(self, id: Uuid, new: TaskReplacement, when: &Preconditions) -> Result<Model, Problem> {
@@ -142,7 +145,7 @@ impl OpenTasks {
 
     pub(super) async fn toggle(self, id: Uuid, when: &Preconditions) -> Result<Model, Problem> {
         if when.is_empty() {
-            let row = self.one(TOGGLE, [now().into(), self.user.as_str().into(), id.into()]).await?;
+            let row = self.written(TOGGLE, [now().into(), self.user.as_str().into(), id.into()]).await?;
             self.session.commit().await?;
             return Ok(row);
         }
@@ -178,12 +181,14 @@ impl OpenTasks {
         }
     }
 
-    /// Not SeaORM's own `.one()`: that binds a LIMIT, see `page`.
-    async fn one<const N: usize>(&self, sql: &str, values: [Value; N]) -> Result<Model, Problem> {
-        let db = self.session.db();
-        let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-        let rows = ByPosition::find_by_statement(statement).all(&db).await?;
-        rows.into_iter().next().map(|ByPosition(row)| row).ok_or(Problem::NotFound)
+    /// The row that a statement has written. It is read to its end, where SQLite commits and says if that fails.
+    async fn written<const N: usize>(&self, sql: &str, values: [Value; N]) -> Result<Model, Problem> {
+        let rows = self.session.all(self.statement(sql, values)).await?;
+        Ok(model(rows.first().ok_or(Problem::NotFound)?)?)
+    }
+
+    fn statement<const N: usize>(&self, sql: &str, values: [Value; N]) -> Statement {
+        Statement::from_sql_and_values(self.session.db().get_database_backend(), sql, values)
     }
 
     fn mine(&self, id: Uuid) -> Condition {
@@ -213,22 +218,18 @@ const TOGGLE: &str = "UPDATE tasks SET completed = NOT completed, version = vers
                       WHERE user_id = $2 AND id = $3 \
                       RETURNING user_id, id, title, description, completed, version, created_at, updated_at";
 
-/// A row read by the places of its columns, in the entity's order. SeaORM's own way looks for each by name.
-struct ByPosition(Model);
-
-impl FromQueryResult for ByPosition {
-    fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
-        Ok(Self(Model {
-            user_id: row.try_get_by_index(0)?,
-            id: row.try_get_by_index(1)?,
-            title: row.try_get_by_index(2)?,
-            description: row.try_get_by_index(3)?,
-            completed: row.try_get_by_index(4)?,
-            version: row.try_get_by_index(5)?,
-            created_at: row.try_get_by_index(6)?,
-            updated_at: row.try_get_by_index(7)?,
-        }))
-    }
+/// A row, read by the places of its columns in the entity's order. SeaORM's own way looks for each by name.
+fn model(row: &QueryResult) -> Result<Model, DbErr> {
+    Ok(Model {
+        user_id: row.try_get_by_index(0)?,
+        id: row.try_get_by_index(1)?,
+        title: row.try_get_by_index(2)?,
+        description: row.try_get_by_index(3)?,
+        completed: row.try_get_by_index(4)?,
+        version: row.try_get_by_index(5)?,
+        created_at: row.try_get_by_index(6)?,
+        updated_at: row.try_get_by_index(7)?,
+    })
 }
 
 /// Is the text somewhere in the column, letter by letter? `LIKE` would take `%` and `_` for wildcards.

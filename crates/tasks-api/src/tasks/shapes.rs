@@ -3,19 +3,13 @@ use std::borrow::Cow;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::Serialize;
 use serde_json::Value;
-use time::{
-    OffsetDateTime,
-    format_description::well_known::{
-        Iso8601,
-        iso8601::{Config, EncodedConfig, TimePrecision},
-    },
-};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     body::{Fields, FromFields},
     entity::task,
+    moment::Moment,
     problem::Problem,
 };
 
@@ -32,10 +26,10 @@ pub(crate) struct Task {
     #[schema(required, example = "Two litres")]
     description: Option<String>,
     completed: bool,
-    #[schema(format = DateTime, example = "2026-11-21T08:00:00.000000Z")]
-    created_at: String,
-    #[schema(format = DateTime, example = "2026-11-21T08:00:00.000000Z")]
-    updated_at: String,
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T08:00:00.000000Z")]
+    created_at: Moment,
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T08:00:00.000000Z")]
+    updated_at: Moment,
 }
 
 /// A page of a list.
@@ -99,8 +93,8 @@ impl From<task::Model> for Task {
             title: row.title,
             description: row.description,
             completed: row.completed,
-            created_at: rfc3339(row.created_at),
-            updated_at: rfc3339(row.updated_at),
+            created_at: Moment::at(row.created_at),
+            updated_at: Moment::at(row.updated_at),
         }
     }
 }
@@ -260,14 +254,4 @@ fn text(value: Value) -> Result<String, Cow<'static, str>> {
 
 fn boolean(value: Value) -> Result<bool, Cow<'static, str>> {
     value.as_bool().ok_or("must be true or false".into())
-}
-
-/// Always six digits after the point, so that clients may compare times as texts.
-const TIME: EncodedConfig =
-    Config::DEFAULT.set_time_precision(TimePrecision::Second { decimal_digits: std::num::NonZero::new(6) }).encode();
-
-fn rfc3339(micros: i64) -> String {
-    let time =
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    time.format(&Iso8601::<TIME>).expect("a time after 1970 can be written")
 }

@@ -20,12 +20,18 @@ mod docs;
 mod entity;
 #[path = "../../../../../crates/tasks-api/src/health.rs"]
 mod health;
+#[path = "../../../../../crates/tasks-api/src/limits.rs"]
+mod limits;
+#[path = "../../../../../crates/tasks-api/src/log/mod.rs"]
+mod log;
 #[path = "../../../../../crates/tasks-api/src/logout/mod.rs"]
 mod logout;
 #[path = "../../../../../crates/tasks-api/src/metrics.rs"]
 mod metrics;
 #[path = "../../../../../crates/tasks-api/src/migration/mod.rs"]
 mod migration;
+#[path = "../../../../../crates/tasks-api/src/moment.rs"]
+mod moment;
 #[path = "../../../../../crates/tasks-api/src/observe.rs"]
 mod observe;
 #[path = "../../../../../crates/tasks-api/src/openapi.rs"]

@@ -54,13 +54,13 @@ pub(crate) struct OpenTasks {
 
 /// Runs a statement on whichever database it is.
 macro_rules! rows {
-    ($tasks:expr, $sql:expr $(, $bound:expr)*) => {{
+    ($tasks:expr, $fetch:ident, $sql:expr $(, $bound:expr)*) => {{
         let db = &$tasks.store.db;
-        let rows: Result<Vec<Row>, sqlx::Error> = match db.get_database_backend() {
+        let rows = match db.get_database_backend() {
             DbBackend::Postgres => {
-                sqlx::query_as($sql)$(.bind($bound))*.fetch_all(db.get_postgres_connection_pool()).await
+                sqlx::query_as::<_, Row>($sql)$(.bind($bound))*.$fetch(db.get_postgres_connection_pool()).await
             }
-            _ => sqlx::query_as($sql)$(.bind($bound))*.fetch_all(db.get_sqlite_connection_pool()).await,
+            _ => sqlx::query_as::<_, Row>($sql)$(.bind($bound))*.$fetch(db.get_sqlite_connection_pool()).await,
         };
         rows.map_err(|_| Problem::Internal)
     }};
@@ -78,7 +78,7 @@ impl OpenTasks {
             "SELECT user_id, id, title, description, completed, version, created_at, updated_at FROM tasks \
              WHERE user_id = $1 ORDER BY id DESC LIMIT {most}"
         );
-        let mut rows: Vec<_> = rows!(self, AssertSqlSafe(sql), &self.user)?.into_iter().map(model).collect();
+        let mut rows: Vec<_> = rows!(self, fetch_all, AssertSqlSafe(sql), &self.user)?.into_iter().map(model).collect();
         let is_last = rows.len() as u64 <= request.limit;
         rows.truncate(request.limit as usize);
         let last = rows.last().filter(|_| !is_last);
@@ -96,20 +96,20 @@ impl OpenTasks {
                    RETURNING user_id, id, title, description, completed, version, created_at, updated_at";
         let now = now();
         let id = Uuid::now_v7();
-        one(rows!(self, sql, &self.user, id, &new.title, &new.description, false, 1_i64, now, now)?)
+        one(rows!(self, fetch_all, sql, &self.user, id, &new.title, &new.description, false, 1_i64, now, now)?)
     }
 
     pub(super) async fn find(&self, id: Uuid) -> Result<Model, Problem> {
         let sql = "SELECT user_id, id, title, description, completed, version, created_at, updated_at FROM tasks \
                    WHERE user_id = $1 AND id = $2";
-        one(rows!(self, sql, &self.user, id)?)
+        rows!(self, fetch_optional, sql, &self.user, id)?.map(model).ok_or(Problem::NotFound)
     }
 
     pub(super) async fn toggle(self, id: Uuid, _: &Preconditions) -> Result<Model, Problem> {
         let sql = "UPDATE tasks SET completed = NOT completed, version = version + 1, updated_at = $3 \
                    WHERE user_id = $1 AND id = $2 \
                    RETURNING user_id, id, title, description, completed, version, created_at, updated_at";
-        one(rows!(self, sql, &self.user, id, now())?)
+        one(rows!(self, fetch_all, sql, &self.user, id, now())?)
     }
 
     pub(super) async fn replace(self, _: Uuid, _: TaskReplacement, _: &Preconditions) -> Result<Model, Problem> {
