@@ -172,10 +172,10 @@ impl<C: FromClaims> Gate<C> {
         if let Some(sessions) = &self.sessions {
             sessions.check(&claims)?;
         }
-        if let Some(user_path) = &self.user_path {
-            if user_path.user(parts)? != claims.user_id() {
-                return Err(ErrorKind::OtherUser.into());
-            }
+        if let Some(user_path) = &self.user_path
+            && user_path.user(parts)? != claims.user_id()
+        {
+            return Err(ErrorKind::OtherUser.into());
         }
         if let Some((_, kind)) = self.rules.iter().find(|(rule, _)| !rule(&claims)) {
             return Err((*kind).into());

@@ -50,14 +50,15 @@ use crate::{
 /// `tracing`, is passed to [`observe`](Self::observe), and is in the response's extensions as an
 /// [`ErrorKind`].
 pub struct JwtAuthLayer<C = Claims, R = BearerRejection> {
-    gate: Gate<C>,
+    /// Shared with the services made, of which some routers make one for each request.
+    gate: Arc<Gate<C>>,
     rejection: R,
 }
 
 impl JwtAuthLayer {
     /// A layer that asks for a token this verifier accepts.
     pub fn new(verifier: Verifier) -> Self {
-        Self { gate: Gate::new(verifier), rejection: BearerRejection }
+        Self { gate: Arc::new(Gate::new(verifier)), rejection: BearerRejection }
     }
 }
 
@@ -86,7 +87,7 @@ impl<R> JwtAuthLayer<Claims, R> {
     /// ```
     #[must_use]
     pub fn claims<C: FromClaims>(self) -> JwtAuthLayer<C, R> {
-        JwtAuthLayer { gate: self.gate.with_claims(), rejection: self.rejection }
+        JwtAuthLayer { gate: Arc::new(Arc::unwrap_or_clone(self.gate).with_claims()), rejection: self.rejection }
     }
 }
 
@@ -94,7 +95,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// Asks that the path names the token's user: 403 for another's, and for a path that names none.
     #[must_use]
     pub fn match_user(mut self, path: impl UserPath) -> Self {
-        self.gate = self.gate.with_user_path(path);
+        self.gate = Arc::new(Arc::unwrap_or_clone(self.gate).with_user_path(path));
         self
     }
 
@@ -118,7 +119,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// ```
     #[must_use]
     pub fn sessions(mut self, check: impl SessionCheck, without: WithoutSession) -> Self {
-        self.gate.sessions = Some(Sessions::new(check, without));
+        self.gate_mut().sessions = Some(Sessions::new(check, without));
         self
     }
 
@@ -134,7 +135,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// was, the handler checks.
     #[must_use]
     pub fn require(mut self, rule: impl Fn(&C) -> bool + Send + Sync + 'static) -> Self {
-        self.gate.own_rules.push(Arc::new(rule));
+        self.gate_mut().own_rules.push(Arc::new(rule));
         self
     }
 
@@ -142,7 +143,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// compared. A bad token is still refused.
     #[must_use]
     pub fn optional(mut self) -> Self {
-        self.gate.optional = true;
+        self.gate_mut().optional = true;
         self
     }
 
@@ -153,7 +154,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// one already does, and then also puts its headers on this layer's refusals.
     #[must_use]
     pub fn allow_preflights(mut self) -> Self {
-        self.gate.preflights = true;
+        self.gate_mut().preflights = true;
         self
     }
 
@@ -191,7 +192,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// ```
     #[must_use]
     pub fn token_from(mut self, place: impl Fn(&Parts) -> Option<&str> + Send + Sync + 'static) -> Self {
-        self.gate.token_from = Some(Arc::new(place));
+        self.gate_mut().token_from = Some(Arc::new(place));
         self
     }
 
@@ -202,7 +203,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// token takes about a kilobyte; four times as many as are in use at once is a good number.
     #[must_use]
     pub fn cached_tokens(mut self, most: usize) -> Self {
-        self.gate.cache = Arc::new(Cache::new(most));
+        self.gate_mut().cache = Arc::new(Cache::new(most));
         self
     }
 
@@ -211,7 +212,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// It runs on the request's path, so it should do no more than count.
     #[must_use]
     pub fn observe(mut self, observer: impl Fn(Outcome) + Send + Sync + 'static) -> Self {
-        self.gate.observer = Some(Arc::new(observer));
+        self.gate_mut().observer = Some(Arc::new(observer));
         self
     }
 
@@ -245,7 +246,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     ///
     /// The realm is empty or has characters that a challenge cannot hold.
     pub fn realm(mut self, realm: &str) -> Result<Self, ConfigError> {
-        self.gate.challenges.realm(realm)?;
+        self.gate_mut().challenges.realm(realm)?;
         Ok(self)
     }
 
@@ -256,7 +257,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     ///
     /// The URL is empty or has characters that a challenge cannot hold.
     pub fn resource_metadata(mut self, url: &str) -> Result<Self, ConfigError> {
-        self.gate.challenges.resource_metadata(url)?;
+        self.gate_mut().challenges.resource_metadata(url)?;
         Ok(self)
     }
 
@@ -267,11 +268,15 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     ///
     /// The text is empty or has characters that a challenge cannot hold.
     pub fn require_scope(mut self, scope: &str) -> Result<Self, ConfigError> {
-        self.gate.challenges.scope(scope)?;
+        self.gate_mut().challenges.scope(scope)?;
         let required: Vec<String> = scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
         let rule = move |claims: &Claims| required.iter().all(|scope| claims.scopes().any(|held| held == scope));
-        self.gate.rules.push((Arc::new(rule), ErrorKind::InsufficientScope));
+        self.gate_mut().rules.push((Arc::new(rule), ErrorKind::InsufficientScope));
         Ok(self)
+    }
+
+    fn gate_mut(&mut self) -> &mut Gate<C> {
+        Arc::make_mut(&mut self.gate)
     }
 }
 
@@ -279,7 +284,7 @@ impl<S, C, R: Clone> Layer<S> for JwtAuthLayer<C, R> {
     type Service = JwtAuth<S, C, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        JwtAuth::new(inner, Arc::new(self.gate.clone()), self.rejection.clone())
+        JwtAuth::new(inner, self.gate.clone(), self.rejection.clone())
     }
 }
 
