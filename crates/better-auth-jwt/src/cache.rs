@@ -47,7 +47,7 @@ impl<V: Clone> Cache<V> {
     }
 
     pub(crate) fn find(&self, token: &[u8]) -> Option<V> {
-        let hash = self.hash(token);
+        let hash = self.hash(token)?;
         let mut set = lock(self.set(self.sets.get()?, hash)?);
         let entry = set.ways.iter_mut().flatten().find(|entry| entry.is(hash, token))?;
         entry.uses = (entry.uses + 1).min(MOST_USES);
@@ -56,10 +56,7 @@ impl<V: Clone> Cache<V> {
 
     /// Keeps a value. `is_dead` tells which others no longer help anybody.
     pub(crate) fn insert(&self, token: &[u8], value: V, is_dead: impl Fn(&V) -> bool) {
-        if self.set_count == 0 {
-            return;
-        }
-        let hash = self.hash(token);
+        let Some(hash) = self.hash(token).filter(|_| self.set_count > 0) else { return };
         let entry = Entry { hash, uses: 0, token: token.into(), value };
         let sets = self.sets.get_or_init(|| (0..self.set_count).map(|_| Mutex::new(Set::new())).collect());
         if let Some(set) = self.set(sets, hash) {
@@ -69,9 +66,10 @@ impl<V: Clone> Cache<V> {
         }
     }
 
-    /// Of the end alone, which is the signature: different for different verified tokens.
-    fn hash(&self, token: &[u8]) -> u64 {
-        self.hasher.hash_one(token.last_chunk::<64>().map_or(token, <[u8; 64]>::as_slice))
+    /// Of the end alone, which is the signature: different for different verified tokens. None is so short that it has
+    /// no such end.
+    fn hash(&self, token: &[u8]) -> Option<u64> {
+        token.last_chunk::<64>().map(|end| self.hasher.hash_one(end))
     }
 
     fn set<'s>(&self, sets: &'s [Mutex<Set<V>>], hash: u64) -> Option<&'s Mutex<Set<V>>> {
@@ -176,7 +174,7 @@ mod tests {
     #[test]
     fn a_cache_without_room_keeps_nothing() {
         let cache = Cache::new(0);
-        cache.insert(b"a", 1, |_| false);
-        assert_eq!(cache.find(b"a"), None);
+        cache.insert(&token(1), 1, |_| false);
+        assert_eq!(cache.find(&token(1)), None);
     }
 }

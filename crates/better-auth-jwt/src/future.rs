@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -113,7 +114,7 @@ impl<S, ReqBody, C, R> Held<S, ReqBody, C, R> {
         let (mut parts, body) = self.request.into_parts();
         match self.gate.decide(&mut parts, self.waits_left) {
             Decision::Admit => State::Calling { future: self.service.call(Request::from_parts(parts, body)) },
-            Decision::Reject(error) => State::Rejected { response: Some(respond(&self.rejection, &error, parts)) },
+            Decision::Reject(error) => State::Rejected { response: Some(respond(&self.rejection, &error, &mut parts)) },
             Decision::Wait(keys) => {
                 self.request = Request::from_parts(parts, body);
                 self.waits_left -= 1;
@@ -124,14 +125,14 @@ impl<S, ReqBody, C, R> Held<S, ReqBody, C, R> {
 }
 
 /// The answer to a refused request, with the reason where outer layers find it.
-pub(crate) fn respond<B>(rejection: &impl RejectionResponse<B>, error: &Error, refused: Parts) -> Response<B> {
+pub(crate) fn respond<B>(rejection: &impl RejectionResponse<B>, error: &Error, refused: &mut Parts) -> Response<B> {
     // Cleared, the request's maps have room for the answer's headers and extensions, and nothing is
     // allocated for them.
-    let Parts { mut headers, mut extensions, .. } = refused;
-    headers.clear();
-    extensions.clear();
     let mut blank = Response::new(());
-    (*blank.headers_mut(), *blank.extensions_mut()) = (headers, extensions);
+    mem::swap(blank.headers_mut(), &mut refused.headers);
+    mem::swap(blank.extensions_mut(), &mut refused.extensions);
+    blank.headers_mut().clear();
+    blank.extensions_mut().clear();
 
     let mut response = rejection.response(error, blank);
     response.extensions_mut().insert(error.kind());

@@ -54,7 +54,7 @@ where
                 // What being ready has reserved behind this service, such as a place in a queue, goes
                 // back: this instance may not be called for long.
                 self.inner = self.inner.clone();
-                ResponseFuture::rejected(respond(&self.rejection, &error, parts))
+                ResponseFuture::rejected(respond(&self.rejection, &error, &mut parts))
             }
             Decision::Wait(keys) => {
                 // The instance that was polled ready is the one to call; the clone was not.
