@@ -13,7 +13,7 @@ pub trait Clock: Send + Sync + 'static {
     }
 }
 
-/// The system's clock.
+/// The system's clock. On Linux it is read as of the kernel's last tick, some milliseconds ago at most.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

@@ -582,7 +582,7 @@ fn is_among(scanner: &Scanner<'_>, name: Span, mut others: impl Iterator<Item = 
     others.any(|other| scanner.bytes_of(other) == name)
 }
 
-/// Any odd number would do; with this one all the claims that Better Auth and its plugins issue have bits of their own.
+/// Any odd number would do; with this one the usual claims of Better Auth and its plugins have bits of their own.
 const MIX: u64 = 0x025b_413f_8a9a_021f;
 
 /// One bit that equal names share and most different ones don't.

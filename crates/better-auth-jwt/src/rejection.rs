@@ -267,6 +267,12 @@ mod tests {
     }
 
     #[test]
+    fn the_usual_challenges_are_those_of_a_layer_as_it_comes() {
+        let kinds = [ErrorKind::MissingToken, ErrorKind::InvalidSignature, ErrorKind::Expired];
+        assert_eq!(kinds.map(|kind| Challenges::new().get(kind).unwrap()), USUAL.map(HeaderValue::from_static));
+    }
+
+    #[test]
     fn what_would_break_out_of_the_quotes_is_refused() {
         for realm in ["", "a\"b", "a\\b", "a\nb", "é", "a\tb"] {
             assert!(Challenges::new().realm(realm).is_err(), "{realm:?}");
