@@ -47,8 +47,9 @@ impl<V: Clone> Cache<V> {
     }
 
     pub(crate) fn find(&self, token: &[u8]) -> Option<V> {
+        let sets = self.sets.get()?;
         let hash = self.hash(token)?;
-        let mut set = lock(self.set(self.sets.get()?, hash)?);
+        let mut set = lock(self.set(sets, hash)?);
         let entry = set.ways.iter_mut().flatten().find(|entry| entry.is(hash, token))?;
         entry.uses = (entry.uses + 1).min(MOST_USES);
         Some(entry.value.clone())

@@ -281,10 +281,10 @@ impl Verifier {
         let trust = self.trusts.get(place).ok_or(ErrorKind::UnknownKey)?;
         // Asked for before the key: if keys change in between, what is remembered is outdated.
         let generation = trust.keys.generation();
-        let mut claims = Arc::new(Claims::unread(utf8(trust.open(token, header)?)?));
-        let window = trust.rules.read(Arc::make_mut(&mut claims), now)?;
+        let mut claims = Claims::unread(utf8(trust.open(token, header)?)?);
+        let window = trust.rules.read(&mut claims, now)?;
         let standing = generation.map(|generation| Standing { window, trust: place, generation });
-        Ok(Verified { claims, standing })
+        Ok(Verified { claims: Arc::new(claims), standing })
     }
 
     /// The same keys and rules for logout tokens.
