@@ -15,9 +15,16 @@ impl NumericDate {
     ///
     /// The digits are read as decimals, since a float would round what it cannot hold.
     pub(crate) fn parse(json: &str) -> Option<Self> {
-        // Every date that an issuer writes.
-        if let Some(seconds) = parse_digits(json.as_bytes()) {
-            return (seconds <= LAST).then_some(Self { seconds, fraction: false });
+        // Every date that an issuer writes: digits alone, few enough for any number to fit.
+        if (1..16).contains(&json.len()) {
+            // Without a way out in the middle it takes half the time.
+            let (seconds, only_digits) = json.bytes().fold((0_u64, true), |(seconds, only_digits), byte| {
+                let digit = byte.wrapping_sub(b'0');
+                (seconds.wrapping_mul(10).wrapping_add(u64::from(digit)), only_digits & (digit < 10))
+            });
+            if only_digits {
+                return (seconds <= LAST).then_some(Self { seconds, fraction: false });
+            }
         }
         let (mantissa, exponent) = match json.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
@@ -56,34 +63,6 @@ impl NumericDate {
     }
 }
 
-/// Reads 8 to 15 digits, so few that any number fits.
-///
-/// The last eight are read at once: the bytes of a word become numbers below 100, then below
-/// 10,000, then the sum of all.
-fn parse_digits(json: &[u8]) -> Option<u64> {
-    const HIGH_NIBBLES: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-    let (head, last) = json.split_last_chunk::<8>()?;
-    let word = u64::from_le_bytes(*last);
-    // A digit is no less than 0x30, and six more than it no more than 0x3f.
-    let is_thirties = |word: u64| word & HIGH_NIBBLES == 0x3030_3030_3030_3030;
-    if head.len() > 7 || !is_thirties(word) || !is_thirties(word.wrapping_add(0x0606_0606_0606_0606)) {
-        return None;
-    }
-    let mut seconds = 0;
-    for byte in head {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        seconds = seconds * 10 + u64::from(digit);
-    }
-    let ones = word & !HIGH_NIBBLES;
-    let pairs = ones.wrapping_mul(10).wrapping_add(ones >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
-    let eight = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff;
-    Some(seconds * 100_000_000 + eight)
-}
-
 fn parse_exponent(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -116,18 +95,6 @@ mod tests {
         assert_eq!(read("1e-400"), Some((0, 1)));
         assert_eq!(read("0e999999999999999999"), Some((0, 0)));
         assert_eq!(read("1699999999.99999999999999999"), Some((1_699_999_999, 1_700_000_000)));
-    }
-
-    #[test]
-    fn digits_are_told_from_all_other_bytes_wherever_they_stand() {
-        for place in 0..10 {
-            for byte in 0..=127_u8 {
-                let mut json = *b"1795227496";
-                json[place] = byte;
-                let text = str::from_utf8(&json).unwrap();
-                assert_eq!(parse_digits(&json), text.parse().ok().filter(|_| byte != b'+'), "{text:?}");
-            }
-        }
     }
 
     #[test]
