@@ -36,6 +36,7 @@ struct Row {
 async fn main() {
     let mut raws = Vec::new();
     let mut rows = Vec::new();
+    let mut by_hand = None;
     for algorithm in ALGORITHMS {
         let Field { mut runners, setup, token } = Field::new(algorithm).await;
         rows.resize_with(runners.len(), Row::default);
@@ -51,11 +52,13 @@ async fn main() {
             row.good.push(net);
         }
         if algorithm == Algorithm::HS256 {
+            runners.push(Field::refusing_by_hand());
             let mut refused = |request: Request<()>| {
                 let requests = vec![vec![request]; runners.len()];
                 measure(&mut runners, &requests, &mut || ()).nets
             };
-            let (missing, garbage) = (refused(request(None)), refused(request(Some("garbage"))));
+            let (mut missing, garbage) = (refused(request(None)), refused(request(Some("garbage"))));
+            by_hand = missing.pop().and_then(Result::ok);
             for ((row, missing), garbage) in rows.iter_mut().zip(missing).zip(garbage) {
                 (row.missing, row.garbage) = (missing.expect("a number"), garbage.expect("a number"));
             }
@@ -66,6 +69,8 @@ async fn main() {
         }
     }
     print(&raws, &rows);
+    let by_hand = grouped(by_hand.expect("a number"));
+    println!("\nThe answer to a request without a token, given by hand and without any layer: {by_hand}.");
 }
 
 struct Medians {

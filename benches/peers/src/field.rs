@@ -65,6 +65,12 @@ impl Field {
         }
         Self { runners, setup, token }
     }
+
+    /// One more runner, for what is refused.
+    pub fn refusing_by_hand() -> Runner {
+        let guarded = Ok(ours::refusing_by_hand());
+        Runner { name: "refused by hand".to_owned(), guarded, good: Vec::new(), knows: false }
+    }
 }
 
 /// A request of the token's user for their own tasks, as a browser sends it and a router hands it on.

@@ -8,7 +8,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use better_auth_jwt::ErrorKind;
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{CACHE_CONTROL, VARY, WWW_AUTHENTICATE},
+};
 use tower::Service;
 
 /// Answers every request with 200 and an empty body.
@@ -64,5 +68,34 @@ impl<R, B: Default> Service<Request<R>> for Inner<B> {
     fn call(&mut self, _: Request<R>) -> Self::Future {
         LAST_CALL.set(Some(Call { was_ready: Some(std::mem::take(&mut self.polled_ready)) }));
         ready(Ok(Response::new(B::default())))
+    }
+}
+
+/// Refuses every request by hand, with what our layer's contract puts into the answer to one without a token.
+#[derive(Clone, Copy)]
+pub(crate) struct Refusal;
+
+impl Service<Request<()>> for Refusal {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<()>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<()>) -> Self::Future {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        // The request's maps have room, so that none needs to be made.
+        std::mem::swap(response.headers_mut(), request.headers_mut());
+        std::mem::swap(response.extensions_mut(), request.extensions_mut());
+        response.headers_mut().clear();
+        response.extensions_mut().clear();
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="api""#));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.headers_mut().insert(VARY, HeaderValue::from_static("Authorization"));
+        response.extensions_mut().insert(ErrorKind::MissingToken);
+        ready(Ok(response))
     }
 }

@@ -85,7 +85,12 @@ impl Document {
             return Err(Invalid);
         }
         let mut scanner = Scanner::new(&self.text);
-        scanner.document(&mut self.members)?;
+        // Issuers write no blanks between tokens, and it is quicker not to look for any.
+        if scanner.document::<false, _>(&mut self.members).is_err() {
+            self.members = Few::new();
+            scanner = Scanner::new(&self.text);
+            scanner.document::<true, _>(&mut self.members)?;
+        }
         let unescaped = scanner.unescaped;
         self.text.push_str(&unescaped);
         Ok(())
@@ -152,7 +157,7 @@ impl<'d> Value<'d> {
     /// The elements of an array, as JSON texts.
     pub(crate) fn elements(self) -> Option<impl Iterator<Item = &'d str>> {
         let inner = self.as_json().strip_prefix('[')?;
-        let (mut scanner, mut cursor) = (Scanner::new(inner), Cursor::new(inner));
+        let (mut scanner, mut cursor) = (Scanner::new(inner), Cursor::<true>::new(inner));
         let mut spans = Vec::new();
         cursor.skip_blanks();
         let mut more = cursor.peek() != Some(b']');
@@ -167,29 +172,40 @@ impl<'d> Value<'d> {
     }
 }
 
-/// A list whose first `N` elements, usually all of them, need no allocation.
+/// A list that needs no allocation as long as it has no more than `N` elements.
 #[derive(Clone)]
 struct Few<T, const N: usize> {
-    first: [T; N],
+    few: [T; N],
     len: usize,
-    rest: Vec<T>,
+    /// All of them, when they are more.
+    many: Vec<T>,
 }
 
 impl<T: Copy + Default, const N: usize> Few<T, N> {
     fn new() -> Self {
-        Self { first: [T::default(); N], len: 0, rest: Vec::new() }
+        Self { few: [T::default(); N], len: 0, many: Vec::new() }
     }
 
+    #[inline(always)]
     fn push(&mut self, element: T) {
-        match self.first.get_mut(self.len) {
+        match self.few.get_mut(self.len) {
             Some(place) => *place = element,
-            None => self.rest.push(element),
+            None => self.push_many(element),
         }
         self.len += 1;
     }
 
-    fn iter(&self) -> impl Iterator<Item = &T> {
-        self.first.get(..self.len).unwrap_or(&self.first).iter().chain(&self.rest)
+    #[cold]
+    fn push_many(&mut self, element: T) {
+        if self.many.is_empty() {
+            self.many.extend(self.few);
+        }
+        self.many.push(element);
+    }
+
+    #[inline(always)]
+    fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.few.get(..self.len).unwrap_or(&self.many).iter()
     }
 }
 
@@ -207,8 +223,8 @@ impl<'t> Scanner<'t> {
     }
 
     /// Scans the whole text, which must be one object, and notes its members.
-    fn document<const N: usize>(&mut self, members: &mut Few<Member, N>) -> Result<(), Invalid> {
-        let mut cursor = Cursor::new(self.text);
+    fn document<const BLANKS: bool, const N: usize>(&mut self, members: &mut Few<Member, N>) -> Result<(), Invalid> {
+        let mut cursor = Cursor::<BLANKS>::new(self.text);
         cursor.skip_blanks();
         if cursor.begin(b'{', b'}')? {
             let mut seen = Seen::default();
@@ -231,7 +247,7 @@ impl<'t> Scanner<'t> {
     /// Scans any value and returns the content if it was a string. `depth` is how many
     /// containers may still be opened.
     #[inline(always)]
-    fn value(&mut self, cursor: &mut Cursor<'t>, depth: usize) -> Result<Span, Invalid> {
+    fn value<const BLANKS: bool>(&mut self, cursor: &mut Cursor<'t, BLANKS>, depth: usize) -> Result<Span, Invalid> {
         match cursor.peek().ok_or(Invalid)? {
             b'"' => return self.string(cursor),
             b'{' => *cursor = self.object(*cursor, depth)?,
@@ -245,7 +261,11 @@ impl<'t> Scanner<'t> {
         Ok(Span::default())
     }
 
-    fn object(&mut self, mut cursor: Cursor<'t>, depth: usize) -> Result<Cursor<'t>, Invalid> {
+    fn object<const BLANKS: bool>(
+        &mut self,
+        mut cursor: Cursor<'t, BLANKS>,
+        depth: usize,
+    ) -> Result<Cursor<'t, BLANKS>, Invalid> {
         let depth = depth.checked_sub(1).ok_or(Invalid)?;
         if !cursor.begin(b'{', b'}')? {
             return Ok(cursor);
@@ -266,7 +286,11 @@ impl<'t> Scanner<'t> {
         Ok(cursor)
     }
 
-    fn array(&mut self, mut cursor: Cursor<'t>, depth: usize) -> Result<Cursor<'t>, Invalid> {
+    fn array<const BLANKS: bool>(
+        &mut self,
+        mut cursor: Cursor<'t, BLANKS>,
+        depth: usize,
+    ) -> Result<Cursor<'t, BLANKS>, Invalid> {
         let depth = depth.checked_sub(1).ok_or(Invalid)?;
         if !cursor.begin(b'[', b']')? {
             return Ok(cursor);
@@ -281,7 +305,7 @@ impl<'t> Scanner<'t> {
 
     /// A member's name and the colon behind it.
     #[inline(always)]
-    fn name(&mut self, cursor: &mut Cursor<'t>) -> Result<Span, Invalid> {
+    fn name<const BLANKS: bool>(&mut self, cursor: &mut Cursor<'t, BLANKS>) -> Result<Span, Invalid> {
         let name = self.string(cursor)?;
         cursor.skip_blanks();
         cursor.take(b':')?;
@@ -291,7 +315,7 @@ impl<'t> Scanner<'t> {
 
     /// Scans a string and returns where its unescaped content lies.
     #[inline(always)]
-    fn string(&mut self, cursor: &mut Cursor<'t>) -> Result<Span, Invalid> {
+    fn string<const BLANKS: bool>(&mut self, cursor: &mut Cursor<'t, BLANKS>) -> Result<Span, Invalid> {
         cursor.take(b'"')?;
         let start = cursor.at;
         cursor.skip_plain();
@@ -313,7 +337,11 @@ impl<'t> Scanner<'t> {
 
     /// Goes on with a string that began at `start`, from its first backslash to behind its end.
     #[cold]
-    fn unescape(&mut self, mut cursor: Cursor<'t>, start: usize) -> Result<Cursor<'t>, Invalid> {
+    fn unescape<const BLANKS: bool>(
+        &mut self,
+        mut cursor: Cursor<'t, BLANKS>,
+        start: usize,
+    ) -> Result<Cursor<'t, BLANKS>, Invalid> {
         let mut plain = start;
         loop {
             cursor.skip_plain();
@@ -340,10 +368,10 @@ impl<'t> Scanner<'t> {
     }
 }
 
-/// Where a scan has come to. Whatever is called out of line takes it by value and hands it back, so
-/// that it stays in registers.
+/// Where a scan has come to. Without `BLANKS`, blanks between tokens are errors. Whatever is called out of line takes it
+/// by value and hands it back, so that it stays in registers.
 #[derive(Clone, Copy)]
-struct Cursor<'t> {
+struct Cursor<'t, const BLANKS: bool> {
     bytes: &'t [u8],
     at: usize,
     /// Where plain text ends in this block of the text, a bit for each byte.
@@ -354,7 +382,7 @@ struct Cursor<'t> {
 /// Bytes of a block, as many as a word has bits.
 const BLOCK: usize = 64;
 
-impl<'t> Cursor<'t> {
+impl<'t, const BLANKS: bool> Cursor<'t, BLANKS> {
     fn new(text: &'t str) -> Self {
         Self { bytes: text.as_bytes(), at: 0, ends: ends_of_plain(text.as_bytes(), 0), block: 0 }
     }
@@ -378,7 +406,7 @@ impl<'t> Cursor<'t> {
 
     #[inline(always)]
     fn skip_blanks(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+        while BLANKS && let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
     }
@@ -490,6 +518,13 @@ impl<'t> Cursor<'t> {
     #[inline(always)]
     fn digits(&mut self) -> Result<(), Invalid> {
         let start = self.at;
+        while let Some(eight) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
+            let count = leading_digits(*eight);
+            self.at += count;
+            if count < 8 {
+                return if self.at == start { Err(Invalid) } else { Ok(()) };
+            }
+        }
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
@@ -505,6 +540,16 @@ impl<'t> Cursor<'t> {
             Err(Invalid)
         }
     }
+}
+
+/// How many of eight bytes are digits before the first that is none.
+#[inline(always)]
+fn leading_digits(bytes: [u8; 8]) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // A digit becomes its value. Only what is no digit gets a high bit, or one above it by a carry.
+    let values = u64::from_le_bytes(bytes) ^ (EACH * 0x30);
+    let others = (values | values.wrapping_add(EACH * 0x76)) & (EACH * 0x80);
+    others.trailing_zeros() as usize / 8
 }
 
 /// A bit for each byte of a block that is a quote, a backslash or a control. The end of the text
@@ -607,7 +652,7 @@ fn begin_of(name: &[u8]) -> u64 {
 /// Unescapes a JSON string that the scanner has accepted; `None` if it is no string.
 pub(crate) fn unescape(json: &str) -> Option<Cow<'_, str>> {
     let mut scanner = Scanner::new(json);
-    let content = scanner.string(&mut Cursor::new(json)).ok()?;
+    let content = scanner.string(&mut Cursor::<true>::new(json)).ok()?;
     if (content.start as usize) < json.len() {
         Some(Cow::Borrowed(content.of(json)))
     } else {
@@ -636,6 +681,68 @@ mod tests {
         assert!(document.find("e").unwrap().is_null());
         assert_eq!(document.find("").unwrap().as_json(), "{}");
         assert!(document.find("d").is_none());
+    }
+
+    #[test]
+    fn blanks_between_tokens_change_nothing() {
+        let dense = r#"{"a":-1.5e3,"b":{"c":[true,"x y",{}],"d":"\u0041"},"e":[],"f":null}"#;
+        for blank in [" ", "\t", "\n", "\r", " \r\n\t "] {
+            // One blank alone, wherever it may stand, and all of them.
+            let places: Vec<usize> =
+                dense.match_indices([',', ':', '{', '}', '[', ']']).map(|(place, _)| place).collect();
+            for chosen in places.iter().map(|place| vec![*place]).chain([places.clone()]) {
+                let mut text = dense.to_owned();
+                for place in chosen.iter().rev() {
+                    text.insert_str(place + 1, blank);
+                    text.insert_str(*place, blank);
+                }
+                let document = parse(&text).unwrap();
+                let names: Vec<_> = document.members().map(Value::name).collect();
+                assert_eq!(names, ["a", "b", "e", "f"], "{text}");
+                assert_eq!(document.find("a").unwrap().as_json(), "-1.5e3", "{text}");
+            }
+        }
+        assert!(refused(r#"{"a":1 2}"#));
+        assert!(refused(r#"{"a":tr ue}"#));
+        assert!(refused(r#"{"a": 1, "a": 2}"#));
+    }
+
+    #[test]
+    fn more_members_than_have_a_place_of_their_own_are_found_in_order() {
+        for count in [15, 16, 17, 40] {
+            let names: Vec<String> = (0..count).map(|number| format!("name{number}")).collect();
+            let members: Vec<String> = names.iter().map(|name| format!(r#""{name}":"of {name}""#)).collect();
+            let document = parse(&format!("{{{}}}", members.join(","))).unwrap();
+            assert!(document.members().map(Value::name).eq(names.iter().map(String::as_str)), "{count}");
+            for name in &names {
+                assert_eq!(document.find(name).unwrap().as_str(), Some(&*format!("of {name}")));
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_of_a_number_is_looked_at_whatever_its_place_in_a_word() {
+        for length in 1..40 {
+            let digits = "9081726354".repeat(4);
+            let number = &digits[..length];
+            for (before, behind) in [("", ""), ("-", ""), ("1.", ""), ("1e", ""), ("1E+", ""), ("", "e5"), ("", ".5")] {
+                let json = format!("{before}{number}{behind}");
+                // With and without room for a whole word behind it.
+                for rest in ["}", r#","b":"something"}"#] {
+                    let document = parse(&format!(r#"{{"a":{json}{rest}"#)).unwrap();
+                    assert_eq!(document.find("a").unwrap().as_json(), json);
+                }
+            }
+            for place in 0..=length {
+                for bad in ["/", ":", "a", "\u{1}", "é", "\u{7f}", "1 1", "-"] {
+                    let (head, tail) = number.split_at(place);
+                    let text = format!(r#"{{"a":{head}{bad}{tail}1,"b":"something"}}"#);
+                    // A minus may stand before the digits alone.
+                    let is_sign = bad == "-" && place == 0;
+                    assert_eq!(refused(&text), !is_sign, "{text}");
+                }
+            }
+        }
     }
 
     #[test]

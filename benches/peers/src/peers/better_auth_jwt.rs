@@ -7,9 +7,14 @@ use better_auth_jwt::{
     keys::{KeySet, RemoteKeySet, SharedSecret},
 };
 use http::{Request, Response};
-use tower::{Layer, Service};
+use tower::{Layer, Service, layer::layer_fn};
 
-use crate::{Contestant, Setup, contestant::Layered, inner::Inner, setup::MyClaims};
+use crate::{
+    Contestant, Setup,
+    contestant::Layered,
+    inner::{Inner, Refusal},
+    setup::MyClaims,
+};
 
 /// As it comes: a token that was verified before is looked up.
 pub fn as_it_comes(setup: &Setup) -> Box<dyn Contestant> {
@@ -30,6 +35,11 @@ pub fn own_claims(setup: &Setup) -> Box<dyn Contestant> {
 /// come again.
 pub fn remembering(setup: &Setup) -> Box<dyn Contestant> {
     layered(layer(setup).cached_tokens(4))
+}
+
+/// Its refusals without the layer: what they cost whoever gives them.
+pub fn refusing_by_hand() -> Box<dyn Contestant> {
+    Box::new(Layered::new(layer_fn(|_| Refusal), Inner::<()>::new(), || ()))
 }
 
 fn layer(setup: &Setup) -> JwtAuthLayer {
