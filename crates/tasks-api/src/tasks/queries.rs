@@ -261,3 +261,33 @@ fn micros(time: uuid::Timestamp) -> i64 {
     let (seconds, nanos) = time.to_unix();
     seconds as i64 * 1_000_000 + i64::from(nanos) / 1000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database;
+
+    /// How SQLite goes about a list: the parts of its plan.
+    async fn plan_of(completed: Option<bool>, sort: Sort) -> String {
+        let store = Store::new(database::connect("sqlite::memory:").await.unwrap());
+        let tasks = Tasks { store, user: "ada".to_owned() }.open().await.unwrap();
+        let request = PageRequest { limit: 20, completed, q: String::new(), sort, cursor: None };
+        let mut list = tasks.list(&request, DbBackend::Sqlite).unwrap();
+        list.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
+        let parts = tasks.session.all(list).await.unwrap();
+        parts.iter().map(|part| part.try_get::<String>("", "detail").unwrap()).collect::<Vec<_>>().join("; ")
+    }
+
+    #[tokio::test]
+    async fn lists_in_the_order_of_creation_come_out_of_an_index_as_they_are() {
+        for descending in [false, true] {
+            let sort = Sort { by_title: false, descending };
+            let open = plan_of(Some(false), sort).await;
+            assert!(open.contains("USING INDEX open_tasks") && !open.contains("TEMP B-TREE"), "{open}");
+            for completed in [None, Some(true)] {
+                let plan = plan_of(completed, sort).await;
+                assert!(plan.starts_with("SEARCH tasks") && !plan.contains("TEMP B-TREE"), "{plan}");
+            }
+        }
+    }
+}
