@@ -99,7 +99,7 @@ impl Claims {
 
     /// `iat`, when the token was issued, in seconds since 1970, if present.
     pub fn iat(&self) -> Option<u64> {
-        Some(NumericDate::parse(self.document.find("iat")?.as_json())?.floor())
+        Some(NumericDate::parse(self.document.find("iat")?.as_json_bytes())?.floor())
     }
 
     /// `scope`, the scopes an OAuth access token carries (RFC 8693, section 4.2).
@@ -232,10 +232,10 @@ impl<'de> serde::Deserializer<'de> for Json<'de> {
             return visitor.visit_borrowed_str(content);
         }
         // What most claims are needs no parser of its own.
-        match self.0.as_json() {
-            "true" => visitor.visit_bool(true),
-            "false" => visitor.visit_bool(false),
-            json => match json.parse() {
+        match self.0.as_json_bytes() {
+            b"true" => visitor.visit_bool(true),
+            b"false" => visitor.visit_bool(false),
+            _ => match self.0.as_json().parse() {
                 Ok(number) => visitor.visit_u64(number),
                 Err(_) => self.read().deserialize_any(visitor),
             },

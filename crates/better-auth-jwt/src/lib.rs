@@ -18,6 +18,7 @@ mod clock;
 #[cfg(doc)]
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
+mod digits;
 mod error;
 mod extract;
 mod future;

@@ -1,5 +1,7 @@
 //! NumericDate (RFC 7519, section 2): seconds since 1970 as a JSON number, read without rounding.
 
+use crate::digits;
+
 /// The last second of the year 9999. Beyond it lie mistakes, milliseconds for one.
 const LAST: u64 = 253_402_300_799;
 
@@ -14,18 +16,29 @@ impl NumericDate {
     /// Reads a JSON number; refuses other types, negative numbers and dates after the year 9999.
     ///
     /// The digits are read as decimals, since a float would round what it cannot hold.
-    pub(crate) fn parse(json: &str) -> Option<Self> {
-        // Every date that an issuer writes: digits alone, few enough for any number to fit.
-        if (1..16).contains(&json.len()) {
+    #[inline(always)]
+    pub(crate) fn parse(json: &[u8]) -> Option<Self> {
+        // Every date that an issuer writes: digits alone, ten of them.
+        if let Some((eight, rest)) = json.split_first_chunk()
+            && rest.len() < 8
+            && let Some(begin) = digits::number(*eight)
+        {
             // Without a way out in the middle it takes half the time.
-            let (seconds, only_digits) = json.bytes().fold((0_u64, true), |(seconds, only_digits), byte| {
+            let (seconds, only_digits) = rest.iter().fold((begin, true), |(seconds, only_digits), byte| {
                 let digit = byte.wrapping_sub(b'0');
-                (seconds.wrapping_mul(10).wrapping_add(u64::from(digit)), only_digits & (digit < 10))
+                (seconds * 10 + u64::from(digit), only_digits & (digit < 10))
             });
             if only_digits {
                 return (seconds <= LAST).then_some(Self { seconds, fraction: false });
             }
         }
+        Self::parse_any(json)
+    }
+
+    /// The same for fractions, exponents, and whatever is no date.
+    #[cold]
+    fn parse_any(json: &[u8]) -> Option<Self> {
+        let json = str::from_utf8(json).ok()?;
         let (mantissa, exponent) = match json.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
             None => (json, 0),
@@ -78,7 +91,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Option<(u64, u64)> {
-        NumericDate::parse(json).map(|date| (date.floor(), date.ceil()))
+        NumericDate::parse(json.as_bytes()).map(|date| (date.floor(), date.ceil()))
     }
 
     #[test]

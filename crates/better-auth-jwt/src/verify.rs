@@ -535,7 +535,7 @@ impl Rules {
                 b"client_id" => seen.client = value.as_str(),
                 b"azp" => seen.authorized_party = value.as_str(),
                 b"sid" if !value.is_null() => seen.places.session = place(value)?,
-                b"email" | b"name" if !value.is_null() => _ = text(value)?,
+                b"email" | b"name" if !value.is_null() => _ = place(value)?,
                 _ => {}
             }
         }
@@ -655,5 +655,5 @@ fn place(value: Value<'_>) -> Result<Place, ErrorKind> {
 }
 
 pub(crate) fn date(value: Value<'_>) -> Result<NumericDate, ErrorKind> {
-    NumericDate::parse(value.as_json()).ok_or(ErrorKind::InvalidClaims)
+    NumericDate::parse(value.as_json_bytes()).ok_or(ErrorKind::InvalidClaims)
 }
