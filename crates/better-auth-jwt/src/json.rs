@@ -708,7 +708,7 @@ mod tests {
             }
         }
         assert!(refused(r#"{"a":1 2}"#));
-        assert!(refused(r#"{"a":tr ue}"#));
+        assert!(refused(r#"{"a":t rue}"#));
         assert!(refused(r#"{"a": 1, "a": 2}"#));
     }
 
