@@ -122,7 +122,7 @@ fn key_metrics(status: &KeyStatus) -> Registry {
     }
     add(&registry, IntCounter::new("jwks_refetches_suppressed_total", "Unknown kids that caused no fetch."))
         .inc_by(status.refetches_suppressed);
-    add(&registry, IntGauge::new("jwks_keys", "Keys that can verify.")).set(status.keys as i64);
+    add(&registry, IntGauge::new("jwks_keys", "Keys that can verify.")).set(status.key_count as i64);
     if let Some(age) = status.age {
         add(&registry, Gauge::new("jwks_age_seconds", "Time since the key set was last fetched."))
             .set(age.as_secs_f64());
