@@ -485,14 +485,18 @@ impl Trust {
     /// The payload of a token that one of the keys has signed.
     fn open(&self, token: &Compact<'_>, header: &Header) -> Result<Vec<u8>, Failure> {
         match self.keys.find(header) {
-            Some(key) => Ok(token.open(header, &key)?),
-            None => Err(match self.keys.refresh(header) {
-                Refresh::TooSoon(after) if self.rules.expects == Expects::Logout => {
-                    Failure::Unavailable(ErrorKind::KeysUnavailable, after)
+            Some(key) => token.open(header, &key).map_err(|kind| {
+                if kind == ErrorKind::InvalidSignature {
+                    self.keys.signature_invalid(header);
                 }
-                Refresh::Pointless | Refresh::TooSoon(_) => Failure::Refused(ErrorKind::UnknownKey),
-                Refresh::Wait(keys) => Failure::Wait(keys),
-                Refresh::Unavailable(after) => Failure::Unavailable(ErrorKind::KeysUnavailable, after),
+                kind.into()
+            }),
+            None => Err(match self.keys.refresh(header) {
+                Refresh::NotFound => Failure::Refused(ErrorKind::UnknownKey),
+                Refresh::Pending(keys) => Failure::Wait(keys),
+                Refresh::CoolingDown(left) | Refresh::Unavailable(left) => {
+                    Failure::Unavailable(ErrorKind::KeysUnavailable, left)
+                }
             }),
         }
     }

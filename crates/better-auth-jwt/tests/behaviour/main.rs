@@ -5,11 +5,13 @@
 mod axum_paths;
 mod backchannel;
 mod endpoint;
+mod environment;
 mod hostile;
 mod layer;
 mod logout_tokens;
 mod remembered;
 mod revoked;
+mod rotation;
 mod sessions;
 mod test_issuer;
 mod tower_stack;
