@@ -7,14 +7,18 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use tokio::time::timeout;
+use tracing::warn;
 
-use crate::{cli::Failure, migration::Migrator};
+use crate::{cli::Failure, database_url::DatabaseUrl, migration::Migrator};
 
 /// A start that waits for its database longer than this has failed.
 const START: Duration = Duration::from_secs(8);
 
 /// Connects, and brings the tables up to date.
-pub(crate) async fn connect(url: &str) -> Result<DatabaseConnection, Failure> {
+pub(crate) async fn connect(url: &DatabaseUrl) -> Result<DatabaseConnection, Failure> {
+    for parameter in url.unknown_parameters() {
+        warn!(parameter, "DATABASE_URL has a parameter that the driver does not know; it is ignored");
+    }
     let connected = timeout(START, async {
         let db = Database::connect(options(url)).await?;
         migrate(&db).await?;
@@ -41,10 +45,10 @@ pub(crate) async fn is_migrated(db: &DatabaseConnection) -> Result<bool, DbErr> 
     }
 }
 
-fn options(url: &str) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url);
+fn options(url: &DatabaseUrl) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url.expose());
     options.sqlx_logging(false);
-    if url.starts_with("sqlite:") {
+    if url.is_sqlite() {
         // One connection: SQLite has one writer anyway, and here requests queue for it fairly instead of fighting for its lock.
         // It is never closed, for with it would go a database in memory.
         options.max_connections(1).idle_timeout(None).max_lifetime(None).test_before_acquire(false);

@@ -20,6 +20,7 @@ mod body;
 mod cli;
 mod config;
 mod database;
+mod database_url;
 mod dev;
 mod docs;
 mod entity;

@@ -21,7 +21,9 @@ use tower_http::cors::CorsLayer;
 use crate::{
     auth,
     cli::Failure,
-    database, docs, health,
+    database,
+    database_url::DatabaseUrl,
+    docs, health,
     limits::LimitsLayer,
     logout::{self, LogoutRules, Logouts},
     metrics::{self, Metrics},
@@ -121,7 +123,9 @@ impl AppState {
     /// # Errors
     /// Says in a sentence why the database cannot be used.
     pub async fn connect(database_url: &str, verifier: Verifier, logouts: LogoutRules) -> Result<Self, Failure> {
-        let db = database::connect(database_url).await?;
+        let url =
+            DatabaseUrl::parse(database_url).map_err(|fault| Failure::new(format!("the database URL {fault}.")))?;
+        let db = database::connect(&url).await?;
         let logouts = Logouts::load(db.clone(), logouts).await?;
         Ok(Self {
             store: Store::new(db),

@@ -19,6 +19,7 @@ mod logout;
 mod operation;
 mod process;
 mod routes;
+mod secrets;
 mod sql;
 mod tasks;
 mod test_app;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cluster;
+mod credentials;
 mod database;
 mod logout_replicas;
 mod outage;
