@@ -19,6 +19,7 @@ mod auth;
 mod body;
 mod cli;
 mod config;
+mod connection;
 mod database;
 mod database_url;
 mod dev;

@@ -125,7 +125,7 @@ impl Problem {
                 "a request with this Idempotency-Key is being served; send yours again shortly"
             }
             Self::IdempotencyKeyReused => "this Idempotency-Key came with another body before; take a new one",
-            Self::PayloadTooLarge => "the body is larger than 64 KiB",
+            Self::PayloadTooLarge => "the body is larger than 64 KiB (a logout: 16 KiB)",
             Self::TooSlow => "the body did not arrive in time",
             Self::RateLimited(_) => "too many requests of this user; see the Retry-After header",
             Self::UnsupportedMediaType => "the body must be JSON, sent with Content-Type: application/json",

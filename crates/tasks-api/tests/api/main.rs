@@ -20,6 +20,7 @@ mod operation;
 mod process;
 mod routes;
 mod secrets;
+mod slow_clients;
 mod sql;
 mod tasks;
 mod test_app;
