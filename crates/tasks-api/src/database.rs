@@ -1,4 +1,8 @@
-use std::time::Duration;
+use std::{
+    fs::{File, TryLockError},
+    path::PathBuf,
+    time::Duration,
+};
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode,
@@ -33,6 +37,33 @@ pub(crate) async fn connect(url: &DatabaseUrl) -> Result<DatabaseConnection, Fai
         "the database cannot be used: {reason}. Check DATABASE_URL, and that the database is running and lets this user in \
          (SQLite: that the directory exists and can be written to)."
     )))
+}
+
+/// Makes this process the only server of a SQLite file, until the result is dropped or the process ends, however it ends.
+///
+/// A second one would keep accepting tokens of sessions whose logouts the first one has received: only PostgreSQL's
+/// servers read each other's. The lock is on a file beside the database and not on the database itself, since closing a
+/// file that SQLite has open releases SQLite's own locks.
+pub(crate) fn lock(url: &DatabaseUrl) -> Result<Option<File>, Failure> {
+    let Some(file) = url.sqlite_file() else { return Ok(None) };
+    // One name for one file, whatever links lead to it.
+    let mut name = file.canonicalize().unwrap_or(file).into_os_string();
+    name.push("-lock");
+    let path = PathBuf::from(name);
+    let locked =
+        File::options().create(true).truncate(false).write(true).open(&path).map(|lock| (lock.try_lock(), lock));
+    match locked {
+        Ok((Ok(()), lock)) => Ok(Some(lock)),
+        Ok((Err(TryLockError::WouldBlock), _)) => Err(Failure::new(format!(
+            "another tasks-api serves this SQLite database already: it holds {}. Stop it, or set DATABASE_URL to another \
+             file, or to a PostgreSQL database, which several servers can share.",
+            path.display()
+        ))),
+        Ok((Err(TryLockError::Error(error)), _)) | Err(error) => Err(Failure::new(format!(
+            "cannot lock {}: {error}. Check DATABASE_URL, and that the directory exists and can be written to.",
+            path.display()
+        ))),
+    }
 }
 
 /// Are all tables as this program needs them? Asks, and changes nothing.

@@ -1,7 +1,7 @@
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// A database URL that the driver can parse.
 ///
@@ -31,6 +31,17 @@ impl DatabaseUrl {
 
     pub(crate) fn is_sqlite(&self) -> bool {
         self.0.starts_with("sqlite:")
+    }
+
+    /// The file of a SQLite database that is not in memory.
+    pub(crate) fn sqlite_file(&self) -> Option<PathBuf> {
+        let rest = self.0.strip_prefix("sqlite:")?;
+        let (name, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        let in_memory = name.trim_start_matches('/') == ":memory:"
+            || form_urlencoded::parse(parameters.as_bytes())
+                .any(|parameter| parameter == ("mode".into(), "memory".into()));
+        let options = self.0.parse::<SqliteConnectOptions>().ok()?;
+        (!in_memory).then(|| options.get_filename().to_owned()).filter(|file| !file.as_os_str().is_empty())
     }
 
     /// Parameters that the driver ignores: a misspelt `sslmode` should be noticed.

@@ -31,6 +31,7 @@ use crate::{
     cli::Failure,
     config::{Config, RateLimit},
     connection::GentleStream,
+    database,
     logout::LogoutRules,
     router::{AppState, app},
 };
@@ -53,6 +54,7 @@ const MAX_HEAD: usize = 32 * 1024;
 pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let listener = listen(config.listen).await?;
+    let _lock = database::lock(&config.database_url)?;
     let state = state(&config).await?;
     if config.auth.issuer.is_none() || config.auth.audience.is_none() {
         warn!("tokens of any issuer or for any audience are accepted; set BETTER_AUTH_URL to have iss and aud checked");

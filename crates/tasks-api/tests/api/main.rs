@@ -19,6 +19,7 @@ mod logout;
 mod operation;
 mod process;
 mod routes;
+mod second_server;
 mod secrets;
 mod slow_clients;
 mod sql;

@@ -4,13 +4,13 @@ use std::{
     ffi::OsString,
     fs,
     os::unix::{ffi::OsStringExt, fs::PermissionsExt},
-    process::{Command, Output, Stdio},
+    process::Output,
     thread,
 };
 
 use crate::{
     connection::{Connection, request},
-    process::{Server, tasks_api},
+    process::{Server, run, tasks_api},
     test_app::{SECRET, signed, token},
 };
 
@@ -22,21 +22,6 @@ fn assert_silent(what: &str, output: &Output) -> String {
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!HALVES.iter().any(|half| said.contains(half)), "{what} printed {said}");
     said
-}
-
-/// Runs the command to its end, which comes by itself or, for a server that started after all, after a second.
-fn run(command: &mut Command) -> Output {
-    let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let id = process.id().to_string();
-    let waiting = thread::spawn(move || process.wait_with_output().unwrap());
-    for _ in 0..70 {
-        if waiting.is_finished() {
-            return waiting.join().unwrap();
-        }
-        thread::sleep(std::time::Duration::from_millis(100));
-    }
-    let _ = Command::new("kill").args(["-KILL", &id]).status();
-    waiting.join().unwrap()
 }
 
 /// Runs each case on a thread of its own, for some of them wait for a database that is not there.
