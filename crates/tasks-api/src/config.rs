@@ -125,7 +125,8 @@ pub(crate) struct Settings {
     /// SQLite, or PostgreSQL and what speaks its protocol [default: sqlite://tasks.db?mode=rwc]
     #[arg(long, env, global = true, value_name = "URL")]
     database_url: Option<String>,
-    /// PostgreSQL: have row-level security keep the users apart, too; the role must own the tables and be no superuser
+    /// PostgreSQL: enable row-level security, so that the database keeps the users apart, too; the role must own the tables
+    /// and not be a superuser. Where it is enabled already, all replicas follow
     #[arg(long, env, global = true, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     tasks_api_row_security: Option<String>,
     /// The address to listen on [default: 127.0.0.1:8000]

@@ -269,7 +269,8 @@ fn is_away(error: &DbErr) -> bool {
         // PostgreSQL: class 08 connection, 53 resources, 57 operator (shutdown, statement timeout); SQLite: 5 busy, 6 locked.
         Sqlx::Database(error) => {
             let code = error.code().unwrap_or_default();
-            matches!(code.as_ref(), "5" | "6")
+            // 42501, insufficient privilege: row-level security was enabled after this replica started; see `/readyz`.
+            matches!(code.as_ref(), "5" | "6" | "42501")
                 || ["08", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class))
         }
         _ => false,

@@ -127,9 +127,11 @@ impl AppState {
         let url =
             DatabaseUrl::parse(database_url).map_err(|fault| Failure::new(format!("the database URL {fault}.")))?;
         let db = database::connect(&url).await?;
-        let logouts = Logouts::load(db.clone(), logouts).await?;
+        let store = Store::new(db.clone()).follow_row_security().await;
+        let store = store.map_err(|error| Failure::new(format!("cannot read the state of the database: {error}.")))?;
+        let logouts = Logouts::load(db, logouts).await?;
         Ok(Self {
-            store: Store::new(db),
+            store,
             verifier,
             keys: None,
             metrics: Arc::new(Metrics::new()),

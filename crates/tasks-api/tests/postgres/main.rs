@@ -8,6 +8,7 @@ mod logout_replicas;
 mod outage;
 mod replicas;
 mod row_security;
+mod row_security_replicas;
 
 #[path = "../api/bodies.rs"]
 mod bodies;
