@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use better_auth_jwt::keys::Readiness;
+use sea_orm::DbErr;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -22,14 +23,21 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response
         return Err(Problem::NotReady("not ready: stopping".into()));
     }
     let keys = state.verifier.readiness();
-    let (database, migrations) = match timeout(PATIENCE, database::is_migrated(&state.store.db)).await {
-        Ok(Ok(true)) => (None, None),
-        Ok(Ok(false)) => (None, Some("migrations (tables are missing or old: run `tasks-api migrate`)")),
-        Ok(Err(_)) | Err(_) => (Some("database (it does not answer)"), None),
+    let checks = async {
+        let is_migrated = database::is_migrated(&state.store.db).await?;
+        Ok::<_, DbErr>((is_migrated, state.store.row_security_fits().await?))
+    };
+    let (database, migrations, row_security) = match timeout(PATIENCE, checks).await {
+        Ok(Ok((false, _))) => (None, Some("migrations (tables are missing or old: run `tasks-api migrate`)"), None),
+        Ok(Ok((true, false))) => {
+            (None, None, Some("row-level security (it was enabled or disabled in the database: restart this server)"))
+        }
+        Ok(Ok((true, true))) => (None, None, None),
+        Ok(Err(_)) | Err(_) => (Some("database (it does not answer)"), None, None),
     };
     let no_keys = (keys == Readiness::Unavailable).then_some("keys (none could be fetched yet)");
     let no_logouts = state.logouts.is_blind().then_some("logouts (they could not be read for too long)");
-    let missing: Vec<&str> = [database, migrations, no_keys, no_logouts].into_iter().flatten().collect();
+    let missing: Vec<&str> = [database, migrations, row_security, no_keys, no_logouts].into_iter().flatten().collect();
     if !missing.is_empty() {
         return Err(Problem::NotReady(format!("not ready: {}", missing.join(", ")).into()));
     }

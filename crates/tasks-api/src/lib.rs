@@ -4,8 +4,8 @@
 //!
 //! - [`router`](app) names every route and layer,
 //! - `observe` gives it an id, turns any error into `application/problem+json` (`problem`), counts it (`metrics`) and logs it (`log`),
+//! - `auth` is `better-auth-jwt` with our configuration and our responses; it needs the head alone,
 //! - `limits` is how many, how large and how slow it may be,
-//! - `auth` is `better-auth-jwt` with our configuration and our answers,
 //! - `body` reads JSON strictly,
 //! - `tasks` is the resource: handlers, their shapes, their queries.
 //!
@@ -19,7 +19,9 @@ mod auth;
 mod body;
 mod cli;
 mod config;
+mod connection;
 mod database;
+mod database_url;
 mod dev;
 mod docs;
 mod entity;

@@ -125,7 +125,7 @@ impl Problem {
                 "a request with this Idempotency-Key is being served; send yours again shortly"
             }
             Self::IdempotencyKeyReused => "this Idempotency-Key came with another body before; take a new one",
-            Self::PayloadTooLarge => "the body is larger than 64 KiB",
+            Self::PayloadTooLarge => "the body is larger than 64 KiB (a logout: 16 KiB)",
             Self::TooSlow => "the body did not arrive in time",
             Self::RateLimited(_) => "too many requests of this user; see the Retry-After header",
             Self::UnsupportedMediaType => "the body must be JSON, sent with Content-Type: application/json",
@@ -269,7 +269,8 @@ fn is_away(error: &DbErr) -> bool {
         // PostgreSQL: class 08 connection, 53 resources, 57 operator (shutdown, statement timeout); SQLite: 5 busy, 6 locked.
         Sqlx::Database(error) => {
             let code = error.code().unwrap_or_default();
-            matches!(code.as_ref(), "5" | "6")
+            // 42501, insufficient privilege: row-level security was enabled after this replica started; see `/readyz`.
+            matches!(code.as_ref(), "5" | "6" | "42501")
                 || ["08", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class))
         }
         _ => false,

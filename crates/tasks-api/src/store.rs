@@ -15,7 +15,10 @@ use crate::{cli::Failure, entity::idempotency_key};
 #[derive(Clone)]
 pub(crate) struct Store {
     pub(crate) db: DatabaseConnection,
+    /// The tables had row-level security at the start: each transaction says whose it is.
     row_security: bool,
+    /// The configuration requires it.
+    requires_row_security: bool,
 }
 
 /// One user's piece of work in the database.
@@ -26,7 +29,20 @@ pub(crate) enum Session {
 
 impl Store {
     pub(crate) fn new(db: DatabaseConnection) -> Self {
-        Self { db, row_security: false }
+        Self { db, row_security: false, requires_row_security: false }
+    }
+
+    /// Reads from the database whether its tables have row-level security: another replica may have enabled it.
+    pub(crate) async fn follow_row_security(mut self) -> Result<Self, DbErr> {
+        self.row_security = row_security(&self.db).await?.is_enabled;
+        Ok(self)
+    }
+
+    /// Does the database still have the row-level security that this server works with? One that was started without it
+    /// cannot serve once it is enabled: `database::connect` has PostgreSQL reject its statements.
+    pub(crate) async fn row_security_fits(&self) -> Result<bool, DbErr> {
+        let now = row_security(&self.db).await?;
+        Ok((self.row_security || !now.is_enabled) && (now.is_forced || !self.requires_row_security))
     }
 
     /// Has PostgreSQL itself keep the users apart, too. It costs a transaction for each request.
@@ -34,7 +50,7 @@ impl Store {
         self.switch_on()
             .await
             .map_err(|reason| Failure::new(format!("TASKS_API_ROW_SECURITY cannot be had: {reason}.")))?;
-        self.row_security = true;
+        (self.row_security, self.requires_row_security) = (true, true);
         Ok(self)
     }
 
@@ -53,7 +69,7 @@ impl Store {
         let transaction = self.db.begin_with_options(options).await?;
         if self.row_security {
             // `true`: for this transaction alone. However it ends, the connection goes back to the pool as nobody's.
-            let set = "SELECT set_config('tasks_api.user', $1, true)";
+            let set = "SELECT set_config('tasks_api.user', $1, true), set_config('row_security', 'on', true)";
             let set = Statement::from_sql_and_values(DbBackend::Postgres, set, [user.into()]);
             transaction.execute_raw(set).await?;
         }
@@ -65,11 +81,18 @@ impl Store {
         let mut hourly = interval(Duration::from_secs(3600));
         loop {
             hourly.tick().await;
-            let old = idempotency_key::Column::CreatedAt.lt(now() - KEPT);
-            if let Err(error) = idempotency_key::Entity::delete_many().filter(old).exec(&self.db).await {
+            if let Err(error) = self.delete_old_keys().await {
                 warn!(%error, "old idempotency keys are still there");
             }
         }
+    }
+
+    async fn delete_old_keys(&self) -> Result<(), DbErr> {
+        // Where there are policies, one of them allows this to all users, and to a transaction of none.
+        let session = self.session("").await?;
+        let old = idempotency_key::Column::CreatedAt.lt(now() - KEPT);
+        idempotency_key::Entity::delete_many().filter(old).exec(&session.db()).await?;
+        session.commit().await
     }
 
     async fn switch_on(&self) -> Result<(), String> {
@@ -82,7 +105,7 @@ impl Store {
                 "this role is a superuser or has BYPASSRLS, to which no policy applies; take another role".into()
             );
         }
-        for table in ["tasks", "idempotency_keys"] {
+        for table in SECURED {
             let secured =
                 format!("SELECT relrowsecurity AND relforcerowsecurity FROM pg_class WHERE oid = '{table}'::regclass");
             if !self.is(&secured).await? {
@@ -143,6 +166,31 @@ impl Session {
             Self::Transaction(transaction) => transaction.commit().await,
         }
     }
+}
+
+/// The tables that have policies.
+const SECURED: [&str; 2] = ["tasks", "idempotency_keys"];
+
+#[derive(Default)]
+struct RowSecurity {
+    /// For one of the tables at least.
+    is_enabled: bool,
+    /// For all of them, and for their owner, too.
+    is_forced: bool,
+}
+
+async fn row_security(db: &DatabaseConnection) -> Result<RowSecurity, DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(RowSecurity::default());
+    }
+    let tables = SECURED.map(|table| format!("to_regclass('{table}')")).join(", ");
+    let state = format!(
+        "SELECT coalesce(bool_or(relrowsecurity), false), coalesce(bool_and(relrowsecurity AND relforcerowsecurity), false) \
+         FROM pg_class WHERE oid IN ({tables})"
+    );
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, state)).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("the state of row-level security".into()))?;
+    Ok(RowSecurity { is_enabled: row.try_get_by_index(0)?, is_forced: row.try_get_by_index(1)? })
 }
 
 /// For so many microseconds an idempotency key counts: a day.

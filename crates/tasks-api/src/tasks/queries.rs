@@ -265,11 +265,11 @@ fn micros(time: uuid::Timestamp) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database;
+    use crate::{database, database_url::DatabaseUrl};
 
     /// How SQLite goes about a list: the parts of its plan.
     async fn plan_of(completed: Option<bool>, sort: Sort) -> String {
-        let store = Store::new(database::connect("sqlite::memory:").await.unwrap());
+        let store = Store::new(database::connect(&DatabaseUrl::parse("sqlite::memory:").unwrap()).await.unwrap());
         let tasks = Tasks { store, user: "ada".to_owned() }.open().await.unwrap();
         let request = PageRequest { limit: 20, completed, q: String::new(), sort, cursor: None };
         let mut list = tasks.list(&request, DbBackend::Sqlite).unwrap();

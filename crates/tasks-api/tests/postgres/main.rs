@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cluster;
+mod credentials;
 mod database;
 mod logout_replicas;
 mod outage;
 mod replicas;
 mod row_security;
+mod row_security_replicas;
 
 #[path = "../api/bodies.rs"]
 mod bodies;
