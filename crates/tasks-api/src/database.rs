@@ -5,13 +5,21 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
-use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sqlx::{
+    Executor,
+    sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
 use tokio::time::timeout;
 
-use crate::{cli::Failure, migration::Migrator};
+use crate::{cli::Failure, migration::Migrator, store::uninterrupted};
 
 /// A start that waits for its database longer than this has failed.
 const START: Duration = Duration::from_secs(8);
+
+/// What holds for each connection to PostgreSQL. Set once it is connected: proxies such as PgBouncer reject start-up options.
+///
+/// No transaction waits for us this long; should one be left open all the same, PostgreSQL ends its session.
+const SETTINGS: &str = "SET statement_timeout = '4s'; SET idle_in_transaction_session_timeout = '5s'";
 
 /// Connects, and brings the tables up to date.
 pub(crate) async fn connect(url: &str) -> Result<DatabaseConnection, Failure> {
@@ -63,8 +71,10 @@ fn options(url: &str) -> ConnectOptions {
             .max_connections(10)
             // Under load no connection is idle so long, and nothing is asked. After an outage the dead ones are found, and not by requests.
             .test_before_acquire_if_idle_for(Duration::from_secs(1))
-            .statement_timeout(Duration::from_secs(4))
-            .set_application_name("tasks-api");
+            .set_application_name("tasks-api")
+            .map_sqlx_postgres_pool_opts(|pool| {
+                pool.after_connect(|connection, _| Box::pin(async { connection.execute(SETTINGS).await.map(drop) }))
+            });
     }
     options.acquire_timeout(Duration::from_secs(4));
     options
@@ -74,11 +84,12 @@ fn options(url: &str) -> ConnectOptions {
 async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
     let options =
         TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
-    let turn = db.begin_with_options(options).await?;
+    let db = db.clone();
+    let turn = uninterrupted(async move { db.begin_with_options(options).await }).await?;
     if turn.get_database_backend() == DbBackend::Postgres {
         // Any number does, as long as nothing else in this database takes the same; these are the bytes of "tasks".
         turn.execute_unprepared("SELECT pg_advisory_xact_lock(500069397363)").await?;
     }
     Migrator::up(&turn, None).await?;
-    turn.commit().await
+    uninterrupted(turn.commit()).await
 }

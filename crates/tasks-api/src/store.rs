@@ -50,7 +50,10 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        let transaction = self.db.begin_with_options(options).await?;
+        let db = self.db.clone();
+        // A `BEGIN` that is dropped before its response leaves the connection in a transaction that the driver does not know of
+        // (sqlx 0.9.0): it would go back to the pool, and what runs on it next would be acknowledged and never committed.
+        let transaction = uninterrupted(async move { db.begin_with_options(options).await }).await?;
         if self.row_security {
             // `true`: for this transaction alone. However it ends, the connection goes back to the pool as nobody's.
             let set = "SELECT set_config('tasks_api.user', $1, true)";
@@ -140,9 +143,17 @@ impl Session {
     pub(crate) async fn commit(self) -> Result<(), DbErr> {
         match self {
             Self::Pool(_) => Ok(()),
-            Self::Transaction(transaction) => transaction.commit().await,
+            Self::Transaction(transaction) => uninterrupted(transaction.commit()).await,
         }
     }
+}
+
+/// Runs `work` to its end, even if the caller is dropped because a client disconnects or a time limit passes.
+pub(crate) async fn uninterrupted<T: Send + 'static>(
+    work: impl Future<Output = Result<T, DbErr>> + Send + 'static,
+) -> Result<T, DbErr> {
+    let finished = tokio::spawn(work).await;
+    finished.unwrap_or_else(|failed| Err(DbErr::Custom(format!("a task of the database ended early: {failed}"))))
 }
 
 /// For so many microseconds an idempotency key counts: a day.

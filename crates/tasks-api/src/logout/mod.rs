@@ -155,7 +155,12 @@ impl LogoutSink for Logouts {
 
     /// First the database: what the sender is told to be done lasts, and the others hear of it.
     async fn record(&self, logout: Logout) -> Result<(), Self::Error> {
-        self.table.store(logout.ends(), logout.issued_at()).await?;
-        Ok(self.ended.record(&logout)?)
+        let (table, ended) = (self.table.clone(), self.ended.clone());
+        // Uninterrupted: a sender that disconnects must not leave a logout stored and not applied.
+        let recorded = tokio::spawn(async move {
+            table.store(logout.ends(), logout.issued_at()).await?;
+            Ok(ended.record(&logout)?)
+        });
+        recorded.await?
     }
 }

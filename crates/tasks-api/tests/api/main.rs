@@ -10,6 +10,7 @@ mod crash;
 mod database;
 mod description;
 mod dev_server;
+mod disconnect;
 mod drain;
 mod idempotency;
 mod isolation;

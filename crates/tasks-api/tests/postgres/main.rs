@@ -1,12 +1,14 @@
 //! The HTTP contract once more, on PostgreSQL, and what PostgreSQL alone has.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cable;
 mod cluster;
 mod database;
 mod logout_replicas;
 mod outage;
 mod replicas;
 mod row_security;
+mod transactions;
 
 #[path = "../api/bodies.rs"]
 mod bodies;
@@ -16,6 +18,8 @@ mod concurrency;
 mod connection;
 #[path = "../api/crash.rs"]
 mod crash;
+#[path = "../api/disconnect.rs"]
+mod disconnect;
 #[path = "../api/drain.rs"]
 mod drain;
 #[path = "../api/idempotency.rs"]
