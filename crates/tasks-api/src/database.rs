@@ -6,20 +6,32 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait;
 use sqlx::{
-    Executor,
+    AssertSqlSafe, Executor,
     sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use tokio::time::timeout;
 
-use crate::{cli::Failure, migration::Migrator, store::uninterrupted};
+use crate::{cli::Failure, limits::PATIENCE, migration::Migrator, store::uninterrupted};
 
 /// A start that waits for its database longer than this has failed.
 const START: Duration = Duration::from_secs(8);
 
+/// To get a connection, new or from the pool.
+const ACQUIRE: Duration = Duration::from_secs(2);
+
+/// For a statement, the wait for locks included; then the database rolls it back.
+const STATEMENT: Duration = Duration::from_secs(2);
+
+// Within the time of a request a single statement fails for certain: the response to it is 503, and it had no effect.
+const _: () = assert!(ACQUIRE.as_millis() + STATEMENT.as_millis() < PATIENCE.as_millis());
+
 /// What holds for each connection to PostgreSQL. Set once it is connected: proxies such as PgBouncer reject start-up options.
 ///
 /// No transaction waits for us this long; should one be left open all the same, PostgreSQL ends its session.
-const SETTINGS: &str = "SET statement_timeout = '4s'; SET idle_in_transaction_session_timeout = '5s'";
+fn settings() -> AssertSqlSafe<String> {
+    let statement = STATEMENT.as_millis();
+    AssertSqlSafe(format!("SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = '5s'"))
+}
 
 /// Connects, and brings the tables up to date.
 pub(crate) async fn connect(url: &str) -> Result<DatabaseConnection, Failure> {
@@ -64,7 +76,7 @@ fn options(url: &str) -> ConnectOptions {
                 .synchronous(SqliteSynchronous::Normal)
                 // 16 MB instead of 4: between two checkpoints more changes of a page become one.
                 .pragma("wal_autocheckpoint", "4000")
-                .busy_timeout(Duration::from_secs(4))
+                .busy_timeout(STATEMENT)
         });
     } else {
         options
@@ -73,10 +85,10 @@ fn options(url: &str) -> ConnectOptions {
             .test_before_acquire_if_idle_for(Duration::from_secs(1))
             .set_application_name("tasks-api")
             .map_sqlx_postgres_pool_opts(|pool| {
-                pool.after_connect(|connection, _| Box::pin(async { connection.execute(SETTINGS).await.map(drop) }))
+                pool.after_connect(|connection, _| Box::pin(async { connection.execute(settings()).await.map(drop) }))
             });
     }
-    options.acquire_timeout(Duration::from_secs(4));
+    options.acquire_timeout(ACQUIRE);
     options
 }
 
@@ -88,7 +100,8 @@ async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
     let turn = uninterrupted(async move { db.begin_with_options(options).await }).await?;
     if turn.get_database_backend() == DbBackend::Postgres {
         // Any number does, as long as nothing else in this database takes the same; these are the bytes of "tasks".
-        turn.execute_unprepared("SELECT pg_advisory_xact_lock(500069397363)").await?;
+        // Its time is that of the start, as is the time of a migration.
+        turn.execute_unprepared("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(500069397363)").await?;
     }
     Migrator::up(&turn, None).await?;
     uninterrupted(turn.commit()).await

@@ -15,7 +15,7 @@ use axum::{
 use tokio::{sync::Semaphore, time::timeout};
 use tower::{Layer, Service};
 
-use crate::{body, problem::Problem};
+use crate::{body, effect::Effect, problem::Problem};
 
 /// More are turned away at once, for they would only wait for the database.
 const MOST_IN_HAND: usize = 2048;
@@ -24,7 +24,7 @@ const MOST_IN_HAND: usize = 2048;
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// For the answer. Longer than the database's own times, and short enough to answer within five seconds when it says nothing at all.
-const PATIENCE: Duration = Duration::from_millis(4500);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(4500);
 
 /// What a request may ask of the server before anybody looks at it: a place, so much room, so much time.
 ///
@@ -73,13 +73,15 @@ where
         let places = self.places.clone();
         Box::pin(async move {
             let Ok(_place) = places.try_acquire() else { return Ok(Problem::Unavailable.into_response()) };
-            let request = match arrived(request).await {
+            let mut request = match arrived(request).await {
                 Ok(request) => request,
                 Err(problem) => return Ok(problem.into_response()),
             };
+            let effect = Effect::default();
+            request.extensions_mut().insert(effect.clone());
             match timeout(PATIENCE, inner.call(request)).await {
                 Ok(answer) => answer.map(IntoResponse::into_response),
-                Err(_) => Ok(Problem::Unavailable.into_response()),
+                Err(_) => Ok(effect.timed_out().into_response()),
             }
         })
     }

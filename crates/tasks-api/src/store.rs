@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseConnectionType as Driver, DatabaseExecutor,
-    DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter, QueryResult, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait,
+    DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter, QueryResult, RuntimeErr, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
 };
 use time::OffsetDateTime;
 use tokio::time::interval;
 use tracing::warn;
 
-use crate::{cli::Failure, entity::idempotency_key};
+use crate::{cli::Failure, effect::Effect, entity::idempotency_key, problem::Problem};
 
 /// The database, and how a user's work in it begins.
 #[derive(Clone)]
@@ -19,7 +19,13 @@ pub(crate) struct Store {
 }
 
 /// One user's piece of work in the database.
-pub(crate) enum Session {
+pub(crate) struct Session {
+    connection: Connection,
+    effect: Effect,
+}
+
+enum Connection {
+    /// Each statement commits by itself.
     Pool(DatabaseConnection),
     Transaction(DatabaseTransaction),
 }
@@ -39,12 +45,15 @@ impl Store {
     }
 
     /// For statements of which each is whole in itself.
-    pub(crate) async fn session(&self, user: &str) -> Result<Session, DbErr> {
-        if self.row_security { self.transaction(user).await } else { Ok(Session::Pool(self.db.clone())) }
+    pub(crate) async fn session(&self, user: &str, effect: Effect) -> Result<Session, DbErr> {
+        if self.row_security {
+            return self.transaction(user, effect).await;
+        }
+        Ok(Session { connection: Connection::Pool(self.db.clone()), effect })
     }
 
     /// For statements that count all or none.
-    pub(crate) async fn transaction(&self, user: &str) -> Result<Session, DbErr> {
+    pub(crate) async fn transaction(&self, user: &str, effect: Effect) -> Result<Session, DbErr> {
         // Immediate: a read that turns into a write later could not wait for its turn.
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -60,7 +69,7 @@ impl Store {
             let set = Statement::from_sql_and_values(DbBackend::Postgres, set, [user.into()]);
             transaction.execute_raw(set).await?;
         }
-        Ok(Session::Transaction(transaction))
+        Ok(Session { connection: Connection::Transaction(transaction), effect })
     }
 
     /// Deletes idempotency keys that are too old to count, now and then.
@@ -106,9 +115,9 @@ impl Store {
 
 impl Session {
     pub(crate) fn db(&self) -> DatabaseExecutor<'_> {
-        match self {
-            Self::Pool(db) => db.into(),
-            Self::Transaction(transaction) => transaction.into(),
+        match &self.connection {
+            Connection::Pool(db) => db.into(),
+            Connection::Transaction(transaction) => transaction.into(),
         }
     }
 
@@ -117,33 +126,42 @@ impl Session {
     /// Of the driver itself: a future of SeaORM's `ConnectionTrait` has room for every driver's, and is copied several times
     /// for each statement; see DESIGN.md.
     pub(crate) async fn all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        match self {
-            Self::Pool(db) => match &db.inner {
+        match &self.connection {
+            Connection::Pool(db) => match &db.inner {
                 Driver::SqlxSqlitePoolConnection(db) => Box::pin(db.query_all(statement)).await,
                 Driver::SqlxPostgresPoolConnection(db) => Box::pin(db.query_all(statement)).await,
                 _ => db.query_all_raw(statement).await,
             },
-            Self::Transaction(transaction) => transaction.query_all_raw(statement).await,
+            Connection::Transaction(transaction) => transaction.query_all_raw(statement).await,
         }
     }
 
     /// The one row that a statement gives, and no more is read: for one that writes this is too early, see [`all`](Self::all).
     pub(crate) async fn one(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        match self {
-            Self::Pool(db) => match &db.inner {
+        match &self.connection {
+            Connection::Pool(db) => match &db.inner {
                 Driver::SqlxSqlitePoolConnection(db) => Box::pin(db.query_one(statement)).await,
                 Driver::SqlxPostgresPoolConnection(db) => Box::pin(db.query_one(statement)).await,
                 _ => db.query_one_raw(statement).await,
             },
-            Self::Transaction(transaction) => transaction.query_one_raw(statement).await,
+            Connection::Transaction(transaction) => transaction.query_one_raw(statement).await,
         }
     }
 
-    /// Keeps what was done; a session that is dropped has done nothing, unless each statement stood for itself.
-    pub(crate) async fn commit(self) -> Result<(), DbErr> {
-        match self {
-            Self::Pool(_) => Ok(()),
-            Self::Transaction(transaction) => uninterrupted(transaction.commit()).await,
+    /// Awaits a statement that changes data.
+    pub(crate) async fn change<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, Problem> {
+        match self.connection {
+            Connection::Pool(_) => self.effect.of(statement).await,
+            // It has no effect before the commit.
+            Connection::Transaction(_) => Ok(statement.await?),
+        }
+    }
+
+    /// Keeps what was done; a session that is dropped has done nothing, unless each statement committed by itself.
+    pub(crate) async fn commit(self) -> Result<(), Problem> {
+        match self.connection {
+            Connection::Pool(_) => Ok(()),
+            Connection::Transaction(transaction) => self.effect.of(uninterrupted(transaction.commit())).await,
         }
     }
 }
@@ -153,7 +171,7 @@ pub(crate) async fn uninterrupted<T: Send + 'static>(
     work: impl Future<Output = Result<T, DbErr>> + Send + 'static,
 ) -> Result<T, DbErr> {
     let finished = tokio::spawn(work).await;
-    finished.unwrap_or_else(|failed| Err(DbErr::Custom(format!("a task of the database ended early: {failed}"))))
+    finished.unwrap_or_else(|failed| Err(DbErr::Exec(RuntimeErr::Internal(format!("its task ended early: {failed}")))))
 }
 
 /// For so many microseconds an idempotency key counts: a day.

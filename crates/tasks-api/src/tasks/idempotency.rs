@@ -66,7 +66,7 @@ impl OpenTasks {
     async fn delete_expired(&self, expired: &Model) -> Result<(), Problem> {
         let same = Entity::delete_by_id((expired.user_id.clone(), expired.key.clone()))
             .filter(Column::CreatedAt.eq(expired.created_at));
-        match same.exec(&self.session.db()).await?.rows_affected {
+        match self.session.change(same.exec(&self.session.db())).await?.rows_affected {
             0 => Err(Problem::IdempotencyKeyInUse),
             _ => Ok(()),
         }

@@ -6,6 +6,7 @@ mod cluster;
 mod database;
 mod logout_replicas;
 mod outage;
+mod outcome;
 mod replicas;
 mod row_security;
 mod transactions;
