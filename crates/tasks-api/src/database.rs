@@ -11,7 +11,13 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use crate::{cli::Failure, limits::PATIENCE, migration::Migrator, store::uninterrupted};
+use crate::{
+    cli::Failure,
+    limits::PATIENCE,
+    migration::Migrator,
+    store::uninterrupted,
+    writability::{IS_READ_ONLY, Writability},
+};
 
 /// A start that waits for its database longer than this has failed.
 const START: Duration = Duration::from_secs(8);
@@ -34,14 +40,15 @@ fn settings() -> AssertSqlSafe<String> {
 }
 
 /// Connects, and brings the tables up to date.
-pub(crate) async fn connect(url: &str) -> Result<DatabaseConnection, Failure> {
+pub(crate) async fn connect(url: &str) -> Result<(DatabaseConnection, Writability), Failure> {
+    let writability = Writability::new();
     let connected = timeout(START, async {
-        let db = Database::connect(options(url)).await?;
+        let db = Database::connect(options(url, &writability)).await?;
         migrate(&db).await?;
         Ok::<_, DbErr>(db)
     });
     let reason = match connected.await {
-        Ok(Ok(db)) => return Ok(db),
+        Ok(Ok(db)) => return Ok((db, writability)),
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} seconds", START.as_secs()),
     };
@@ -61,7 +68,7 @@ pub(crate) async fn is_migrated(db: &DatabaseConnection) -> Result<bool, DbErr> 
     }
 }
 
-fn options(url: &str) -> ConnectOptions {
+fn options(url: &str, writability: &Writability) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false);
     if url.starts_with("sqlite:") {
@@ -87,6 +94,15 @@ fn options(url: &str) -> ConnectOptions {
             .map_sqlx_postgres_pool_opts(|pool| {
                 pool.after_connect(|connection, _| Box::pin(async { connection.execute(settings()).await.map(drop) }))
             });
+        let writability = writability.clone();
+        options.map_sqlx_postgres_before_acquire(move |connection, metadata| {
+            let is_suspect = writability.is_suspect(metadata.age);
+            Box::pin(async move {
+                let is_read_only = is_suspect && sqlx::query_scalar(IS_READ_ONLY).fetch_one(connection).await?;
+                // The pool closes it and opens another.
+                Ok(!is_read_only)
+            })
+        });
     }
     options.acquire_timeout(ACQUIRE);
     options

@@ -6,10 +6,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use better_auth_jwt::keys::Readiness;
+use sea_orm::DbErr;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::{database, problem::Problem, router::AppState};
+use crate::{database, problem::Problem, router::AppState, store::Store};
 
 /// `GET /healthz`: the process answers.
 pub(crate) async fn alive() -> &'static str {
@@ -22,9 +23,12 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response
         return Err(Problem::NotReady("not ready: stopping".into()));
     }
     let keys = state.verifier.readiness();
-    let (database, migrations) = match timeout(PATIENCE, database::is_migrated(&state.store.db)).await {
-        Ok(Ok(true)) => (None, None),
-        Ok(Ok(false)) => (None, Some("migrations (tables are missing or old: run `tasks-api migrate`)")),
+    let (database, migrations) = match timeout(PATIENCE, examine(&state.store)).await {
+        Ok(Ok(Examined { writable: false, .. })) => (Some("database (it accepts no changes)"), None),
+        Ok(Ok(Examined { migrated: true, .. })) => (None, None),
+        Ok(Ok(Examined { migrated: false, .. })) => {
+            (None, Some("migrations (tables are missing or old: run `tasks-api migrate`)"))
+        }
         Ok(Err(_)) | Err(_) => (Some("database (it does not answer)"), None),
     };
     let no_keys = (keys == Readiness::Unavailable).then_some("keys (none could be fetched yet)");
@@ -35,6 +39,16 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response
     }
     let keys = if keys == Readiness::Stale { "stale" } else { "ready" };
     Ok(Json(json!({ "status": "ready", "database": "ready", "migrations": "ready", "keys": keys })).into_response())
+}
+
+struct Examined {
+    writable: bool,
+    migrated: bool,
+}
+
+async fn examine(store: &Store) -> Result<Examined, DbErr> {
+    let writable = store.writability.check(&store.db).await?;
+    Ok(Examined { writable, migrated: database::is_migrated(&store.db).await? })
 }
 
 /// Shorter than the patience of those who ask.

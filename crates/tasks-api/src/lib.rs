@@ -41,6 +41,7 @@ mod serve;
 mod store;
 mod tasks;
 mod token;
+mod writability;
 
 pub use cli::{Failure, main};
 pub use logout::LogoutRules;

@@ -121,10 +121,10 @@ impl AppState {
     /// # Errors
     /// Says in a sentence why the database cannot be used.
     pub async fn connect(database_url: &str, verifier: Verifier, logouts: LogoutRules) -> Result<Self, Failure> {
-        let db = database::connect(database_url).await?;
-        let logouts = Logouts::load(db.clone(), logouts).await?;
+        let (db, writability) = database::connect(database_url).await?;
+        let logouts = Logouts::load(db.clone(), writability.clone(), logouts).await?;
         Ok(Self {
-            store: Store::new(db),
+            store: Store::new(db, writability),
             verifier,
             keys: None,
             metrics: Arc::new(Metrics::new()),

@@ -9,12 +9,13 @@ use time::OffsetDateTime;
 use tokio::time::interval;
 use tracing::warn;
 
-use crate::{cli::Failure, effect::Effect, entity::idempotency_key, problem::Problem};
+use crate::{cli::Failure, effect::Effect, entity::idempotency_key, problem::Problem, writability::Writability};
 
 /// The database, and how a user's work in it begins.
 #[derive(Clone)]
 pub(crate) struct Store {
     pub(crate) db: DatabaseConnection,
+    pub(crate) writability: Writability,
     row_security: bool,
 }
 
@@ -22,6 +23,7 @@ pub(crate) struct Store {
 pub(crate) struct Session {
     connection: Connection,
     effect: Effect,
+    writability: Writability,
 }
 
 enum Connection {
@@ -31,8 +33,8 @@ enum Connection {
 }
 
 impl Store {
-    pub(crate) fn new(db: DatabaseConnection) -> Self {
-        Self { db, row_security: false }
+    pub(crate) fn new(db: DatabaseConnection, writability: Writability) -> Self {
+        Self { db, writability, row_security: false }
     }
 
     /// Has PostgreSQL itself keep the users apart, too. It costs a transaction for each request.
@@ -49,7 +51,7 @@ impl Store {
         if self.row_security {
             return self.transaction(user, effect).await;
         }
-        Ok(Session { connection: Connection::Pool(self.db.clone()), effect })
+        Ok(self.session_on(Connection::Pool(self.db.clone()), effect))
     }
 
     /// For statements that count all or none.
@@ -62,14 +64,19 @@ impl Store {
         let db = self.db.clone();
         // A `BEGIN` that is dropped before its response leaves the connection in a transaction that the driver does not know of
         // (sqlx 0.9.0): it would go back to the pool, and what runs on it next would be acknowledged and never committed.
-        let transaction = uninterrupted(async move { db.begin_with_options(options).await }).await?;
+        let begin = uninterrupted(async move { db.begin_with_options(options).await });
+        let transaction = self.writability.watch(begin).await?;
         if self.row_security {
             // `true`: for this transaction alone. However it ends, the connection goes back to the pool as nobody's.
             let set = "SELECT set_config('tasks_api.user', $1, true)";
             let set = Statement::from_sql_and_values(DbBackend::Postgres, set, [user.into()]);
             transaction.execute_raw(set).await?;
         }
-        Ok(Session { connection: Connection::Transaction(transaction), effect })
+        Ok(self.session_on(Connection::Transaction(transaction), effect))
+    }
+
+    fn session_on(&self, connection: Connection, effect: Effect) -> Session {
+        Session { connection, effect, writability: self.writability.clone() }
     }
 
     /// Deletes idempotency keys that are too old to count, now and then.
@@ -150,6 +157,7 @@ impl Session {
 
     /// Awaits a statement that changes data.
     pub(crate) async fn change<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, Problem> {
+        let statement = self.writability.watch(statement);
         match self.connection {
             Connection::Pool(_) => self.effect.of(statement).await,
             // It has no effect before the commit.
@@ -161,7 +169,9 @@ impl Session {
     pub(crate) async fn commit(self) -> Result<(), Problem> {
         match self.connection {
             Connection::Pool(_) => Ok(()),
-            Connection::Transaction(transaction) => self.effect.of(uninterrupted(transaction.commit())).await,
+            Connection::Transaction(transaction) => {
+                self.effect.of(self.writability.watch(uninterrupted(transaction.commit()))).await
+            }
         }
     }
 }

@@ -274,7 +274,8 @@ mod tests {
 
     /// How SQLite goes about a list: the parts of its plan.
     async fn plan_of(completed: Option<bool>, sort: Sort) -> String {
-        let store = Store::new(database::connect("sqlite::memory:").await.unwrap());
+        let (db, writability) = database::connect("sqlite::memory:").await.unwrap();
+        let store = Store::new(db, writability);
         let tasks = Tasks { store, user: "ada".to_owned(), effect: Effect::default() }.open().await.unwrap();
         let request = PageRequest { limit: 20, completed, q: String::new(), sort, cursor: None };
         let mut list = tasks.list(&request, DbBackend::Sqlite).unwrap();

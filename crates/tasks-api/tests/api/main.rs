@@ -12,6 +12,7 @@ mod description;
 mod dev_server;
 mod disconnect;
 mod drain;
+mod full_disk;
 mod idempotency;
 mod isolation;
 mod limits;

@@ -7,6 +7,7 @@ mod database;
 mod logout_replicas;
 mod outage;
 mod outcome;
+mod read_only;
 mod replicas;
 mod row_security;
 mod transactions;
