@@ -31,9 +31,9 @@ const STATEMENT: Duration = Duration::from_secs(2);
 // Within the time of a request a single statement fails for certain: the response to it is 503, and it had no effect.
 const _: () = assert!(ACQUIRE.as_millis() + STATEMENT.as_millis() < PATIENCE.as_millis());
 
-/// What holds for each connection to PostgreSQL. Set once it is connected: proxies such as PgBouncer reject start-up options.
+/// The settings of each PostgreSQL session. They are set once it is connected: proxies such as PgBouncer reject start-up options.
 ///
-/// No transaction waits for us this long; should one be left open all the same, PostgreSQL ends its session.
+/// The second is a safety net: a transaction never waits this long for us, and if one is left open, PostgreSQL ends its session.
 fn settings() -> AssertSqlSafe<String> {
     let statement = STATEMENT.as_millis();
     AssertSqlSafe(format!("SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = '5s'"))
@@ -116,7 +116,7 @@ async fn migrate(db: &DatabaseConnection) -> Result<(), DbErr> {
     let turn = uninterrupted(async move { db.begin_with_options(options).await }).await?;
     if turn.get_database_backend() == DbBackend::Postgres {
         // Any number does, as long as nothing else in this database takes the same; these are the bytes of "tasks".
-        // Its time is that of the start, as is the time of a migration.
+        // Waiting for the others, and a migration, may take longer than a request; `START` bounds both.
         turn.execute_unprepared("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(500069397363)").await?;
     }
     Migrator::up(&turn, None).await?;

@@ -1,6 +1,9 @@
 //! 503 means: no effect. 504 means: perhaps.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use serde_json::json;
@@ -100,6 +103,12 @@ async fn when_the_network_is_cut_a_change_that_was_sent_is_504_and_one_answered_
         assert!(created(title) <= i64::from(*perhaps), "{title} was 503 and created");
     }
     assert!(unknown.values().any(|perhaps| *perhaps), "some statements were sent");
+    // A repeat with the key is safe, whatever the first response was.
+    for n in (0..16).filter(|n| n % 4 == 3) {
+        let title = format!("task-{n}");
+        ada.clone().header("idempotency-key", &title).task(&title).await;
+        assert_eq!(created(&title), 1);
+    }
     assert_none_in_a_transaction(&app.database);
     ada.task("after").await;
 }
@@ -122,7 +131,9 @@ async fn when_its_connection_breaks_a_change_is_504_and_a_transaction_before_its
             (keyed, answer)
         });
     }
+    let start = Instant::now();
     while count(app.database.url(), WAITING) < 2 {
+        assert!(start.elapsed() < Duration::from_secs(10), "both wait for the lock");
         sleep(Duration::from_millis(20)).await;
     }
     execute(app.database.url(), &format!("SELECT pg_terminate_backend(pid) FROM {WAITING}"));
