@@ -10,7 +10,7 @@ use sea_orm::DbErr;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::{database, problem::Problem, router::AppState};
+use crate::{database, problem::Problem, router::AppState, store::Store};
 
 /// `GET /healthz`: the process answers.
 pub(crate) async fn alive() -> &'static str {
@@ -24,15 +24,18 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response
     }
     let keys = state.verifier.readiness();
     let checks = async {
-        let is_migrated = database::is_migrated(&state.store.db).await?;
-        Ok::<_, DbErr>((is_migrated, state.store.row_security_fits().await?))
+        let examined = examine(&state.store).await?;
+        Ok::<_, DbErr>((examined, state.store.row_security_fits().await?))
     };
     let (database, migrations, row_security) = match timeout(PATIENCE, checks).await {
-        Ok(Ok((false, _))) => (None, Some("migrations (tables are missing or old: run `tasks-api migrate`)"), None),
-        Ok(Ok((true, false))) => {
+        Ok(Ok((Examined { writable: false, .. }, _))) => (Some("database (it accepts no changes)"), None, None),
+        Ok(Ok((Examined { migrated: false, .. }, _))) => {
+            (None, Some("migrations (tables are missing or old: run `tasks-api migrate`)"), None)
+        }
+        Ok(Ok((_, false))) => {
             (None, None, Some("row-level security (it was enabled or disabled in the database: restart this server)"))
         }
-        Ok(Ok((true, true))) => (None, None, None),
+        Ok(Ok((_, true))) => (None, None, None),
         Ok(Err(_)) | Err(_) => (Some("database (it does not answer)"), None, None),
     };
     let no_keys = (keys == Readiness::Unavailable).then_some("keys (none could be fetched yet)");
@@ -43,6 +46,16 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response
     }
     let keys = if keys == Readiness::Stale { "stale" } else { "ready" };
     Ok(Json(json!({ "status": "ready", "database": "ready", "migrations": "ready", "keys": keys })).into_response())
+}
+
+struct Examined {
+    writable: bool,
+    migrated: bool,
+}
+
+async fn examine(store: &Store) -> Result<Examined, DbErr> {
+    let writable = store.writability.check(&store.db).await?;
+    Ok(Examined { writable, migrated: database::is_migrated(&store.db).await? })
 }
 
 /// Shorter than the patience of those who ask.

@@ -22,8 +22,10 @@ mod config;
 mod connection;
 mod database;
 mod database_url;
+mod db_error;
 mod dev;
 mod docs;
+mod effect;
 mod entity;
 mod health;
 mod limits;
@@ -41,6 +43,7 @@ mod serve;
 mod store;
 mod tasks;
 mod token;
+mod writability;
 
 pub use cli::{Failure, main};
 pub use logout::LogoutRules;

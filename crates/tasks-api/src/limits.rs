@@ -15,14 +15,14 @@ use axum::{
 use tokio::{sync::Semaphore, time::timeout};
 use tower::{Layer, Service};
 
-use crate::{body, problem::Problem};
+use crate::{body, effect::Effect, problem::Problem};
 
 /// Requests in flight; more are rejected, for they would only wait for the database.
 const MAX_IN_FLIGHT: usize = 2048;
 
 /// For the response. Longer than the database's own timeouts, and short enough to respond within five seconds when the
 /// database does not answer at all.
-const REQUEST_TIMEOUT: Duration = Duration::from_millis(4500);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(4500);
 
 /// Concurrency, body size and time limits, in one layer because each layer costs every request something.
 ///
@@ -101,13 +101,15 @@ where
                     Ok((request, slot()?))
                 }
             };
-            let (request, _slot) = match request_with_slot.await {
+            let (mut request, _slot) = match request_with_slot.await {
                 Ok(admitted) => admitted,
                 Err(problem) => return Ok(Problem::into_response(problem)),
             };
+            let effect = Effect::default();
+            request.extensions_mut().insert(effect.clone());
             match timeout(REQUEST_TIMEOUT, inner.call(request)).await {
                 Ok(response) => response.map(IntoResponse::into_response),
-                Err(_) => Ok(Problem::Unavailable.into_response()),
+                Err(_) => Ok(effect.timed_out().into_response()),
             }
         })
     }

@@ -126,10 +126,10 @@ impl AppState {
     pub async fn connect(database_url: &str, verifier: Verifier, logouts: LogoutRules) -> Result<Self, Failure> {
         let url =
             DatabaseUrl::parse(database_url).map_err(|fault| Failure::new(format!("the database URL {fault}.")))?;
-        let db = database::connect(&url).await?;
-        let store = Store::new(db.clone()).follow_row_security().await;
+        let (db, writability) = database::connect(&url).await?;
+        let store = Store::new(db.clone(), writability.clone()).follow_row_security().await;
         let store = store.map_err(|error| Failure::new(format!("cannot read the state of the database: {error}.")))?;
-        let logouts = Logouts::load(db, logouts).await?;
+        let logouts = Logouts::load(db, writability, logouts).await?;
         Ok(Self {
             store,
             verifier,
