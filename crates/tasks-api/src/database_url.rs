@@ -37,7 +37,7 @@ impl DatabaseUrl {
     pub(crate) fn sqlite_file(&self) -> Option<PathBuf> {
         let rest = self.0.strip_prefix("sqlite:")?;
         let (name, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-        let in_memory = name.trim_start_matches('/') == ":memory:"
+        let in_memory = name == ":memory:"
             || form_urlencoded::parse(parameters.as_bytes())
                 .any(|parameter| parameter == ("mode".into(), "memory".into()));
         let options = self.0.parse::<SqliteConnectOptions>().ok()?;
@@ -118,4 +118,50 @@ fn is_known(name: &str) -> bool {
         "user",
     ];
     NAMES.contains(&name) || name.starts_with("options[")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn urls_as_providers_hand_them_out_are_accepted() {
+        for url in [
+            "postgres://tasks:p%40ss@db.example.com:5432/tasks?sslmode=require&channel_binding=require",
+            "postgresql://tasks@tenant:pw@db.example.com/tasks?pgbouncer=true",
+            "postgres://db.example.com/tasks?user=tasks@tenant&password=p@ss",
+            "postgres:///tasks?host=/var/run/postgresql",
+            "postgres://%2Fvar%2Frun%2Fpostgresql/tasks",
+            "postgres://tasks:@p:a ss@[::1]:5432/tasks\n",
+            "postgres://tasks@db/tasks?options=-c%20search_path%3Dtasks&options[work_mem]=8MB",
+            "sqlite://tasks.db?mode=rwc",
+            "sqlite:///var/lib/tasks/tasks.db",
+            "sqlite::memory:",
+        ] {
+            assert!(DatabaseUrl::parse(url).is_ok(), "{url:?}: {:?}", DatabaseUrl::parse(url));
+        }
+    }
+
+    #[test]
+    fn parameters_that_the_driver_does_not_know_are_found() {
+        let url = DatabaseUrl::parse("postgres://db/tasks?sslmode=require&sslmod=x&pgbouncer=true").unwrap();
+        assert_eq!(url.unknown_parameters(), ["sslmod", "pgbouncer"]);
+        assert!(DatabaseUrl::default().unknown_parameters().is_empty());
+    }
+
+    #[test]
+    fn a_sqlite_file_is_known_unless_the_database_is_in_memory() {
+        for (url, file) in [
+            ("sqlite://tasks.db?mode=rwc", Some("tasks.db")),
+            ("sqlite:a%20b/tasks.db", Some("a b/tasks.db")),
+            ("sqlite:///var/tasks.db", Some("/var/tasks.db")),
+            ("sqlite::memory:", None),
+            ("sqlite://tasks.db?mode=memory&cache=shared", None),
+            ("postgres://db/tasks", None),
+        ] {
+            assert_eq!(DatabaseUrl::parse(url).unwrap().sqlite_file().as_deref(), file.map(Path::new), "{url}");
+        }
+    }
 }

@@ -48,8 +48,8 @@ impl LimitsLayer {
         Self::new(BodyLimits { size: body::LIMIT, time: Duration::from_secs(10), holds_slot: true })
     }
 
-    /// For requests that are authenticated by their body. While it arrives they take no slot, so half-sent bodies keep
-    /// nobody out. What they take is bounded for each connection: the size and, soon over, the time.
+    /// For requests that are authenticated by their body. They take no slot while it arrives, so half-sent bodies block no
+    /// other request. Each connection is bounded by a smaller body and a shorter time.
     pub(crate) fn unauthenticated() -> Self {
         Self::new(BodyLimits { size: body::LOGOUT_LIMIT, time: Duration::from_secs(3), holds_slot: false })
     }

@@ -37,7 +37,7 @@ fn assert_rejected(directory: &TempDir, name: &str, database: &str) {
 }
 
 #[test]
-fn a_second_server_on_a_sqlite_file_does_not_start_and_the_first_one_goes_on() {
+fn a_second_server_on_a_sqlite_file_does_not_start_and_the_first_one_continues() {
     let directory = tempfile::tempdir().unwrap();
     let first = serve(&directory, "sqlite://tasks.db?mode=rwc");
     let path = directory.path().canonicalize().unwrap().join("tasks.db");
@@ -71,7 +71,7 @@ fn a_server_that_was_killed_or_stopped_can_be_started_again() {
 }
 
 #[test]
-fn other_commands_and_other_databases_are_no_second_server() {
+fn other_commands_and_servers_of_other_databases_start() {
     let directory = tempfile::tempdir().unwrap();
     let database = "sqlite://tasks.db?mode=rwc";
     let _first = serve(&directory, database);

@@ -217,7 +217,7 @@ fn a_malformed_password_file_is_not_printed() {
 }
 
 #[test]
-fn the_log_contains_no_secret_at_its_most_talkative_level() {
+fn the_log_contains_no_secret_at_its_most_verbose_level() {
     let directory = tempfile::tempdir().unwrap();
     let secret = "Hunt3r-S3cret-Hunt3r-S3cret-Hunt3r-S3cret";
     let environment = [("BETTER_AUTH_SECRET", secret), ("RUST_LOG", "trace")];

@@ -64,7 +64,7 @@ fn a_request_without_a_valid_token_is_rejected_before_its_body_arrives() {
 }
 
 #[test]
-fn many_half_sent_bodies_without_a_valid_token_keep_nobody_out() {
+fn many_half_sent_bodies_without_a_valid_token_do_not_block_other_clients() {
     let server = serve();
     for headers in ["", "Authorization: Bearer nonsense\r\n"] {
         let streams: Vec<_> = (0..MANY).map(|_| half_sent(&server.address, "/api/ada/tasks", headers)).collect();
@@ -78,7 +78,7 @@ fn many_half_sent_bodies_without_a_valid_token_keep_nobody_out() {
 }
 
 #[test]
-fn many_half_sent_logout_tokens_keep_neither_users_nor_other_logouts_out() {
+fn many_half_sent_logout_tokens_block_neither_users_nor_other_logouts() {
     let server = serve();
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     let mut streams: Vec<_> = (0..MANY).map(|_| half_sent(&server.address, logout::PATH, form)).collect();
@@ -117,7 +117,7 @@ fn a_rejection_reaches_a_client_that_is_still_sending() {
 }
 
 #[test]
-fn a_client_that_never_stops_sending_is_not_read_for_ever() {
+fn a_client_that_never_stops_sending_is_disconnected() {
     let server = serve();
     let mut stream = connect(&server.address);
     stream.set_write_timeout(Some(Duration::from_secs(3))).unwrap();
@@ -166,7 +166,7 @@ fn a_connection_on_which_no_request_comes_is_closed_soon_and_one_that_was_used_i
 }
 
 #[test]
-fn a_low_soft_limit_of_open_files_does_not_keep_clients_out() {
+fn a_low_soft_limit_of_open_files_does_not_block_clients() {
     let directory = tempfile::tempdir().unwrap();
     let program = tasks_api(&directory);
     let mut limited = Command::new("sh");

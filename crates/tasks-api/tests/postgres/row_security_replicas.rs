@@ -29,7 +29,7 @@ fn create(server: &Server, title: &str) -> String {
 }
 
 #[test]
-fn a_replica_without_the_setting_serves_all_requests_where_another_has_switched_it_on() {
+fn a_replica_without_the_setting_serves_all_requests_where_another_has_enabled_it() {
     let (_database, url) = database_of_a_plain_role();
     let with = serve(&url, &[ON]);
     let without = serve(&url, &[]);
@@ -55,7 +55,7 @@ fn a_replica_without_the_setting_serves_all_requests_where_another_has_switched_
 }
 
 #[test]
-fn a_replica_in_whose_life_it_is_switched_on_gives_no_wrong_answers_and_is_not_ready_until_it_is_restarted() {
+fn a_replica_that_runs_while_it_is_enabled_gives_no_wrong_response_and_is_not_ready_until_it_is_restarted() {
     let (_database, url) = database_of_a_plain_role();
     let old = serve(&url, &[]);
     let task = format!("/api/ada/tasks/{}", create(&old, "t"));
@@ -90,7 +90,7 @@ fn a_replica_in_whose_life_it_is_switched_on_gives_no_wrong_answers_and_is_not_r
 }
 
 #[test]
-fn a_replica_with_the_setting_is_not_ready_once_it_is_switched_off_and_one_without_goes_on() {
+fn a_replica_with_the_setting_is_not_ready_once_it_is_disabled_and_one_without_continues() {
     let (_database, url) = database_of_a_plain_role();
     let (with, without) = (serve(&url, &[ON]), serve(&url, &[]));
     create(&without, "t");
