@@ -18,15 +18,15 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use jsonwebtoken::DecodingKey;
 
-pub(crate) use self::jwk::LONGEST_ID;
+pub(crate) use self::jwk::MAX_KEY_ID;
 #[cfg(feature = "jwks-cache")]
 pub use self::remote::{FetchError, JwksRequest, JwksResponse, KeyStatus, RemoteKeySet, RemoteKeySetBuilder};
 pub use self::{
     algorithm::Algorithm,
-    jwk::Flaw,
+    jwk::JwkError,
     key::Key,
-    key_set::{KeySet, SkippedKey},
-    shared_secret::{SharedSecret, split_secrets},
+    key_set::{KeySet, RejectedKey},
+    shared_secret::SharedSecret,
 };
 use crate::jws::Header;
 

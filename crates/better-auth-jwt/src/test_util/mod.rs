@@ -56,7 +56,7 @@ use crate::{
     keys::{Algorithm, SharedSecret},
 };
 
-/// As [`SharedSecret::for_algorithm`], but takes secrets that everybody knows too: all zeros, or
+/// As [`SharedSecret::with_algorithm`], but takes secrets that everybody knows too: all zeros, or
 /// Better Auth's default. Published test vectors are signed with such.
 ///
 /// # Errors

@@ -201,7 +201,7 @@ fn log(source: &str, outcome: Result<Arc<KeySet>, FetchError>) {
     match outcome {
         Ok(keys) => {
             tracing::debug!(jwks = source, keys = keys.len(), "keys fetched");
-            keys.skipped().iter().for_each(|skipped| tracing::warn!(jwks = source, "{skipped}"));
+            keys.rejected().iter().for_each(|rejected| tracing::warn!(jwks = source, "{rejected}"));
         }
         Err(error) => tracing::warn!(jwks = source, "cannot fetch keys: {error}"),
     }
