@@ -7,14 +7,25 @@ mod error;
 mod fetch;
 #[cfg(feature = "remote-jwks")]
 mod http;
+mod jitter;
 mod missing_keys;
 mod rate_limit;
 mod response;
 mod shared;
+mod snapshot;
 mod state;
 mod sync;
 
-use std::{collections::HashMap, fmt, future::Future, sync::Arc, time::Duration};
+#[cfg(all(test, shuttle))]
+mod model;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::runtime::Handle;
 
@@ -26,7 +37,8 @@ pub use self::{
 use self::{
     fetch::{GRACE, spawn, wait},
     shared::{Decision, Shared},
-    state::{Snapshot, State, Step},
+    snapshot::{Fetch, Snapshot},
+    state::{State, Step},
 };
 use super::{Algorithm, Key, KeySource, Readiness, Refresh};
 #[cfg(feature = "remote-jwks")]
@@ -145,7 +157,7 @@ impl RemoteKeySet {
         self.shared.read(look, || self.fetch_in_background(State::wake))
     }
 
-    fn decide(&self, runtime: &Handle, ask: impl FnOnce(&mut State, std::time::Instant) -> Step) -> Decision {
+    fn decide(&self, runtime: &Handle, ask: impl FnOnce(&mut State, Instant) -> Step) -> Decision {
         let (decision, to_run) = self.shared.decide(ask);
         if let Some(in_flight) = to_run {
             spawn(in_flight, runtime);
@@ -153,7 +165,7 @@ impl RemoteKeySet {
         decision
     }
 
-    fn fetch_in_background(&self, ask: impl FnOnce(&mut State, std::time::Instant) -> Option<state::Fetch>) {
+    fn fetch_in_background(&self, ask: impl FnOnce(&mut State, Instant) -> Option<Fetch>) {
         // Outside a runtime nothing can be spawned; the next lookup tries again.
         let Ok(runtime) = Handle::try_current() else { return };
         if let Some(in_flight) = self.shared.decide_in_background(ask) {
