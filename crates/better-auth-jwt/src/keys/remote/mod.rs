@@ -16,7 +16,8 @@ mod snapshot;
 mod state;
 mod sync;
 
-#[cfg(all(test, shuttle))]
+#[cfg(test)]
+#[cfg(shuttle)]
 mod model;
 
 use std::{

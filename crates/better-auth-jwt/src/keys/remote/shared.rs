@@ -208,5 +208,6 @@ fn log(source: &str, outcome: Result<Arc<KeySet>, FetchError>) {
     let _ = (source, outcome);
 }
 
-#[cfg(all(test, feature = "tracing", not(shuttle)))]
+#[cfg(test)]
+#[cfg(all(feature = "tracing", not(shuttle)))]
 mod tests;
