@@ -119,7 +119,7 @@ impl KeySet {
     }
 
     /// Whether both sets have the same keys under the same ids.
-    #[cfg(feature = "jwks-cache")]
+    #[cfg(feature = "jwks")]
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.keys.len() == other.keys.len() && self.keys.iter().zip(&other.keys).all(|(a, b)| order(a, b).is_eq())
     }

@@ -15,7 +15,7 @@
 //! A service that is configured by URL gets the issuer's, whose keys are then on loopback:
 //!
 //! ```
-//! # #[cfg(feature = "remote-jwks")] {
+//! # #[cfg(feature = "jwks-reqwest")] {
 //! # use better_auth_jwt::{Verifier, test_util::Issuer};
 //! let issuer = Issuer::new().on_loopback();
 //! let verifier = Verifier::better_auth(issuer.origin())?;

@@ -5,7 +5,7 @@
 mod builder;
 mod error;
 mod fetch;
-#[cfg(feature = "remote-jwks")]
+#[cfg(feature = "jwks-reqwest")]
 mod http;
 mod jitter;
 mod missing_keys;
@@ -42,7 +42,7 @@ use self::{
     state::{State, Step},
 };
 use super::{Algorithm, Key, KeySource, Readiness, Refresh};
-#[cfg(feature = "remote-jwks")]
+#[cfg(feature = "jwks-reqwest")]
 use crate::error::ConfigError;
 use crate::jws::Header;
 
@@ -69,13 +69,13 @@ impl RemoteKeySet {
     /// # Errors
     ///
     /// See [`RemoteKeySetBuilder::build`].
-    #[cfg(feature = "remote-jwks")]
+    #[cfg(feature = "jwks-reqwest")]
     pub fn new(url: impl Into<String>) -> Result<Self, ConfigError> {
         Self::builder(url).build()
     }
 
     /// The same with other settings.
-    #[cfg(feature = "remote-jwks")]
+    #[cfg(feature = "jwks-reqwest")]
     pub fn builder(url: impl Into<String>) -> RemoteKeySetBuilder {
         RemoteKeySetBuilder::with_url(url.into())
     }
@@ -84,8 +84,8 @@ impl RemoteKeySet {
     ///
     /// With an HTTP client that uses the `http` crate, such as reqwest, it is three lines:
     ///
-    #[cfg_attr(feature = "remote-jwks", doc = "```")]
-    #[cfg_attr(not(feature = "remote-jwks"), doc = "```ignore")]
+    #[cfg_attr(feature = "jwks-reqwest", doc = "```")]
+    #[cfg_attr(not(feature = "jwks-reqwest"), doc = "```ignore")]
     /// use better_auth_jwt::keys::{FetchError, JwksResponse, RemoteKeySet};
     ///
     /// # fn own_client() -> reqwest::Client { reqwest::Client::builder().tls_certs_only([]).build().unwrap() }

@@ -44,7 +44,7 @@ impl Subscriber for Lines {
 }
 
 #[test]
-#[cfg(feature = "remote-jwks")]
+#[cfg(feature = "jwks-reqwest")]
 fn the_log_names_the_url_at_the_start_and_with_each_failure_but_not_its_query() {
     let lines = Lines::default();
     tracing::subscriber::with_default(lines.clone(), || {
