@@ -99,6 +99,8 @@ pub enum ErrorKind {
     WrongAudience,
     /// A client-credentials token: its `sub` is the client, not a user.
     NotAUser,
+    /// The token is bound to a key (`cnf`, RFC 7800): DPoP or mutual TLS, whose proofs are not verified here.
+    SenderConstrained,
     /// The session of this token has been ended.
     Revoked,
     /// The user in the path is not the token's.
@@ -180,6 +182,9 @@ impl fmt::Display for ErrorKind {
                 "aud holds none of the configured audiences; Better Auth uses the origin of its baseURL"
             }
             Self::NotAUser => "the token belongs to a client, not to a user",
+            Self::SenderConstrained => {
+                "the token is bound to a key (cnf: DPoP or mutual TLS), and this layer does not verify the proof"
+            }
             Self::Revoked => "the token's session has been ended",
             Self::OtherUser => "the path names another user than the token",
             Self::NoUserInPath => "the layer guards a route whose path names no user; check match_user and the route",

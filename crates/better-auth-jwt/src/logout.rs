@@ -137,6 +137,8 @@ impl Logout {
                 "events" => seen.is_logout = names_event(value),
                 // So that no ID token is taken for a logout token.
                 "nonce" => return Err(ErrorKind::InvalidClaims),
+                // RFC 7800: the token is bound to a key, whose proof is not verified.
+                "cnf" => return Err(ErrorKind::SenderConstrained),
                 _ => {}
             }
         }

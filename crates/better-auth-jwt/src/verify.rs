@@ -538,6 +538,9 @@ impl Rules {
                 b"iat" => seen.issued = Some(date(value)?),
                 b"client_id" => seen.client = value.as_str(),
                 b"azp" => seen.authorized_party = value.as_str(),
+                // RFC 7800, section 3: only who proves possession of that key may use the token, and a bearer proves
+                // nothing. A `cnf` without a usable key, such as null, is rejected too.
+                b"cnf" => return Err(ErrorKind::SenderConstrained),
                 b"sid" if !value.is_null() => seen.places.session = place(value)?,
                 b"email" | b"name" if !value.is_null() => _ = place(value)?,
                 _ => {}

@@ -232,6 +232,30 @@ async fn claims() {
         ("a client-credentials token", with("client_id", json!("ada")), Some(NotAUser)),
         ("one that only names the party", with("azp", json!("ada")), Some(NotAUser)),
         ("a user's token from a client", with("client_id", json!("some-client")), None),
+        // RFC 7800: the token is bound to a key, and a bearer proves nothing about keys.
+        (
+            "cnf of DPoP",
+            with("cnf", json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"})),
+            Some(SenderConstrained),
+        ),
+        (
+            "cnf of mutual TLS",
+            with("cnf", json!({"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"})),
+            Some(SenderConstrained),
+        ),
+        ("cnf with a key", with("cnf", json!({"jwk": {"kty": "OKP"}})), Some(SenderConstrained)),
+        ("cnf with a kid", with("cnf", json!({"kid": "device"})), Some(SenderConstrained)),
+        ("cnf empty", with("cnf", json!({})), Some(SenderConstrained)),
+        ("cnf null", with("cnf", json!(null)), Some(SenderConstrained)),
+        ("cnf false", with("cnf", json!(false)), Some(SenderConstrained)),
+        ("cnf a string", with("cnf", json!("")), Some(SenderConstrained)),
+        (
+            "cnf written with an escape",
+            good.to_string().replacen('{', r#"{"\u0063nf":{"jkt":"x"},"#, 1),
+            Some(SenderConstrained),
+        ),
+        ("cnf inside of another claim binds nothing", with("x", json!({"cnf": {"jkt": "x"}})), None),
+        ("CNF in capitals is another claim", with("CNF", json!({"jkt": "x"})), None),
         ("a number no float can hold, in a claim nobody reads", raw("x", "1e999"), None),
         ("an array", "[1]".to_owned(), Some(Malformed)),
         ("a string", "\"x\"".to_owned(), Some(Malformed)),
@@ -262,6 +286,54 @@ async fn claims() {
         &[good.to_string().trim_end_matches('}').as_bytes(), b",\"x\":\"\xff\"}"].concat(),
     );
     assert_eq!(verdict(&verifier, &not_utf8).await, Some(Malformed));
+}
+
+#[tokio::test]
+async fn sender_constrained_tokens_are_rejected_in_every_profile() {
+    for profile in [Profile::Jwt, Profile::AccessToken] {
+        let issuer = Issuer::new();
+        let verifier = issuer.verifier().profile(profile);
+        let header = match profile {
+            Profile::AccessToken => json!({"alg": "EdDSA", "kid": issuer.header()["kid"], "typ": "at+jwt"}),
+            _ => issuer.header(),
+        };
+        let mut claims = issuer.claims("ada");
+        (claims["client_id"], claims["jti"]) = (json!("client"), json!("one"));
+        let plain = issuer.sign_with_header(&header, &claims);
+        assert_eq!(verdict(&verifier, &plain).await, None, "{profile:?}");
+        for proof in [json!({"jkt": "x"}), json!({"x5t#S256": "x"}), json!(null)] {
+            claims["cnf"] = proof;
+            let bound = issuer.sign_with_header(&header, &claims);
+            let lenient = Verifier::new(KeySet::from_json(issuer.jwks()).unwrap());
+            let lenient = lenient.any_issuer().any_audience().allow_clients().profile(profile).clock(issuer.clock());
+            for verifier in [&verifier, &lenient] {
+                assert_eq!(verdict(verifier, &bound).await, Some(SenderConstrained), "{profile:?} {claims}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sender_constrained_token_gets_401_invalid_token_each_time() {
+    let issuer = Issuer::new();
+    let layer = JwtAuthLayer::new(issuer.verifier());
+    let mut claims = issuer.claims("ada");
+    let plain = bearer(&issuer.sign(&claims));
+    claims["cnf"] = json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"});
+    let bound = bearer(&issuer.sign(&claims));
+    // The token cache has a plain token of the same user, and sees the bound one more than once.
+    for _ in 0..3 {
+        assert_eq!(answer(&layer, request("/", &plain)).await.status(), 200);
+        for layer in [layer.clone(), layer.clone().optional()] {
+            let response = answer(&layer, request("/", &bound)).await;
+            assert_eq!(response.status(), 401);
+            assert_eq!(response.extensions().get(), Some(&SenderConstrained));
+            let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+            assert!(challenge.contains(r#"error="invalid_token""#), "{challenge}");
+            assert!(!challenge.contains("cnf"), "{challenge}");
+        }
+    }
+    assert!(SenderConstrained.to_string().contains("bound to a key"), "{SenderConstrained}");
 }
 
 #[tokio::test]

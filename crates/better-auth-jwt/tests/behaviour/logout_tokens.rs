@@ -105,6 +105,8 @@ async fn claims_that_are_not_those_of_a_logout_are_refused() {
         ("iat", json!(now + 31), Some(NotYetValid)),
         ("iat", json!("now"), Some(InvalidClaims)),
         ("nbf", json!(now + 31), Some(NotYetValid)),
+        ("cnf", json!({ "jkt": "x" }), Some(SenderConstrained)),
+        ("cnf", json!(null), Some(SenderConstrained)),
     ];
     for (name, value, expected) in rows {
         let token = changed(&issuer, |claims| claims[name] = value.clone());
