@@ -9,7 +9,7 @@ use crate::{
     base64url,
     error::ErrorKind,
     json::{Document, Value},
-    keys::{Algorithm, Key, KeySource, LONGEST_ID},
+    keys::{Algorithm, Key, KeySource, MAX_KEY_ID},
 };
 
 /// Longer JOSE headers (encoded) are refused unread. Better Auth's has 80 bytes.
@@ -134,7 +134,7 @@ impl Header {
                 }
                 "kid" => {
                     let id = text(value)?;
-                    if id.len() > LONGEST_ID {
+                    if id.len() > MAX_KEY_ID {
                         return Err(ErrorKind::Malformed);
                     }
                     key_id = Some(id.into());

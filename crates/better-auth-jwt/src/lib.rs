@@ -1,8 +1,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The README's examples are for these features, and carry no attribute, which their readers would see.
-#![cfg_attr(all(feature = "axum", feature = "backchannel-logout", feature = "remote-jwks"), doc = include_str!("../README.md"))]
+#![cfg_attr(all(feature = "axum", feature = "backchannel-logout", feature = "jwks-reqwest"), doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "axum", feature = "backchannel-logout", feature = "remote-jwks")),
+    not(all(feature = "axum", feature = "backchannel-logout", feature = "jwks-reqwest")),
     doc = "A Tower layer that verifies the JWTs Better Auth issues."
 )]
 
@@ -10,7 +10,7 @@
 mod backchannel;
 mod base64url;
 mod bearer;
-#[cfg(feature = "remote-jwks")]
+#[cfg(feature = "jwks-reqwest")]
 mod better_auth;
 mod cache;
 mod claims;
@@ -41,7 +41,7 @@ mod verify;
 
 #[cfg(feature = "backchannel-logout")]
 pub use self::backchannel::{BackchannelLogout, LogoutSink};
-#[cfg(feature = "remote-jwks")]
+#[cfg(feature = "jwks-reqwest")]
 pub use self::better_auth::BetterAuth;
 #[cfg(feature = "axum")]
 pub use self::extract::{MissingLayer, PathParam, PathUser};

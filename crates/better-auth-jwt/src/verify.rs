@@ -90,8 +90,8 @@ pub enum Profile {
     /// Better Auth's OAuth provider signs them with the same keys, but under another issuer, and for
     /// the `resource` that the app has asked for:
     ///
-    #[cfg_attr(feature = "remote-jwks", doc = "```")]
-    #[cfg_attr(not(feature = "remote-jwks"), doc = "```ignore")]
+    #[cfg_attr(feature = "jwks-reqwest", doc = "```")]
+    #[cfg_attr(not(feature = "jwks-reqwest"), doc = "```ignore")]
     /// use better_auth_jwt::{BetterAuth, JwtAuthLayer, Profile, Verifier, keys::RemoteKeySet};
     ///
     /// let server = BetterAuth::new("https://app.example.com")?;
@@ -139,7 +139,7 @@ impl Verifier {
     /// # Errors
     ///
     /// The text is no URL, or its scheme is neither `https` nor `http` to this machine.
-    #[cfg(feature = "remote-jwks")]
+    #[cfg(feature = "jwks-reqwest")]
     pub fn better_auth(url: &str) -> Result<Self, ConfigError> {
         let server = crate::better_auth::BetterAuth::new(url)?;
         let keys = crate::keys::RemoteKeySet::new(server.jwks_url())?;

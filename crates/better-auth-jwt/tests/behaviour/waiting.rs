@@ -655,3 +655,80 @@ fn a_runtime_shuts_down_while_a_task_verifies_its_first_token() {
         drop(runtime);
     });
 }
+
+#[test]
+fn a_request_does_not_wait_for_ever_for_a_fetch_that_nothing_drives() {
+    let issuer = Issuer::new();
+    let jwks = issuer.jwks();
+    let keys = RemoteKeySet::with_fetch(move |_| {
+        let jwks = jwks.clone();
+        async move { Ok(JwksResponse::new(jwks)) }
+    });
+    let keys = keys.timeout(Duration::from_millis(100)).build().unwrap();
+    let undriven = current_thread();
+    {
+        let _inside = undriven.enter();
+        assert_eq!(keys.readiness(), Readiness::Unavailable, "the fetch belongs to this runtime now");
+    }
+    let verifier = Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin());
+    assert_returns("verify()", move || {
+        current_thread().block_on(async {
+            let error = verifier.verify(&issuer.token("ada")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::KeysUnavailable);
+            while verifier.verify(&issuer.token("ada")).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+    });
+    drop(undriven);
+}
+
+#[tokio::test]
+async fn extreme_settings_are_limited_or_rejected() {
+    let issuer = Issuer::new();
+    let jwks = issuer.jwks();
+    let builder = || {
+        let jwks = jwks.clone();
+        RemoteKeySet::with_fetch(move |_| {
+            let jwks = jwks.clone();
+            async move { Ok(JwksResponse::new(jwks).max_age(Duration::MAX)) }
+        })
+    };
+    let (max, zero) = (Duration::MAX, Duration::ZERO);
+    for (n, keys) in [
+        builder().default_max_age(max),
+        builder().max_age_bounds(max, max),
+        builder().stale_if_error(max),
+        builder().refetch_limit(u32::MAX, max),
+        builder().backoff(max, max),
+        builder().timeout(max),
+        builder().default_max_age(zero),
+        builder().max_age_bounds(zero, zero),
+        builder().refetch_limit(1, zero),
+        builder().backoff(zero, zero),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let keys = keys.build().unwrap();
+        let verifier = Verifier::new(keys.clone()).issuer(issuer.origin()).audience(issuer.origin());
+        assert!(verifier.verify(&issuer.token("ada")).await.is_ok(), "{n}");
+        assert!(verifier.verify(&Issuer::new().token("ada")).await.is_err(), "{n}");
+        assert_eq!(keys.status().last_error, None, "{n}");
+    }
+    for (n, keys) in [
+        builder().timeout(zero),
+        builder().max_body_size(0),
+        builder().refetch_limit(0, max),
+        builder().max_age_bounds(max, zero),
+        builder().backoff(max, zero),
+        builder().default_rsa_algorithm(Algorithm::EdDSA),
+        builder().allow_http(),
+        builder().header("a", "b"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(keys.build().is_err(), "{n}");
+    }
+}

@@ -19,7 +19,8 @@ use super::{
     FetchError,
     builder::Settings,
     fetch::FetchFunction,
-    state::{Fetch, Loaded, Snapshot, State, Step},
+    snapshot::{Fetch, Loaded, Snapshot},
+    state::{State, Step},
     sync::{Mutex, MutexGuard},
 };
 use crate::clock::Clock;
@@ -90,11 +91,9 @@ impl Shared {
         if self.since_created(now) >= self.wake_at.load(Ordering::Relaxed) {
             wake();
         }
+        let stale_if_error = self.settings.limits.stale_if_error;
         let snapshot = self.published.load();
-        snapshot
-            .as_ref()
-            .filter(|snapshot| snapshot.is_usable(now, &self.settings.limits))
-            .map(|snapshot| look(snapshot))
+        snapshot.as_ref().filter(|snapshot| snapshot.is_usable(now, stale_if_error)).map(|snapshot| look(snapshot))
     }
 
     /// Asks the state, and returns the fetch that must be run now, if any.
@@ -201,10 +200,14 @@ fn log(source: &str, outcome: Result<Arc<KeySet>, FetchError>) {
     match outcome {
         Ok(keys) => {
             tracing::debug!(jwks = source, keys = keys.len(), "keys fetched");
-            keys.skipped().iter().for_each(|skipped| tracing::warn!(jwks = source, "{skipped}"));
+            keys.rejected().iter().for_each(|rejected| tracing::warn!(jwks = source, "{rejected}"));
         }
         Err(error) => tracing::warn!(jwks = source, "cannot fetch keys: {error}"),
     }
     #[cfg(not(feature = "tracing"))]
     let _ = (source, outcome);
 }
+
+#[cfg(test)]
+#[cfg(all(feature = "tracing", not(shuttle)))]
+mod tests;

@@ -1,5 +1,5 @@
-use super::*;
-use crate::keys::remote::state::Step::*;
+use super::{Step::*, *};
+use crate::keys::KeySet;
 
 const SECOND: Duration = Duration::from_secs(1);
 const FRESH: Duration = Duration::from_secs(600);
