@@ -19,7 +19,7 @@ use std::{
 };
 
 use better_auth_jwt::{
-    Claims, JwtAuthLayer, RevokedSessions, SessionCheck, SessionState, WithoutSession, test_util::Issuer,
+    Claims, JwtAuthLayer, MissingSession, RevokedSessions, SessionCheck, SessionState, test_util::Issuer,
 };
 use http::{Request, Response};
 use tower::{Layer, Service, service_fn};
@@ -58,8 +58,8 @@ fn main() {
 }
 
 fn revoked(issuer: &Issuer, ended: usize) -> RevokedSessions {
-    let revoked = RevokedSessions::new(Duration::from_secs(930)).at_most(2_000_000);
-    (0..ended).for_each(|_| revoked.end_session(&session(issuer)).unwrap());
+    let revoked = RevokedSessions::new(Duration::from_secs(930)).max_entries(2_000_000);
+    (0..ended).for_each(|_| revoked.revoke_session(issuer.origin(), &session(issuer)).unwrap());
     revoked
 }
 
@@ -83,7 +83,7 @@ struct Scene {
 impl Scene {
     fn new(issuer: &Issuer, revoked: RevokedSessions, active: usize) -> Self {
         let verifier = issuer.verifier();
-        let tokens = || (0..active).map(|_| issuer.token_in_session("ada", &session(issuer))).collect::<Vec<_>>();
+        let tokens = || (0..active).map(|_| issuer.token_with_session("ada", &session(issuer))).collect::<Vec<_>>();
         let read = |tokens: &[String]| -> Vec<_> {
             tokens.iter().map(|token| ready(verifier.verify(token)).unwrap()).collect()
         };
@@ -91,7 +91,7 @@ impl Scene {
         let (live, dead) = (read(&live_tokens), read(&dead_tokens));
         if !revoked.is_empty() {
             for claims in &dead {
-                revoked.end_session(claims.session_id().unwrap()).unwrap();
+                revoked.revoke_session(issuer.origin(), claims.session_id().unwrap()).unwrap();
             }
         }
         Self { revoked, verifier, tokens: live_tokens, live, dead }
@@ -109,14 +109,14 @@ impl Scene {
 
     fn ask(&self, claims: &[Arc<Claims>]) {
         for claims in claims.iter().cycle().take(CALLS) {
-            black_box(self.revoked.look_up(black_box(claims)) == SessionState::Ended);
+            black_box(self.revoked.check(black_box(claims)) == SessionState::Revoked);
         }
     }
 
     /// Nanoseconds that the check adds to a request.
     fn in_layer(&self) -> f64 {
         let auth = JwtAuthLayer::new(self.verifier.clone());
-        let asking = auth.clone().sessions(self.revoked.clone(), WithoutSession::Refuse);
+        let asking = auth.clone().sessions(self.revoked.clone(), MissingSession::Reject);
         let mut services = [auth, asking].map(|auth| auth.layer(service_fn(answer)));
         let requests: Vec<_> = self.tokens.iter().map(|token| request(token)).collect();
         let added = (0..ROUNDS).map(|_| {

@@ -8,10 +8,10 @@ mod endpoint;
 mod hostile;
 mod layer;
 mod logout_tokens;
-mod remembered;
 mod revoked;
 mod sessions;
 mod test_issuer;
+mod token_cache;
 mod tower_stack;
 mod waiting;
 
