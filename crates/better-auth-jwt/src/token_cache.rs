@@ -6,6 +6,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+// With std's hasher here and in the list of revoked sessions, a request with a cached token takes a sixth longer.
+use foldhash::fast::RandomState;
+
 /// A cached token that no request uses for this long is dropped within the same time again, in seconds. Better Auth's
 /// tokens expire after 15 minutes by default.
 const GENERATION_TIME: u64 = 15 * 60;
@@ -37,7 +40,7 @@ struct Generations<V> {
 
 struct Generation<V> {
     // Boxed, because a table has up to twice as many slots as entries.
-    entries: HashMap<Tag, Box<Entry<V>>>,
+    entries: HashMap<Tag, Box<Entry<V>>, RandomState>,
     bytes: usize,
 }
 
@@ -127,7 +130,7 @@ impl<V> Generations<V> {
 
 impl<V> Generation<V> {
     fn new() -> Self {
-        Self { entries: HashMap::new(), bytes: 0 }
+        Self { entries: HashMap::default(), bytes: 0 }
     }
 
     fn insert(&mut self, tag: Tag, entry: Box<Entry<V>>) -> Option<Box<Entry<V>>> {
