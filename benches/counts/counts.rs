@@ -22,7 +22,7 @@ use std::{
 
 use aws_lc_rs::hmac;
 use base64_simd::URL_SAFE_NO_PAD;
-use better_auth_jwt::{FromClaims, JwtAuthLayer, PathTemplate, RevokedSessions, WithoutSession, test_util::Issuer};
+use better_auth_jwt::{FromClaims, JwtAuthLayer, MissingSession, PathTemplate, RevokedSessions, test_util::Issuer};
 use http::{Request, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -123,10 +123,10 @@ fn measure(name: &str, behind: &str) -> (u64, u64) {
 fn run(name: &str, behind: &str) -> u64 {
     let issuer = Issuer::with_secret(SECRET);
     let ended = RevokedSessions::new(Duration::from_secs(8 * 24 * 60 * 60));
-    (0..1000).for_each(|n| ended.end_session(&format!("ended-{n}")).unwrap());
+    (0..1000).for_each(|n| ended.revoke_session(issuer.origin(), &format!("ended-{n}")).unwrap());
     let layer = JwtAuthLayer::new(issuer.verifier())
         .match_user(PathTemplate::new("/api/{user_id}/*").unwrap())
-        .sessions(ended, WithoutSession::Accept);
+        .sessions(ended, MissingSession::Allow);
     let requests: Vec<_> = (0..REQUESTS)
         .map(|n| match name {
             "first sight" | "first sight, own claims" => request(USER, Some(&token(&issuer, n + 1))),

@@ -37,6 +37,8 @@ pub struct Claims {
     pub(crate) places: Places,
     /// `exp`, rounded down.
     pub(crate) expires: u64,
+    /// The names of the issuer whose keys verified the token; empty for any.
+    pub(crate) issuers: Arc<Vec<Box<str>>>,
     /// Whether whoever has verified them lets them pass only where the path names their user.
     pub(crate) user_matched: bool,
 }
@@ -53,7 +55,18 @@ pub(crate) struct Places {
 impl Claims {
     /// A token's payload, to be read and checked where it stays.
     pub(crate) fn unread(payload: String) -> Self {
-        Self { document: Document::unread(payload), places: Places::default(), expires: 0, user_matched: false }
+        Self {
+            document: Document::unread(payload),
+            places: Places::default(),
+            expires: 0,
+            issuers: Arc::default(),
+            user_matched: false,
+        }
+    }
+
+    /// The bytes that the claims take, those on the heap included.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + self.document.heap_size()
     }
 
     /// The user this token was issued to: `sub`, unless the verifier names another claim.
@@ -285,7 +298,7 @@ mod tests {
         let document = Document::parse(json.to_owned()).unwrap();
         let place = |name| document.find(name).and_then(Value::place).unwrap_or_default();
         let places = Places { user: place("sub"), subject: place("sub"), session: place("sid") };
-        Claims { document, places, expires: 2, user_matched: false }
+        Claims { document, places, expires: 2, issuers: Arc::default(), user_matched: false }
     }
 
     const ADA: &str = r#"{"iat":1.5,"name":"Ada \"L\"","email":null,"sub":"ada","exp":2,"iss":"https://a","aud":["x","y\u007a"],

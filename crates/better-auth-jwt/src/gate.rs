@@ -15,23 +15,23 @@ use http::{
 
 use crate::{
     bearer,
-    cache::Cache,
     claims::{Claims, FromClaims},
     error::{Error, ErrorKind},
     extract::Authenticated,
     rejection::Challenges,
     session::Sessions,
+    token_cache::TokenCache,
     user_path::UserPath,
     verify::{Failure, Standing, Verified, Verifier},
 };
 
-/// How many verified tokens are remembered unless the layer is told otherwise.
-const CACHED_TOKENS: usize = 16_384;
+/// See [`JwtAuthLayer::token_cache_size`](crate::JwtAuthLayer::token_cache_size).
+const TOKEN_CACHE_SIZE: usize = 16 * 1024 * 1024;
 
 pub(crate) struct Gate<C> {
     pub(crate) verifier: Verifier,
     /// Shared by clones, and bound to the one verifier.
-    pub(crate) cache: Arc<Cache<Remembered<C>>>,
+    pub(crate) cache: Arc<TokenCache<Remembered<C>>>,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) user_path: Option<Arc<dyn UserPath>>,
     /// About the claims as they are in the token.
@@ -93,7 +93,7 @@ impl<C> Gate<C> {
     pub(crate) fn new(verifier: Verifier) -> Self {
         Self {
             verifier,
-            cache: Arc::new(Cache::new(CACHED_TOKENS)),
+            cache: Arc::new(TokenCache::new(TOKEN_CACHE_SIZE)),
             sessions: None,
             user_path: None,
             rules: Vec::new(),
@@ -114,7 +114,7 @@ impl Gate<Claims> {
         rules.extend(self.own_rules.into_iter().map(|rule| (rule, ErrorKind::Refused)));
         Gate {
             verifier: self.verifier,
-            cache: Arc::new(Cache::new(self.cache.capacity())),
+            cache: Arc::new(TokenCache::new(self.cache.max_bytes())),
             sessions: self.sessions,
             user_path: self.user_path,
             rules,
@@ -134,7 +134,7 @@ impl<C: FromClaims> Gate<C> {
         self.user_path = Some(Arc::new(path));
         self.verifier = self.verifier.for_path_users();
         // The claims kept so far don't say so, and belong to clones.
-        self.cache = Arc::new(Cache::new(self.cache.capacity()));
+        self.cache = Arc::new(TokenCache::new(self.cache.max_bytes()));
         self
     }
 
@@ -196,7 +196,7 @@ impl<C: FromClaims> Gate<C> {
     /// The claims of a token, if it is a good one.
     fn find(&self, token: &[u8]) -> Result<Found<C>, Failure> {
         let now = self.verifier.now();
-        if let Some(known) = self.cache.find(token)
+        if let Some(known) = self.cache.get(token)
             && self.verifier.still_accepts(&known.standing, now)
         {
             return Ok(known.found);
@@ -204,9 +204,9 @@ impl<C: FromClaims> Gate<C> {
         let Verified { claims, standing } = self.verifier.check(token, now)?;
         let own = has_own_type::<C>().then(|| C::from_claims(&claims)).transpose();
         let found = Found { own: own.map_err(|_| ErrorKind::InvalidClaims)?, claims };
-        if let Some(standing) = standing.filter(|_| self.cache.capacity() > 0) {
+        if let Some(standing) = standing {
             let remembered = Remembered { found: found.clone(), standing };
-            self.cache.insert(token, remembered, |other| !self.verifier.still_accepts(&other.standing, now));
+            self.cache.insert(token, remembered, found.size(), now);
         }
         Ok(found)
     }
@@ -260,6 +260,15 @@ impl<C> Clone for Remembered<C> {
     // Derived, it would ask for `C: Clone`.
     fn clone(&self) -> Self {
         Self { found: self.found.clone(), standing: self.standing.clone() }
+    }
+}
+
+impl<C> Found<C> {
+    /// The bytes that the claims take. What a custom type owns on the heap is unknown; it is usually less than the
+    /// claims it was read from.
+    fn size(&self) -> usize {
+        let claims = self.claims.size();
+        if self.own.is_some() { 2 * claims + size_of::<C>() } else { claims }
     }
 }
 

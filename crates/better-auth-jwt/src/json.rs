@@ -87,6 +87,11 @@ impl Document {
         Self { text, members: Few::new() }
     }
 
+    /// The bytes that the document owns on the heap.
+    pub(crate) fn heap_size(&self) -> usize {
+        self.text.capacity() + self.members.many.capacity() * size_of::<Member>()
+    }
+
     /// Scans the text, which must be a JSON object.
     pub(crate) fn read(&mut self) -> Result<(), Invalid> {
         if self.text.len() > u32::MAX as usize / 2 {

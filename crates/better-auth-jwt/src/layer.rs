@@ -6,13 +6,13 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use crate::{
-    cache::Cache,
     claims::{Claims, FromClaims},
     error::{ConfigError, ErrorKind},
     gate::{Gate, Outcome},
     rejection::BearerRejection,
     service::JwtAuth,
-    session::{SessionCheck, Sessions, WithoutSession},
+    session::{MissingSession, SessionCheck, Sessions},
+    token_cache::TokenCache,
     user_path::UserPath,
     verify::Verifier,
 };
@@ -99,27 +99,27 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         self
     }
 
-    /// Asks that the token's session has not been ended: 401 for one that has, 503 where that cannot be told. Tokens
-    /// seen before are asked about like new ones.
+    /// Rejects tokens of revoked sessions with 401, and with 503 if the state of the session is unavailable. Cached
+    /// tokens are checked too.
     ///
-    /// [`RevokedSessions`](crate::RevokedSessions) is such a check; what tokens without a session id deserve is yours
-    /// to say.
+    /// [`RevokedSessions`](crate::RevokedSessions) is such a check. `missing` decides how to treat tokens without a
+    /// session id.
     ///
     /// ```
     /// use std::time::Duration;
-    /// use better_auth_jwt::{JwtAuthLayer, RevokedSessions, WithoutSession};
+    /// use better_auth_jwt::{JwtAuthLayer, MissingSession, RevokedSessions};
     /// # use better_auth_jwt::test_util::Issuer;
     /// # let verifier = Issuer::new().verifier();
     ///
     /// let revoked = RevokedSessions::new(Duration::from_secs(16 * 60)); // tokens live for 15 minutes
-    /// let auth = JwtAuthLayer::new(verifier).sessions(revoked.clone(), WithoutSession::Refuse);
-    /// revoked.end_session("FwSmAw7Yk0Xvp3bZ")?; // its tokens are 401 from now on
+    /// let auth = JwtAuthLayer::new(verifier).sessions(revoked.clone(), MissingSession::Reject);
+    /// revoked.revoke_session("https://app.example.com", "FwSmAw7Yk0Xvp3bZ")?; // its tokens get 401 from now on
     /// # let _ = auth;
-    /// # Ok::<(), better_auth_jwt::RevocationsFull>(())
+    /// # Ok::<(), better_auth_jwt::CapacityError>(())
     /// ```
     #[must_use]
-    pub fn sessions(mut self, check: impl SessionCheck, without: WithoutSession) -> Self {
-        self.gate_mut().sessions = Some(Sessions::new(check, without));
+    pub fn sessions(mut self, check: impl SessionCheck, missing: MissingSession) -> Self {
+        self.gate_mut().sessions = Some(Sessions::new(check, missing));
         self
     }
 
@@ -196,14 +196,17 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         self
     }
 
-    /// How many verified tokens are remembered, so that a request whose token was seen before costs
-    /// no signature check. 16,384 by default; 0 for none.
+    /// The maximum size of the cache of verified tokens, in bytes. 16 MiB by default; 0 for no cache.
     ///
-    /// Times, keys, rules and the path are looked at on every request all the same. A remembered
-    /// token takes about a kilobyte; four times as many as are in use at once is a good number.
+    /// A cached token costs no signature check. Its times, session and keys are checked on every request all the same,
+    /// and so are the path and the rules. A token of Better Auth takes about 2 KiB, so the default has room for 8,000.
+    /// The tokens that have not been used for longest are dropped first, and those unused for half an hour in any case.
+    ///
+    /// Clones of a layer share its cache. A layer made by [`match_user`](Self::match_user) or
+    /// [`claims`](JwtAuthLayer::claims) has another one of the same size, since it caches other values.
     #[must_use]
-    pub fn cached_tokens(mut self, most: usize) -> Self {
-        self.gate_mut().cache = Arc::new(Cache::new(most));
+    pub fn token_cache_size(mut self, bytes: usize) -> Self {
+        self.gate_mut().cache = Arc::new(TokenCache::new(bytes));
         self
     }
 

@@ -12,7 +12,6 @@ mod base64url;
 mod bearer;
 #[cfg(feature = "jwks-reqwest")]
 mod better_auth;
-mod cache;
 mod claims;
 mod clock;
 #[cfg(doc)]
@@ -23,6 +22,8 @@ mod error;
 mod extract;
 mod future;
 mod gate;
+#[cfg(any(doc, doctest))]
+pub mod guides;
 mod header_memo;
 mod json;
 pub mod jws;
@@ -36,11 +37,12 @@ mod service;
 mod session;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+mod token_cache;
 mod user_path;
 mod verify;
 
 #[cfg(feature = "backchannel-logout")]
-pub use self::backchannel::{BackchannelLogout, LogoutSink};
+pub use self::backchannel::{BackChannelLogout, LogoutHandler};
 #[cfg(feature = "jwks-reqwest")]
 pub use self::better_auth::BetterAuth;
 #[cfg(feature = "axum")]
@@ -53,11 +55,11 @@ pub use self::{
     future::ResponseFuture,
     gate::Outcome,
     layer::JwtAuthLayer,
-    logout::{LoggedOut, Logout, LogoutVerifier},
+    logout::{LogoutTarget, LogoutToken, LogoutVerifier},
     rejection::{BearerRejection, GrpcRejection, ProblemRejection, RejectionResponse, write_headers},
-    revoked::{RevocationsFull, RevokedSessions},
+    revoked::{CapacityError, RevokedSessions},
     service::JwtAuth,
-    session::{SessionCheck, SessionState, WithoutSession},
+    session::{MissingSession, SessionCheck, SessionState},
     user_path::{PathTemplate, UserPath},
     verify::{Profile, Verifier, WantsAudience, WantsIssuer},
 };

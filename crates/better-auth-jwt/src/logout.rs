@@ -9,28 +9,40 @@ use crate::{
     verify::{Failure, Rules, Verifier, date, text, wait_for_keys},
 };
 
-/// The member of `events` that makes a token a logout token.
+/// The member of `events` that every logout token has.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// Verifies logout tokens: what an issuer sends to those who accept its tokens, when a session has ended.
+/// Verifies logout tokens, which an issuer sends when a session has been revoked.
 ///
-/// Made from a [`Verifier`], whose keys, clock, leeway, issuers and audiences it has. Others can be added: the tokens
-/// of Better Auth's OAuth provider have another issuer and name the client as their audience.
+/// Make it from the [`Verifier`] of the access tokens: keys, clock, leeway, issuers and audiences are the same. Issuers
+/// and audiences that only logout tokens have can be added: those of Better Auth's OAuth provider have another issuer,
+/// and the client's id as their audience.
 ///
-/// `typ` must be `logout+jwt`, so no token that opens anything passes here, nor the other way round.
+/// `typ` must be `logout+jwt`, so that no access token is accepted as a logout token, or the other way round.
 ///
 /// ```
-/// use better_auth_jwt::{LoggedOut, LogoutVerifier};
+/// use better_auth_jwt::{LogoutTarget, LogoutVerifier};
 /// # use better_auth_jwt::test_util::Issuer;
 /// # tokio::runtime::Runtime::new()?.block_on(async {
 /// # let issuer = Issuer::new();
 /// # let (verifier, token) = (issuer.verifier(), issuer.logout_token("phone"));
 ///
-/// let logouts = LogoutVerifier::from(&verifier).issuer("https://app.example.com/api/auth").audience("client-id");
-/// let logout = logouts.verify(&token).await?;
-/// assert_eq!(logout.ends(), LoggedOut::Session("phone"));
+/// let verifier = LogoutVerifier::from(&verifier).issuer("https://app.example.com/api/auth").audience("client-id");
+/// let logout = verifier.verify(&token).await?;
+/// assert_eq!(logout.issuer(), "https://app.example.com");
+/// assert_eq!(logout.target(), LogoutTarget::Session("phone"));
 /// # Ok::<(), better_auth_jwt::Error>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// With several issuers, `LogoutVerifier::from(&a.or(b))` accepts the logout tokens of both. Each is verified with the
+/// keys of its own issuer and revokes that issuer's sessions only. What is added to the result is added to both; to add
+/// it to one of them, use [`or`](Self::or):
+///
+/// ```
+/// # use better_auth_jwt::{LogoutVerifier, test_util::Issuer};
+/// # let [a, b] = ["https://a.example.com", "https://b.example.com"].map(|url| Issuer::new().with_origin(url).verifier());
+/// let verifier = LogoutVerifier::from(&a).issuer("https://a.example.com/api/auth").or(LogoutVerifier::from(&b));
 /// ```
 #[derive(Clone)]
 pub struct LogoutVerifier {
@@ -38,10 +50,11 @@ pub struct LogoutVerifier {
 }
 
 impl LogoutVerifier {
-    /// Accepts one more issuer, with the same keys.
+    /// Accepts one more issuer in logout tokens. It is another name of the verifier's issuer: its logout tokens are
+    /// verified with the same keys and revoke the same sessions.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
-        self.verifier = self.verifier.issuer(issuer);
+        self.verifier = self.verifier.logout_issuer(issuer.into());
         self
     }
 
@@ -52,19 +65,27 @@ impl LogoutVerifier {
         self
     }
 
-    /// Verifies a logout token. That it has been seen before is nothing it asks about: to end a session twice changes
-    /// nothing.
+    /// Accepts what either verifier accepts, each with its own keys, issuers and audiences.
+    ///
+    /// The clock and the maximum token size are those of `self`.
+    #[must_use]
+    pub fn or(mut self, other: Self) -> Self {
+        self.verifier = self.verifier.or(other.verifier);
+        self
+    }
+
+    /// Verifies a logout token. Replays are not detected: revoking twice has no effect.
     ///
     /// # Errors
     ///
-    /// The token is refused, or there are no keys.
-    pub async fn verify(&self, token: &str) -> Result<Logout, Error> {
+    /// The token is rejected, or keys are unavailable.
+    pub async fn verify(&self, token: &str) -> Result<LogoutToken, Error> {
         wait_for_keys(|| self.check(token.as_bytes())).await
     }
 
-    fn check(&self, token: &[u8]) -> Result<Logout, Failure> {
+    fn check(&self, token: &[u8]) -> Result<LogoutToken, Failure> {
         let (document, rules) = self.verifier.open(token)?;
-        Ok(Logout::read(&document, rules, self.verifier.now())?)
+        Ok(LogoutToken::read(&document, rules, self.verifier.now())?)
     }
 }
 
@@ -80,115 +101,131 @@ impl fmt::Debug for LogoutVerifier {
     }
 }
 
-/// What a verified logout token says.
+/// A verified logout token.
+///
+/// `Debug` prints no claim.
 #[derive(Clone)]
-pub struct Logout {
-    ended: Ended,
+pub struct LogoutToken {
+    issuer: Box<str>,
+    target: Target,
     issued_at: u64,
-    id: Box<str>,
+    jti: Box<str>,
 }
 
 #[derive(Clone)]
-enum Ended {
+enum Target {
     Session(Box<str>),
-    SessionsOf(Box<str>),
+    User(Box<str>),
 }
 
-/// What a [`Logout`] ends.
+/// What a [`LogoutToken`] revokes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LoggedOut<'l> {
-    /// The session with this id (`sid`): all of its tokens, whenever issued.
-    Session(&'l str),
-    /// All sessions of this user (`sub`): the tokens issued until then.
-    User(&'l str),
+pub enum LogoutTarget<'t> {
+    /// The session with this id (`sid`): all its tokens, whenever they were issued.
+    Session(&'t str),
+    /// All sessions of this user (`sub`): the tokens that were issued until then.
+    User(&'t str),
 }
 
-impl Logout {
-    /// What has ended: the session, if the token names one, and nothing but that if it names its user too.
-    pub fn ends(&self) -> LoggedOut<'_> {
-        match &self.ended {
-            Ended::Session(session) => LoggedOut::Session(session),
-            Ended::SessionsOf(user) => LoggedOut::User(user),
+impl LogoutToken {
+    /// The issuer whose sessions are revoked, by a name that its access tokens have too: `iss`, or the verifier's first
+    /// issuer if the token's `iss` was added for [logout tokens only](LogoutVerifier::issuer).
+    ///
+    /// Empty if the token has no `iss`, which only a verifier without an issuer accepts.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// What is revoked. A token with `sid` revokes that session only, even if it contains `sub` as well.
+    pub fn target(&self) -> LogoutTarget<'_> {
+        match &self.target {
+            Target::Session(session_id) => LogoutTarget::Session(session_id),
+            Target::User(sub) => LogoutTarget::User(sub),
         }
     }
 
-    /// `iat`, when the token was issued, in seconds since 1970, rounded up.
+    /// `iat`, when the token was issued, in Unix seconds, rounded up.
     pub fn issued_at(&self) -> u64 {
         self.issued_at
     }
 
     /// `jti`, the id of the token.
-    pub fn id(&self) -> &str {
-        &self.id
+    pub fn jti(&self) -> &str {
+        &self.jti
     }
 
     fn read(document: &Document, rules: &Rules, now: u64) -> Result<Self, ErrorKind> {
-        let mut seen = Seen::default();
+        let mut claims = LogoutClaims::default();
         for value in document.members() {
             match value.name() {
-                "iss" => seen.issuer = Some(text(value)?),
-                "aud" => seen.audience = Some(value),
-                "exp" => seen.expires = Some(date(value)?),
-                "nbf" => seen.not_before = Some(date(value)?),
-                "iat" => seen.issued = Some(date(value)?),
-                "jti" => seen.id = Some(name(value)?),
-                "sid" => seen.session = Some(name(value)?),
-                "sub" => seen.user = Some(name(value)?),
-                "events" => seen.is_logout = names_event(value),
-                // So that no ID token is taken for a logout token.
+                "iss" => claims.issuer = Some(text(value)?),
+                "aud" => claims.audience = Some(value),
+                "exp" => claims.expires = Some(date(value)?),
+                "nbf" => claims.not_before = Some(date(value)?),
+                "iat" => claims.issued = Some(date(value)?),
+                "jti" => claims.jti = Some(name(value)?),
+                "sid" => claims.session = Some(name(value)?),
+                "sub" => claims.user = Some(name(value)?),
+                "events" => claims.is_logout = has_logout_event(value),
+                // So that an ID token is never accepted as a logout token.
                 "nonce" => return Err(ErrorKind::InvalidClaims),
                 // RFC 7800: the token is bound to a key, whose proof is not verified.
                 "cnf" => return Err(ErrorKind::SenderConstrained),
                 _ => {}
             }
         }
-        let expires = seen.expires.ok_or(ErrorKind::InvalidClaims)?;
-        let issued = seen.issued.ok_or(ErrorKind::InvalidClaims)?;
-        rules.current(expires, seen.not_before.max(Some(issued)), now)?;
-        if !rules.accepts_issuer(seen.issuer) {
+        let expires = claims.expires.ok_or(ErrorKind::InvalidClaims)?;
+        let issued = claims.issued.ok_or(ErrorKind::InvalidClaims)?;
+        rules.current(expires, claims.not_before.max(Some(issued)), now)?;
+        if !rules.accepts_issuer(claims.issuer) {
             return Err(ErrorKind::WrongIssuer);
         }
-        rules.check_audience(seen.audience)?;
-        let ended = match (seen.session, seen.user) {
-            _ if !seen.is_logout => return Err(ErrorKind::InvalidClaims),
-            (Some(session), _) => Ended::Session(session.into()),
-            (None, Some(user)) => Ended::SessionsOf(user.into()),
+        rules.check_audience(claims.audience)?;
+        let target = match (claims.session, claims.user) {
+            _ if !claims.is_logout => return Err(ErrorKind::InvalidClaims),
+            (Some(session_id), _) => Target::Session(session_id.into()),
+            (None, Some(sub)) => Target::User(sub.into()),
             (None, None) => return Err(ErrorKind::InvalidClaims),
         };
-        Ok(Self { ended, issued_at: issued.ceil(), id: seen.id.ok_or(ErrorKind::InvalidClaims)?.into() })
+        Ok(Self {
+            issuer: rules.session_issuer(claims.issuer).into(),
+            target,
+            issued_at: issued.ceil(),
+            jti: claims.jti.ok_or(ErrorKind::InvalidClaims)?.into(),
+        })
     }
 }
 
-impl fmt::Debug for Logout {
+impl fmt::Debug for LogoutToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.ended {
-            Ended::Session(_) => "Logout(Session(..))",
-            Ended::SessionsOf(_) => "Logout(User(..))",
+        f.write_str(match self.target {
+            Target::Session(_) => "LogoutToken(Session(..))",
+            Target::User(_) => "LogoutToken(User(..))",
         })
     }
 }
 
 /// The claims of one logout token.
 #[derive(Default)]
-struct Seen<'d> {
+struct LogoutClaims<'d> {
     issuer: Option<&'d str>,
     audience: Option<Value<'d>>,
     expires: Option<NumericDate>,
     not_before: Option<NumericDate>,
     issued: Option<NumericDate>,
-    id: Option<&'d str>,
+    jti: Option<&'d str>,
     session: Option<&'d str>,
     user: Option<&'d str>,
     is_logout: bool,
 }
 
-/// A string that is not empty. One that is might mean anybody.
+/// A string that is not empty.
 fn name(value: Value<'_>) -> Result<&str, ErrorKind> {
     Some(text(value)?).filter(|name| !name.is_empty()).ok_or(ErrorKind::InvalidClaims)
 }
 
-/// Whether `events` is an object with the event, which is an object too.
-fn names_event(events: Value<'_>) -> bool {
+/// Whether `events` is an object that contains the event, which must be an object too.
+fn has_logout_event(events: Value<'_>) -> bool {
     Document::parse(events.as_json().to_owned())
         .is_ok_and(|events| events.find(EVENT).is_some_and(|event| event.as_json().starts_with('{')))
 }

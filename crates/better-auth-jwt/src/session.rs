@@ -1,16 +1,16 @@
-//! Has this session been ended?
+//! Session checks.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{claims::Claims, error::ErrorKind, verify::Failure};
 
-/// When to try again after a check that could not tell.
+/// When to retry after a check returned [`SessionState::Unknown`].
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Tells which sessions have been ended before their tokens expire.
+/// Decides whether a token's session is still active.
 ///
-/// It is asked about every request with a good token, and waited for, so the answer should come from memory.
-/// [`RevokedSessions`](crate::RevokedSessions) is one; a check of your own usually has one inside:
+/// The layer calls it synchronously for every request with a valid token, so it must not block.
+/// [`RevokedSessions`](crate::RevokedSessions) implements it. A custom check usually wraps one:
 ///
 /// ```
 /// use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,72 +18,72 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 ///
 /// struct Sessions {
 ///     revoked: RevokedSessions,
-///     /// Whether what the database has is in memory too.
+///     /// Whether `revoked` contains everything that the database does.
 ///     is_current: AtomicBool,
 /// }
 ///
 /// impl SessionCheck for Sessions {
-///     fn look_up(&self, claims: &Claims) -> SessionState {
-///         match self.revoked.look_up(claims) {
-///             SessionState::Live if !self.is_current.load(Ordering::Relaxed) => SessionState::Unknown,
-///             known => known,
+///     fn check(&self, claims: &Claims) -> SessionState {
+///         match self.revoked.check(claims) {
+///             SessionState::Active if !self.is_current.load(Ordering::Relaxed) => SessionState::Unknown,
+///             state => state,
 ///         }
 ///     }
 /// }
 /// ```
 pub trait SessionCheck: Send + Sync + 'static {
-    /// What has become of the session these claims belong to.
+    /// The state of the session that these claims belong to.
     ///
-    /// Claims without a [`session_id`](Claims::session_id) come here too, if the layer accepts them: their user may
-    /// have ended all sessions.
-    fn look_up(&self, claims: &Claims) -> SessionState;
+    /// With [`MissingSession::Allow`], claims without a [`session_id`](Claims::session_id) are checked too: all
+    /// sessions of their user may have been revoked.
+    fn check(&self, claims: &Claims) -> SessionState;
 }
 
 impl<T: SessionCheck + ?Sized> SessionCheck for Arc<T> {
-    fn look_up(&self, claims: &Claims) -> SessionState {
-        (**self).look_up(claims)
+    fn check(&self, claims: &Claims) -> SessionState {
+        (**self).check(claims)
     }
 }
 
-/// What a [`SessionCheck`] knows.
+/// The result of a [`SessionCheck`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SessionState {
-    /// Nothing is known against it.
-    Live,
-    /// It has been ended: 401.
-    Ended,
-    /// That cannot be told at the moment: 503. Whoever would rather let requests in answers [`Live`](Self::Live).
+    /// The session is not revoked, as far as is known.
+    Active,
+    /// The session is revoked: 401.
+    Revoked,
+    /// The state is unavailable: 503. To fail open, return [`Active`](Self::Active).
     Unknown,
 }
 
-/// What happens to tokens without a session id, which no ended session takes along.
+/// How to treat tokens without a session id. Revoking a session does not affect them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WithoutSession {
-    /// They are good until they expire, or until all sessions of their user are ended.
-    Accept,
-    /// They are refused with 401.
-    Refuse,
+pub enum MissingSession {
+    /// Accept them until they expire, or until all sessions of their user are revoked.
+    Allow,
+    /// Reject them with 401.
+    Reject,
 }
 
-/// A check, and what it cannot be asked about.
+/// A check, and the rule for tokens without a session id.
 #[derive(Clone)]
 pub(crate) struct Sessions {
     check: Arc<dyn SessionCheck>,
-    without: WithoutSession,
+    missing: MissingSession,
 }
 
 impl Sessions {
-    pub(crate) fn new(check: impl SessionCheck, without: WithoutSession) -> Self {
-        Self { check: Arc::new(check), without }
+    pub(crate) fn new(check: impl SessionCheck, missing: MissingSession) -> Self {
+        Self { check: Arc::new(check), missing }
     }
 
     pub(crate) fn check(&self, claims: &Claims) -> Result<(), Failure> {
-        if self.without == WithoutSession::Refuse && claims.session_id().is_none() {
+        if self.missing == MissingSession::Reject && claims.session_id().is_none() {
             return Err(ErrorKind::InvalidClaims.into());
         }
-        match self.check.look_up(claims) {
-            SessionState::Live => Ok(()),
-            SessionState::Ended => Err(ErrorKind::Revoked.into()),
+        match self.check.check(claims) {
+            SessionState::Active => Ok(()),
+            SessionState::Revoked => Err(ErrorKind::Revoked.into()),
             SessionState::Unknown => Err(Failure::Unavailable(ErrorKind::SessionsUnavailable, RETRY_AFTER)),
         }
     }

@@ -58,7 +58,9 @@ struct Trust {
 pub(crate) struct Rules {
     expects: Expects,
     /// Empty: any.
-    issuers: Vec<Box<str>>,
+    issuers: Arc<Vec<Box<str>>>,
+    /// More names of the same issuer, in logout tokens only.
+    logout_issuers: Vec<Box<str>>,
     /// Empty: any.
     audiences: Vec<Box<str>>,
     leeway: u64,
@@ -150,8 +152,13 @@ impl Verifier {
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
         let issuer = issuer.into();
-        self.for_each_rules(|rules| rules.issuers.push(issuer.clone()));
+        self.for_each_rules(|rules| Arc::make_mut(&mut rules.issuers).push(issuer.clone()));
         self
+    }
+
+    /// The accepted issuers, in the order in which they were added. None if any is accepted.
+    pub fn issuers(&self) -> impl Iterator<Item = &str> {
+        self.trusts.iter().flat_map(|trust| trust.rules.issuers.iter()).map(|issuer| &**issuer)
     }
 
     /// Accepts one more audience.
@@ -165,7 +172,9 @@ impl Verifier {
     /// Accepts what either verifier accepts, each by its own keys and rules alone.
     ///
     /// The token's `typ`, algorithm and `iss` decide which of them looks at it; keys of one never
-    /// verify a token meant for the other. Clock and size limit stay those of `self`; rules that are
+    /// verify a token meant for the other. Sessions, and users whose sessions are revoked, are identified by issuer and id.
+    /// But a path contains a user id alone, so the same user id must mean the same user with both issuers, or the routes
+    /// of each must accept its tokens only. Clock and size limit stay those of `self`; rules that are
     /// set on the result apply to both.
     #[must_use]
     pub fn or(mut self, other: Self) -> Self {
@@ -293,6 +302,12 @@ impl Verifier {
         self
     }
 
+    /// Accepts one more issuer, in logout tokens.
+    pub(crate) fn logout_issuer(mut self, issuer: Box<str>) -> Self {
+        self.for_each_rules(|rules| rules.logout_issuers.push(issuer.clone()));
+        self
+    }
+
     /// The same for somebody who lets tokens pass only where the path names their user.
     pub(crate) fn for_path_users(mut self) -> Self {
         self.for_each_rules(|rules| rules.user_matched = true);
@@ -397,7 +412,8 @@ impl WantsAudience {
     fn build(self, audiences: Vec<Box<str>>) -> Verifier {
         let rules = Rules {
             expects: Expects::Access(Profile::default()),
-            issuers: self.issuers,
+            issuers: Arc::new(self.issuers),
+            logout_issuers: Vec::new(),
             audiences,
             leeway: LEEWAY.as_secs(),
             max_age: None,
@@ -585,6 +601,7 @@ impl Rules {
             return Err(ErrorKind::InvalidClaims);
         }
         (claims.places, claims.expires) = (seen.places, expires.floor());
+        claims.issuers = self.issuers.clone();
         claims.user_matched = self.user_matched;
         Ok(begin..end)
     }
@@ -609,7 +626,19 @@ impl Rules {
     }
 
     pub(crate) fn accepts_issuer(&self, issuer: Option<&str>) -> bool {
-        self.issuers.is_empty() || issuer.is_some_and(|issuer| self.issuers.iter().any(|ours| **ours == *issuer))
+        self.issuers.is_empty()
+            || issuer.is_some_and(|issuer| {
+                self.issuers.iter().chain(&self.logout_issuers).any(|accepted| **accepted == *issuer)
+            })
+    }
+
+    /// The issuer whose sessions an accepted logout token revokes, by a name that access tokens have too.
+    pub(crate) fn session_issuer<'i>(&'i self, issuer: Option<&'i str>) -> &'i str {
+        let issuer = issuer.unwrap_or_default();
+        match self.issuers.first() {
+            Some(first) if !self.issuers.iter().any(|accepted| **accepted == *issuer) => first,
+            _ => issuer,
+        }
     }
 
     /// RFC 7519, section 4.1.3: a string or an array of strings, one of which must be ours.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::Router;
-use better_auth_jwt::WithoutSession;
+use better_auth_jwt::MissingSession;
 use hyper::{
     server::conn::http1,
     service::{Service, service_fn},
@@ -91,9 +91,10 @@ pub(crate) async fn state(config: &Config) -> Result<AppState, Failure> {
     let (verifier, keys) = auth::verifier(&config.auth).map_err(|error| Failure::new(error.to_string()))?;
     let logouts = LogoutRules {
         verifier: auth::logout_verifier(&verifier, &config.auth),
+        issuer: config.auth.issuer.clone().unwrap_or_default(),
         keep: config.revocation_keep,
         outage: config.revocation_outage,
-        without_session: if config.auth.require_sid { WithoutSession::Refuse } else { WithoutSession::Accept },
+        without_session: if config.auth.require_sid { MissingSession::Reject } else { MissingSession::Allow },
     };
     let state = AppState::connect(config.database_url.expose(), verifier, logouts).await?;
     let state = if config.row_security { state.secure_rows().await? } else { state };

@@ -22,7 +22,7 @@ struct Setup {
 
 fn setup() -> Setup {
     let server = BetterAuth::new("https://app.example.com").unwrap();
-    let issuer = Issuer::new().at(server.origin());
+    let issuer = Issuer::new().with_origin(server.origin());
     let app = app(&server, KeySet::from_json(issuer.jwks()).unwrap()).unwrap();
     Setup { issuer, server, app }
 }
@@ -136,7 +136,7 @@ async fn while_keys_cannot_be_had_clients_hear_when_to_try_again() {
     drop(closed);
     let server = BetterAuth::new(&url).unwrap();
     let app = app(&server, RemoteKeySet::new(server.jwks_url()).unwrap()).unwrap();
-    let (status, headers, body) = answer(&app, "/invoices", &Issuer::new().at(url).token("ada")).await;
+    let (status, headers, body) = answer(&app, "/invoices", &Issuer::new().with_origin(url).token("ada")).await;
     assert_eq!((status, headers["retry-after"].to_str().unwrap()), (503, "1"));
     assert_eq!(body, refused("try_again", "tokens cannot be verified at the moment"));
 }

@@ -186,7 +186,7 @@ async fn while_keys_cannot_be_had_the_diary_is_unavailable() {
     let origin = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
     let channel = diary(Verifier::better_auth(&origin).unwrap()).await;
-    let issuer = Issuer::new().at(origin);
+    let issuer = Issuer::new().with_origin(origin);
     let token = token(&issuer, "ada");
     for _ in 0..2 {
         let status = client(&channel, &*token).write(entry("hello")).await.unwrap_err();

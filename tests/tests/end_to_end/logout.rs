@@ -90,7 +90,7 @@ async fn forged_replayed_and_foreign_logout_tokens_change_nothing(world: Replica
         Signing::OwnKeys => test_util::Issuer::new(),
         Signing::SharedSecret => test_util::Issuer::with_secret("not the secret, but one that is long enough"),
     };
-    let forged = forger.at(world.origin()).logout_token(&session(&phone));
+    let forged = forger.with_origin(world.origin()).logout_token(&session(&phone));
     let (header, rest) = forged.split_once('.').expect("a JWT has dots");
     let header = json!({ "alg": "none", "typ": "logout+jwt", "of": header });
     let unsigned = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()));

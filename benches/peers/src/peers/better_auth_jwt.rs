@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use better_auth_jwt::{
-    JwtAuthLayer, PathTemplate, RevokedSessions, Verifier, WithoutSession,
+    JwtAuthLayer, MissingSession, PathTemplate, RevokedSessions, Verifier,
     keys::{KeySet, RemoteKeySet, SharedSecret},
 };
 use http::{Request, Response};
@@ -23,18 +23,18 @@ pub fn as_it_comes(setup: &Setup) -> Box<dyn Contestant> {
 
 /// Without memory: every sight of a token is the first.
 pub fn first_sight(setup: &Setup) -> Box<dyn Contestant> {
-    layered(layer(setup).cached_tokens(0))
+    layered(layer(setup).token_cache_size(0))
 }
 
 /// The same with a claims type of the user's.
 pub fn own_claims(setup: &Setup) -> Box<dyn Contestant> {
-    layered(layer(setup).cached_tokens(0).claims::<MyClaims>())
+    layered(layer(setup).token_cache_size(0).claims::<MyClaims>())
 }
 
-/// With so little memory that all but three of many tokens that take turns are forgotten before they
-/// come again.
+/// With a cache so small that of many tokens that take turns all but a few are dropped before they are
+/// used again.
 pub fn remembering(setup: &Setup) -> Box<dyn Contestant> {
-    layered(layer(setup).cached_tokens(4))
+    layered(layer(setup).token_cache_size(16 * 1024))
 }
 
 /// Its refusals without the layer: what they cost whoever gives them.
@@ -50,10 +50,10 @@ fn layer(setup: &Setup) -> JwtAuthLayer {
     };
     let verifier = keys.issuer(setup.issuer.origin()).audience(setup.issuer.origin());
     let ended = RevokedSessions::new(Duration::from_secs(8 * 24 * 60 * 60));
-    (0..1000).for_each(|number| ended.end_session(&format!("ended-{number}")).expect("room"));
+    (0..1000).for_each(|number| ended.revoke_session(setup.issuer.origin(), &format!("ended-{number}")).expect("room"));
     JwtAuthLayer::new(verifier)
         .match_user(PathTemplate::new("/api/{user_id}/*").expect("a template"))
-        .sessions(ended, WithoutSession::Accept)
+        .sessions(ended, MissingSession::Allow)
 }
 
 fn layered<L>(layer: L) -> Box<dyn Contestant>

@@ -17,7 +17,7 @@ pub(super) const LEEWAY: u64 = 30;
 const SECRET: &str = "k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n";
 
 /// Signs with the secret.
-pub(super) static ISSUER: LazyLock<Issuer> = LazyLock::new(|| Issuer::with_secret(SECRET).at(ORIGIN));
+pub(super) static ISSUER: LazyLock<Issuer> = LazyLock::new(|| Issuer::with_secret(SECRET).with_origin(ORIGIN));
 
 pub(super) static BY_SECRET: LazyLock<Verifier> = LazyLock::new(|| {
     let secret = SharedSecret::new(SECRET).expect("a strong secret");

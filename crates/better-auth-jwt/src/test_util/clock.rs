@@ -1,4 +1,4 @@
-//! A clock to turn.
+//! A manually advanced clock.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,37 +7,37 @@ use std::{
 
 use crate::clock::{Clock, SystemClock};
 
-/// A clock that stands still, at the time it was made, until it is turned.
+/// A manually advanced clock. It starts at the present time.
 #[derive(Debug)]
 pub struct TestClock {
     unix_time: u64,
     instant: Instant,
-    turned_millis: AtomicU64,
+    advanced_millis: AtomicU64,
 }
 
 impl TestClock {
-    /// A clock that shows the present.
+    /// A clock that shows the present time.
     #[expect(clippy::new_without_default, reason = "two clocks made one after the other differ")]
     pub fn new() -> Self {
-        Self { unix_time: SystemClock.unix_time(), instant: Instant::now(), turned_millis: AtomicU64::new(0) }
+        Self { unix_time: SystemClock.unix_time(), instant: Instant::now(), advanced_millis: AtomicU64::new(0) }
     }
 
-    /// Turns the clock forward.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        self.turned_millis.fetch_add(by.as_millis() as u64, Ordering::Relaxed);
+        self.advanced_millis.fetch_add(by.as_millis() as u64, Ordering::Relaxed);
     }
 
-    fn turned(&self) -> Duration {
-        Duration::from_millis(self.turned_millis.load(Ordering::Relaxed))
+    fn advanced(&self) -> Duration {
+        Duration::from_millis(self.advanced_millis.load(Ordering::Relaxed))
     }
 }
 
 impl Clock for TestClock {
     fn unix_time(&self) -> u64 {
-        self.unix_time + self.turned().as_secs()
+        self.unix_time + self.advanced().as_secs()
     }
 
     fn instant(&self) -> Instant {
-        self.instant + self.turned()
+        self.instant + self.advanced()
     }
 }

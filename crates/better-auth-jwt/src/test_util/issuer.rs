@@ -1,4 +1,4 @@
-//! Tokens of any algorithm and with any fault.
+//! Tokens of any algorithm, valid and invalid.
 
 use std::{fmt, sync::Arc};
 
@@ -18,14 +18,16 @@ use crate::{
     verify::Verifier,
 };
 
-/// Issues tokens as Better Auth does, and worse ones.
+/// Issues valid and deliberately invalid tokens.
+///
+/// Its methods panic on misuse.
 pub struct Issuer {
     algorithm: Algorithm,
     signer: Signer,
     key_id: Option<String>,
     origin: String,
     clock: Arc<TestClock>,
-    /// The public keys of before, which stay published.
+    /// The public keys of earlier rotations, which stay published.
     retired: Vec<Value>,
     endpoint: Option<Endpoint>,
 }
@@ -38,7 +40,7 @@ enum Signer {
 }
 
 impl Issuer {
-    /// An issuer with a new Ed25519 key, like a Better Auth server as it comes.
+    /// An issuer with a new Ed25519 key, like a Better Auth server by default.
     #[expect(clippy::new_without_default, reason = "every issuer has its own key, which no default would suggest")]
     pub fn new() -> Self {
         Self::with_algorithm(Algorithm::EdDSA)
@@ -61,14 +63,14 @@ impl Issuer {
         }
     }
 
-    /// An issuer that signs with this secret by `HS256`.
+    /// An issuer that signs with this secret and `HS256`.
     pub fn with_secret(secret: impl Into<Vec<u8>>) -> Self {
         Self { signer: Signer::Secret(secret.into()), ..Self::with_algorithm(Algorithm::HS256) }
     }
 
-    /// The same issuer at another origin: its `iss` and `aud`.
+    /// The same issuer with another origin, which is its `iss` and `aud`.
     #[must_use]
-    pub fn at(mut self, origin: impl Into<String>) -> Self {
+    pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = origin.into();
         self
     }
@@ -81,26 +83,26 @@ impl Issuer {
     }
 
     /// The same issuer with its keys served on loopback, at `/api/auth/jwks` of its new origin:
-    /// for services that are given the URL of a Better Auth server.
+    /// for services that are configured with the URL of a Better Auth server.
     ///
     /// # Panics
     ///
-    /// No port can be had, or the issuer signs with a secret.
+    /// There is no free port, or the issuer signs with a secret.
     #[must_use]
-    pub fn on_loopback(mut self) -> Self {
+    pub fn serve_jwks(mut self) -> Self {
         let endpoint = Endpoint::start(self.jwks());
         self.origin = endpoint.origin();
         self.endpoint = Some(endpoint);
         self
     }
 
-    /// How often the keys have been fetched since [`on_loopback`](Self::on_loopback).
-    pub fn fetches(&self) -> usize {
+    /// The number of requests for the keys since [`serve_jwks`](Self::serve_jwks).
+    pub fn jwks_requests(&self) -> usize {
         self.endpoint.as_ref().map_or(0, Endpoint::fetches)
     }
 
-    /// Signs with a new key from now on. The keys of before stay published, as with Better Auth,
-    /// until [`forget_old_keys`](Self::forget_old_keys).
+    /// Signs with a new key from now on. The old keys stay published, as with Better Auth, until
+    /// [`unpublish_retired_keys`](Self::unpublish_retired_keys).
     ///
     /// # Panics
     ///
@@ -112,8 +114,8 @@ impl Issuer {
         self.publish();
     }
 
-    /// Takes the keys of before a rotation out of the published set.
-    pub fn forget_old_keys(&mut self) {
+    /// Removes the keys of before the last rotation from the published set.
+    pub fn unpublish_retired_keys(&mut self) {
         self.retired.clear();
         self.publish();
     }
@@ -123,7 +125,7 @@ impl Issuer {
         &self.origin
     }
 
-    /// The clock that tokens and [`verifier`](Self::verifier) go by. It stands still until turned.
+    /// The clock of the tokens and of [`verifier`](Self::verifier). It stands still until advanced.
     pub fn clock(&self) -> Arc<TestClock> {
         self.clock.clone()
     }
@@ -135,17 +137,17 @@ impl Issuer {
     /// The secret given to [`with_secret`](Self::with_secret) is too weak.
     pub fn verifier(&self) -> Verifier {
         let verifier = match &self.signer {
-            // A secret too weak is a mistake of the test's own, and said above to end it.
+            // A weak secret is a mistake in the test; the panic is documented above.
             Signer::Secret(secret) => {
                 Verifier::new(SharedSecret::with_algorithm(self.algorithm, [secret]).expect("a strong secret"))
             }
-            // The set is of this issuer's own making.
+            // This issuer made the set itself.
             _ => Verifier::new(KeySet::from_json(self.jwks()).expect("a key set")),
         };
         verifier.issuer(&*self.origin).audience(&*self.origin).clock(self.clock.clone())
     }
 
-    /// A good token for this user, valid for 15 minutes.
+    /// A valid token for this user, which expires after 15 minutes.
     pub fn token(&self, user: &str) -> String {
         self.sign(&self.claims(user))
     }
@@ -165,19 +167,19 @@ impl Issuer {
         self.sign_with_header(&header, &claims)
     }
 
-    /// A good token, as Better Auth issues it where `definePayload` puts the session's id in.
-    pub fn token_in_session(&self, user: &str, session: &str) -> String {
+    /// A valid token with a session id, as Better Auth issues it if `definePayload` adds `sid`.
+    pub fn token_with_session(&self, user: &str, session: &str) -> String {
         let mut claims = self.claims(user);
         claims["sid"] = json!(session);
         self.sign(&claims)
     }
 
-    /// A good token that says that a session has ended, for [`LogoutVerifier`](crate::LogoutVerifier).
+    /// A valid logout token for this session, for [`LogoutVerifier`](crate::LogoutVerifier).
     pub fn logout_token(&self, session: &str) -> String {
         self.sign_with_header(&self.logout_header(), &self.logout_claims(session))
     }
 
-    /// The claims of a good logout token, to be changed at will.
+    /// The claims of a valid logout token, to be modified.
     pub fn logout_claims(&self, session: &str) -> Value {
         let now = self.clock.unix_time();
         json!({
@@ -187,14 +189,14 @@ impl Issuer {
         })
     }
 
-    /// The JOSE header of a good logout token, to be changed at will.
+    /// The JOSE header of a valid logout token, to be modified.
     pub fn logout_header(&self) -> Value {
         let mut header = self.header();
         header["typ"] = json!("logout+jwt");
         header
     }
 
-    /// The claims of a good token, to be changed at will.
+    /// The claims of a valid token, to be modified.
     pub fn claims(&self, user: &str) -> Value {
         let now = self.clock.unix_time();
         json!({
@@ -204,7 +206,7 @@ impl Issuer {
         })
     }
 
-    /// The JOSE header of a good token, to be changed at will.
+    /// The JOSE header of a valid token, to be modified.
     pub fn header(&self) -> Value {
         let mut header = json!({ "alg": self.algorithm.to_string() });
         if let Some(id) = &self.key_id {
@@ -213,7 +215,7 @@ impl Issuer {
         header
     }
 
-    /// A token with these claims and a good header.
+    /// A token with these claims and a valid header.
     pub fn sign(&self, claims: &Value) -> String {
         self.sign_with_header(&self.header(), claims)
     }
@@ -223,7 +225,7 @@ impl Issuer {
         self.sign_bytes(header.to_string().as_bytes(), claims.to_string().as_bytes())
     }
 
-    /// A token with exactly these bytes as header and payload, rightly signed whatever they are.
+    /// A token with exactly these bytes as header and payload, validly signed.
     pub fn sign_bytes(&self, header: &[u8], payload: &[u8]) -> String {
         self.sign_text(&format!(
             "{}.{}",
@@ -232,7 +234,7 @@ impl Issuer {
         ))
     }
 
-    /// This text, a dot, and a right signature over the text.
+    /// This text, a dot, and a valid signature over the text.
     ///
     /// # Panics
     ///
@@ -240,7 +242,7 @@ impl Issuer {
     pub fn sign_text(&self, text: &str) -> String {
         let random = SystemRandom::new();
         let message = text.as_bytes();
-        // Whoever tests with a token has no use for the error of one that cannot be signed.
+        // Tests need the token, not the error, so a failure panics.
         let signature = match &self.signer {
             Signer::Secret(secret) => {
                 // `with_secret` and `generate` have secrets for these algorithms only.
@@ -274,7 +276,7 @@ impl Issuer {
     pub fn jwk(&self) -> Value {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);
         let mut jwk = match &self.signer {
-            // Asking for it is a mistake of the test's own, and said above to end it.
+            // A mistake in the test; the panic is documented above.
             Signer::Secret(_) => panic!("a secret has no public key"),
             Signer::Ed25519(key) => json!({ "kty": "OKP", "crv": "Ed25519", "x": text(key.public_key().as_ref()) }),
             Signer::Ec(key) => {
@@ -324,7 +326,7 @@ impl Issuer {
 impl Signer {
     fn generate(algorithm: Algorithm) -> Self {
         use Algorithm::*;
-        // A machine without random numbers runs no tests.
+        // Without random numbers no test can run.
         let ec = |curve| Self::Ec(EcdsaKeyPair::generate(curve).expect("an elliptic curve key"));
         match algorithm {
             HS256 | HS384 | HS512 => Self::Secret(random(64)),
@@ -346,7 +348,7 @@ fn new_key_id(algorithm: Algorithm) -> Option<String> {
 
 fn random(bytes: usize) -> Vec<u8> {
     let mut random = vec![0; bytes];
-    // As for keys: without random numbers there is nothing to test.
+    // As for keys: without random numbers no test can run.
     aws_lc_rs::rand::fill(&mut random).expect("random bytes");
     random
 }

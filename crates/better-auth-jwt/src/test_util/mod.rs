@@ -1,7 +1,7 @@
-//! For tests of services that use the layer: tokens of any algorithm and with any fault, a JWKS
-//! endpoint, and a clock to turn.
+//! For tests of services that use the layer: an issuer of valid and invalid tokens, a JWKS endpoint on loopback, and a
+//! manually advanced clock.
 //!
-//! Two lines are enough where the verifier is passed in:
+//! If the test can pass a verifier to the service, two lines are enough:
 //!
 //! ```
 //! use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
@@ -12,19 +12,36 @@
 //! let token = issuer.token("ada"); // Authorization: Bearer {token}
 //! ```
 //!
-//! A service that is configured by URL gets the issuer's, whose keys are then on loopback:
+//! If the service is configured with a URL, use an issuer that serves its keys on loopback:
 //!
 //! ```
 //! # #[cfg(feature = "jwks-reqwest")] {
 //! # use better_auth_jwt::{Verifier, test_util::Issuer};
-//! let issuer = Issuer::new().on_loopback();
+//! let issuer = Issuer::new().serve_jwks();
 //! let verifier = Verifier::better_auth(issuer.origin())?;
 //! # let _ = verifier;
 //! # }
 //! # Ok::<(), better_auth_jwt::ConfigError>(())
 //! ```
 //!
-//! Any fault can be had by changing what a good token has:
+//! A handler can be tested without a token, with [`claims`] alone:
+//!
+//! ```
+//! use better_auth_jwt::{Authenticated, Claims, test_util};
+//! use serde_json::json;
+//!
+//! async fn greet(Authenticated(claims): Authenticated<Claims>) -> String {
+//!     format!("Hello {}", claims.user_id())
+//! }
+//!
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! let response = greet(Authenticated(test_util::claims(json!({ "sub": "ada" })))).await;
+//! assert_eq!(response, "Hello ada");
+//! # });
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! To make an invalid token, modify a part of a valid one:
 //!
 //! ```
 //! # use better_auth_jwt::test_util::Issuer;
@@ -32,37 +49,67 @@
 //! # let issuer = Issuer::new();
 //! let mut claims = issuer.claims("ada");
 //! claims["aud"] = json!("https://elsewhere.example.com");
-//! let for_somebody_else = issuer.sign(&claims);
+//! let wrong_audience = issuer.sign(&claims);
 //!
 //! let mut header = issuer.header();
 //! header["typ"] = json!("logout+jwt");
-//! let another_kind = issuer.sign_with_header(&header, &issuer.claims("ada"));
+//! let wrong_type = issuer.sign_with_header(&header, &issuer.claims("ada"));
 //!
 //! let forged = Issuer::new().sign_with_header(&issuer.header(), &issuer.claims("ada"));
-//! let no_json = issuer.sign_bytes(b"{}", b"\xff");
-//! # let _ = (for_somebody_else, another_kind, forged, no_json);
+//! let malformed = issuer.sign_bytes(b"{}", b"\xff");
+//! # let _ = (wrong_audience, wrong_type, forged, malformed);
 //! ```
 //!
-//! Nothing in here is meant for production; unlike the rest of the crate it panics where it is
-//! used wrongly.
+//! Nothing here is meant for production. Unlike the rest of the crate, it panics on misuse.
 
 mod clock;
 mod endpoint;
 mod issuer;
 
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
 pub use self::{clock::TestClock, issuer::Issuer};
 use crate::{
+    claims::Claims,
+    clock::{Clock, SystemClock},
     error::ConfigError,
     keys::{Algorithm, SharedSecret},
+    verify::{Failure, Verifier},
 };
 
-/// As [`SharedSecret::with_algorithm`], but takes secrets that everybody knows too: all zeros, or
-/// Better Auth's default. Published test vectors are signed with such.
+/// Claims for tests of handlers, without a token: as a layer with [`match_user`](crate::JwtAuthLayer::match_user) would
+/// pass them to the handler.
+///
+/// `exp` is in 15 minutes unless it is given.
+///
+/// # Panics
+///
+/// The claims would be rejected: they are not an object, `sub` is missing, or one of the registered claims is invalid.
+pub fn claims(claims: Value) -> Arc<Claims> {
+    // Without HMAC there is nothing to test; the panics on invalid claims are documented above.
+    let keys = SharedSecret::of_any_secrets(Algorithm::HS256, [[7; 32]]).expect("a secret");
+    let verifier = Verifier::new(keys).any_issuer().any_audience().for_path_users();
+    let mut all = json!({ "exp": SystemClock.unix_time() + 900 });
+    match (all.as_object_mut(), claims) {
+        (Some(all), Value::Object(claims)) => all.extend(claims),
+        _ => panic!("claims are a JSON object"),
+    }
+    let token = Issuer::with_secret([7; 32]).sign(&all);
+    match verifier.check(token.as_bytes(), verifier.now()) {
+        Ok(verified) => verified.claims,
+        Err(failure) => panic!("a token with these claims would be rejected: {}", Failure::settled(failure).0),
+    }
+}
+
+/// Like [`SharedSecret::with_algorithm`], but also accepts secrets that are publicly known: all zeros, or Better Auth's
+/// default. Published test vectors are signed with such secrets.
 ///
 /// # Errors
 ///
-/// The algorithm is none for secrets, there is no secret, or one is too short for the algorithm.
-pub fn known_secrets<S: AsRef<[u8]>>(
+/// The algorithm is not for secrets, there is no secret, or one is too short for the algorithm.
+pub fn insecure_secrets<S: AsRef<[u8]>>(
     algorithm: Algorithm,
     secrets: impl IntoIterator<Item = S>,
 ) -> Result<SharedSecret, ConfigError> {

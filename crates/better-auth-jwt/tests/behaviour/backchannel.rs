@@ -1,4 +1,4 @@
-//! Where issuers send logout tokens.
+//! The endpoint for logout tokens.
 
 use std::{
     convert::Infallible,
@@ -11,8 +11,8 @@ use std::{
 
 use axum::{Router, body::Body, routing::get};
 use better_auth_jwt::{
-    BackchannelLogout, ErrorKind, JwtAuthLayer, LoggedOut, Logout, LogoutSink, LogoutVerifier, RevokedSessions,
-    Verifier, WithoutSession,
+    BackChannelLogout, ErrorKind, JwtAuthLayer, LogoutHandler, LogoutTarget, LogoutToken, LogoutVerifier,
+    MissingSession, RevokedSessions, Verifier,
     keys::{FetchError, RemoteKeySet},
     test_util::Issuer,
 };
@@ -25,8 +25,8 @@ fn revoked(issuer: &Issuer) -> RevokedSessions {
     RevokedSessions::new(Duration::from_secs(930)).clock(issuer.clock())
 }
 
-fn service<S: LogoutSink>(issuer: &Issuer, sink: S) -> BackchannelLogout<S> {
-    BackchannelLogout::new(LogoutVerifier::from(&issuer.verifier()), sink)
+fn service<H: LogoutHandler>(issuer: &Issuer, handler: H) -> BackChannelLogout<H> {
+    BackChannelLogout::new(LogoutVerifier::from(&issuer.verifier()), handler)
 }
 
 fn post(content_type: &str, body: String) -> Request<String> {
@@ -37,14 +37,14 @@ fn form(token: &str) -> Request<String> {
     post(FORM, format!("logout_token={token}"))
 }
 
-async fn answer<S: LogoutSink>(service: &BackchannelLogout<S>, request: Request<String>) -> Response<String> {
+async fn answer<H: LogoutHandler>(service: &BackChannelLogout<H>, request: Request<String>) -> Response<String> {
     let response = service.clone().oneshot(request).await.unwrap();
     assert_eq!(response.headers()["cache-control"], "no-store");
     response
 }
 
 #[tokio::test]
-async fn a_logout_is_recorded_before_it_is_answered_and_a_repeat_changes_nothing() {
+async fn a_logout_is_applied_before_the_response_and_a_repeat_changes_nothing() {
     let issuer = Issuer::new();
     let revoked = revoked(&issuer);
     let service = service(&issuer, revoked.clone());
@@ -59,7 +59,7 @@ async fn a_logout_is_recorded_before_it_is_answered_and_a_repeat_changes_nothing
 }
 
 #[tokio::test]
-async fn the_form_may_be_written_in_any_way_that_forms_are() {
+async fn any_encoding_of_the_form_is_accepted() {
     let issuer = Issuer::new();
     let service = service(&issuer, revoked(&issuer));
     let token = issuer.logout_token("phone");
@@ -76,10 +76,10 @@ async fn the_form_may_be_written_in_any_way_that_forms_are() {
 }
 
 #[tokio::test]
-async fn any_other_request_is_answered_400_and_recorded_nowhere() {
+async fn any_other_request_gets_400_and_is_not_applied() {
     let issuer = Issuer::new();
     let service =
-        service(&issuer, async |_: Logout| -> Result<(), Infallible> { panic!("there is nothing to record") });
+        service(&issuer, async |_: LogoutToken| -> Result<(), Infallible> { panic!("there is nothing to apply") });
     let token = issuer.logout_token("phone");
     let good = format!("logout_token={token}");
     let forged = Issuer::new().logout_token("phone");
@@ -128,20 +128,20 @@ async fn only_post_is_allowed() {
 }
 
 #[tokio::test]
-async fn the_sender_is_asked_to_try_again_where_trying_helps() {
+async fn the_sender_gets_503_if_a_retry_can_help() {
     let issuer = Issuer::new();
     let token = issuer.logout_token("phone");
 
-    let full = service(&issuer, revoked(&issuer).at_most(0));
+    let full = service(&issuer, revoked(&issuer).max_entries(0));
     let response = answer(&full, form(&token)).await;
     assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
 
     let fails_once = {
         let calls = Arc::new(AtomicUsize::new(0));
-        move |logout: Logout| {
-            assert_eq!(logout.ends(), LoggedOut::Session("phone"));
+        move |logout: LogoutToken| {
+            assert_eq!(logout.target(), LogoutTarget::Session("phone"));
             let is_first = calls.fetch_add(1, Ordering::Relaxed) == 0;
-            async move { if is_first { Err("the database is away") } else { Ok(()) } }
+            async move { if is_first { Err("the database is unavailable") } else { Ok(()) } }
         }
     };
     let service = service(&issuer, fails_once);
@@ -150,24 +150,24 @@ async fn the_sender_is_asked_to_try_again_where_trying_helps() {
 
     let keys = RemoteKeySet::with_fetch(async |_| Err(FetchError::Timeout)).build().unwrap();
     let verifier = Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin());
-    let without_keys = BackchannelLogout::new(LogoutVerifier::from(&verifier), revoked(&issuer));
+    let without_keys = BackChannelLogout::new(LogoutVerifier::from(&verifier), revoked(&issuer));
     let response = answer(&without_keys, form(&token)).await;
     assert_eq!(response.status(), 503);
     assert!(response.headers().contains_key("retry-after"));
 }
 
 #[tokio::test]
-async fn mounted_beside_the_layer_it_ends_one_session_and_leaves_the_other() {
+async fn a_logout_revokes_one_session_of_the_layer_and_not_the_other() {
     let issuer = Issuer::new();
     let revoked = revoked(&issuer);
     let logout = service(&issuer, revoked.clone());
-    let auth = JwtAuthLayer::new(issuer.verifier()).sessions(revoked, WithoutSession::Refuse);
+    let auth = JwtAuthLayer::new(issuer.verifier()).sessions(revoked, MissingSession::Reject);
     let app: Router = Router::new()
         .route("/tasks", get(async || "tasks"))
         .route_layer(auth)
         .route_service("/auth/backchannel-logout", logout);
     let tasks = async |session: &str| {
-        let token = issuer.token_in_session("ada", session);
+        let token = issuer.token_with_session("ada", session);
         let request = Request::get("/tasks").header(AUTHORIZATION, format!("Bearer {token}"));
         app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
     };

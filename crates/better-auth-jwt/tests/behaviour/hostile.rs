@@ -541,9 +541,9 @@ async fn a_set_with_two_fitting_keys_wants_a_kid() {
 
 #[tokio::test]
 async fn several_issuers_keep_to_their_own_keys_and_rules() {
-    let web = Issuer::new().at("https://web.example").key_id("1");
-    let admin = Issuer::new().at("https://admin.example").key_id("1");
-    let secret = Issuer::with_algorithm(Algorithm::HS256).at("https://web.example");
+    let web = Issuer::new().with_origin("https://web.example").key_id("1");
+    let admin = Issuer::new().with_origin("https://admin.example").key_id("1");
+    let secret = Issuer::with_algorithm(Algorithm::HS256).with_origin("https://web.example");
     let verifier = web.verifier().or(admin.verifier()).or(secret.verifier());
     for good in [&web, &admin, &secret] {
         assert_eq!(verdict(&verifier, &good.token("ada")).await, None);

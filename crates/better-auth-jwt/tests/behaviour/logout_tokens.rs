@@ -1,10 +1,10 @@
-//! Logout tokens: what ends a session, and what only looks like it.
+//! Logout tokens: which are accepted, and what they revoke.
 
 use std::{sync::Arc, time::Duration};
 
 use better_auth_jwt::{
-    Error, ErrorKind, LoggedOut, Logout, LogoutVerifier, Profile, Verifier,
-    keys::{Algorithm, JwksResponse, RemoteKeySet},
+    Error, ErrorKind, LogoutTarget, LogoutToken, LogoutVerifier, Profile, Verifier,
+    keys::{Algorithm, JwksResponse, KeySet, RemoteKeySet},
     test_util::Issuer,
 };
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn changed(issuer: &Issuer, change: impl FnOnce(&mut Value)) -> String {
     issuer.sign_with_header(&issuer.logout_header(), &claims)
 }
 
-async fn read(issuer: &Issuer, change: impl FnOnce(&mut Value)) -> Logout {
+async fn read(issuer: &Issuer, change: impl FnOnce(&mut Value)) -> LogoutToken {
     LogoutVerifier::from(&issuer.verifier()).verify(&changed(issuer, change)).await.unwrap()
 }
 
@@ -31,36 +31,36 @@ fn without(name: &'static str) -> impl FnOnce(&mut Value) {
 }
 
 #[tokio::test]
-async fn a_logout_token_is_read_whatever_the_algorithm() {
+async fn a_logout_token_of_any_algorithm_is_read() {
     for algorithm in [Algorithm::EdDSA, Algorithm::ES256, Algorithm::ES512, Algorithm::RS256, Algorithm::HS256] {
         let issuer = Issuer::with_algorithm(algorithm);
         let logout = read(&issuer, |claims| claims["jti"] = json!("one")).await;
-        assert_eq!(logout.ends(), LoggedOut::Session("phone"), "{algorithm}");
-        assert_eq!(logout.id(), "one");
+        assert_eq!(logout.target(), LogoutTarget::Session("phone"), "{algorithm}");
+        assert_eq!(logout.jti(), "one");
         assert_eq!(logout.issued_at(), issuer.claims("")["iat"].as_u64().unwrap());
     }
 }
 
 #[tokio::test]
-async fn a_session_is_all_that_ends_where_one_is_named() {
+async fn a_logout_token_with_sid_revokes_that_session_only() {
     let issuer = Issuer::new();
-    assert_eq!(read(&issuer, |claims| claims["sub"] = json!("ada")).await.ends(), LoggedOut::Session("phone"));
+    assert_eq!(read(&issuer, |claims| claims["sub"] = json!("ada")).await.target(), LogoutTarget::Session("phone"));
     let of_user = read(&issuer, |claims| {
         claims.as_object_mut().unwrap().remove("sid");
         claims["sub"] = json!("ada");
     });
-    assert_eq!(of_user.await.ends(), LoggedOut::User("ada"));
+    assert_eq!(of_user.await.target(), LogoutTarget::User("ada"));
 }
 
 #[tokio::test]
-async fn a_time_with_a_fraction_is_rounded_so_that_no_token_slips_through() {
+async fn a_fractional_time_of_issue_is_rounded_up() {
     let issuer = Issuer::new();
     let now = issuer.claims("")["iat"].as_u64().unwrap();
     assert_eq!(read(&issuer, |claims| claims["iat"] = json!(now as f64 - 0.5)).await.issued_at(), now);
 }
 
 #[tokio::test]
-async fn claims_that_are_not_those_of_a_logout_are_refused() {
+async fn claims_that_are_invalid_in_a_logout_token_are_rejected() {
     use ErrorKind::*;
     let issuer = Issuer::new();
     let verifier = LogoutVerifier::from(&issuer.verifier());
@@ -133,7 +133,7 @@ async fn claims_that_are_not_those_of_a_logout_are_refused() {
 }
 
 #[tokio::test]
-async fn tokens_of_other_kinds_end_nothing_and_logout_tokens_open_nothing() {
+async fn access_tokens_and_logout_tokens_are_not_interchangeable() {
     use ErrorKind::*;
     let issuer = Issuer::new();
     let verifier = issuer.verifier();
@@ -155,10 +155,10 @@ async fn tokens_of_other_kinds_end_nothing_and_logout_tokens_open_nothing() {
         assert_eq!(verdict(&logouts, &issuer.sign_with_header(&header, &claims)).await, expected, "{typ}");
     }
     assert_eq!(verdict(&logouts, &issuer.sign(&claims)).await, Some(WrongType), "without a typ");
-    assert_eq!(verdict(&logouts, &issuer.token_in_session("ada", "phone")).await, Some(WrongType));
+    assert_eq!(verdict(&logouts, &issuer.token_with_session("ada", "phone")).await, Some(WrongType));
     assert_eq!(verdict(&logouts, &issuer.access_token("ada", issuer.origin(), "")).await, Some(WrongType));
 
-    // Such as one of the OAuth provider, which has everything that an access token needs.
+    // The OAuth provider's logout tokens have all claims that an access token needs.
     let mut whole = issuer.claims("ada");
     for (name, value) in claims.as_object().unwrap() {
         whole[name] = value.clone();
@@ -173,7 +173,7 @@ async fn tokens_of_other_kinds_end_nothing_and_logout_tokens_open_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_signed_by_the_keys_is_refused() {
+async fn tokens_that_are_not_signed_by_the_keys_are_rejected() {
     use ErrorKind::*;
     let issuer = Issuer::new();
     let logouts = LogoutVerifier::from(&issuer.verifier());
@@ -197,13 +197,13 @@ async fn what_is_not_signed_by_the_keys_is_refused() {
     ] {
         assert_eq!(verdict(&logouts, &token).await, Some(expected), "{token:.60}");
     }
-    // A public key is no secret.
+    // A public key is never used as a secret.
     let secret = Issuer::with_secret(issuer.jwks()).key_id(issuer.jwk()["kid"].as_str().unwrap());
     assert_eq!(verdict(&logouts, &secret.logout_token("phone")).await, Some(UnsupportedAlgorithm));
 }
 
 #[tokio::test]
-async fn the_oauth_providers_tokens_pass_where_its_issuer_and_client_are_named() {
+async fn logout_tokens_of_the_oauth_provider_are_accepted_if_configured() {
     let issuer = Issuer::new();
     let token = changed(&issuer, |claims| {
         claims["iss"] = json!("https://app.example.com/api/auth");
@@ -216,16 +216,16 @@ async fn the_oauth_providers_tokens_pass_where_its_issuer_and_client_are_named()
     assert_eq!(verdict(&with_issuer, &token).await, Some(ErrorKind::WrongAudience));
     let with_both = with_issuer.audience("client-1");
     assert_eq!(verdict(&with_both, &token).await, None);
-    assert_eq!(verdict(&with_both, &issuer.logout_token("phone")).await, None, "the others go on passing");
+    assert_eq!(verdict(&with_both, &issuer.logout_token("phone")).await, None, "others are still accepted");
     assert_eq!(
         issuer.verifier().verify(&issuer.token("ada")).await.unwrap().user_id(),
         "ada",
-        "what is added for logouts is not added for access"
+        "what is added for logout tokens is not added for access tokens"
     );
 }
 
 #[tokio::test]
-async fn issuer_and_audience_go_unchecked_where_they_were_waived() {
+async fn issuer_and_audience_are_not_checked_if_the_verifier_waives_them() {
     let issuer = Issuer::with_secret([7; 32]);
     let verifier = Verifier::shared_secret([7; 32]).unwrap().any_issuer().any_audience();
     let token = changed(&issuer, |claims| {
@@ -236,9 +236,9 @@ async fn issuer_and_audience_go_unchecked_where_they_were_waived() {
 }
 
 #[tokio::test]
-async fn of_several_trusts_each_has_its_own_keys() {
-    let (first, second) = (Issuer::new(), Issuer::new().at("https://second.example.com"));
-    let by_secret = Issuer::with_secret([7; 32]).at("https://third.example.com");
+async fn of_several_issuers_each_has_its_own_keys() {
+    let (first, second) = (Issuer::new(), Issuer::new().with_origin("https://second.example.com"));
+    let by_secret = Issuer::with_secret([7; 32]).with_origin("https://third.example.com");
     let verifier = first.verifier().or(second.verifier()).or(by_secret.verifier());
     let logouts = LogoutVerifier::from(&verifier);
     for issuer in [&first, &second, &by_secret] {
@@ -247,22 +247,66 @@ async fn of_several_trusts_each_has_its_own_keys() {
     let forged = second.sign_with_header(&second.logout_header(), &first.logout_claims("phone"));
     assert_eq!(verdict(&logouts, &forged).await, Some(ErrorKind::UnknownKey));
     assert_eq!(
-        verdict(&logouts, &Issuer::new().at("https://fourth.example.com").logout_token("phone")).await,
+        verdict(&logouts, &Issuer::new().with_origin("https://fourth.example.com").logout_token("phone")).await,
         Some(ErrorKind::WrongIssuer)
     );
 }
 
 #[tokio::test]
-async fn a_profile_for_access_tokens_makes_no_difference_to_logouts() {
+async fn another_issuer_of_logout_tokens_revokes_the_verifiers_sessions() {
+    let issuer = Issuer::new();
+    let verifier = issuer.verifier().issuer("https://new.example.com");
+    let logouts = LogoutVerifier::from(&verifier).issuer("https://app.example.com/api/auth");
+    for (iss, expected) in [
+        ("https://app.example.com", "https://app.example.com"),
+        ("https://new.example.com", "https://new.example.com"),
+        ("https://app.example.com/api/auth", "https://app.example.com"),
+    ] {
+        let token = changed(&issuer, |claims| claims["iss"] = json!(iss));
+        assert_eq!(logouts.verify(&token).await.unwrap().issuer(), expected);
+    }
+    assert_eq!(verifier.issuers().collect::<Vec<_>>(), ["https://app.example.com", "https://new.example.com"]);
+
+    let verifier = Verifier::new(KeySet::from_json(issuer.jwks()).unwrap()).any_issuer().any_audience();
+    let logouts = LogoutVerifier::from(&verifier.clock(issuer.clock())).issuer("https://a.example.com");
+    let token = changed(&issuer, |claims| claims["iss"] = json!("https://b.example.com"));
+    assert_eq!(logouts.verify(&token).await.unwrap().issuer(), "https://b.example.com", "any is still accepted");
+}
+
+#[tokio::test]
+async fn an_issuer_added_to_one_of_two_logout_verifiers_is_not_added_to_the_other() {
+    let (a, b) = (Issuer::new(), Issuer::new().with_origin("https://b.example.com"));
+    let alias = "https://a.example.com/api/auth";
+    let of_alias = |issuer: &Issuer| {
+        let mut claims = issuer.logout_claims("phone");
+        (claims["iss"], claims["aud"]) = (json!(alias), json!([a.origin(), b.origin()]));
+        issuer.sign_with_header(&issuer.logout_header(), &claims)
+    };
+    let one = LogoutVerifier::from(&a.verifier()).issuer(alias).or(LogoutVerifier::from(&b.verifier()));
+    assert_eq!(one.verify(&of_alias(&a)).await.unwrap().issuer(), a.origin());
+    assert_eq!(verdict(&one, &of_alias(&b)).await, Some(ErrorKind::UnknownKey));
+    for issuer in [&a, &b] {
+        assert_eq!(one.verify(&issuer.logout_token("phone")).await.unwrap().issuer(), issuer.origin());
+    }
+
+    // Added to both, each revokes its own sessions all the same.
+    let both = LogoutVerifier::from(&a.verifier().or(b.verifier())).issuer(alias);
+    for issuer in [&a, &b] {
+        assert_eq!(both.verify(&of_alias(issuer)).await.unwrap().issuer(), issuer.origin());
+    }
+}
+
+#[tokio::test]
+async fn the_profile_and_the_maximum_age_apply_to_access_tokens_only() {
     let issuer = Issuer::new();
     let logouts = LogoutVerifier::from(&issuer.verifier().profile(Profile::AccessToken).max_age(Duration::ZERO));
     assert_eq!(verdict(&logouts, &issuer.logout_token("phone")).await, None);
     let old = changed(&issuer, |claims| claims["iat"] = json!(1));
-    assert_eq!(verdict(&logouts, &old).await, None, "how old a token may be that opens something is another matter");
+    assert_eq!(verdict(&logouts, &old).await, None, "the maximum age is not for logout tokens");
 }
 
 #[tokio::test]
-async fn keys_are_fetched_for_a_logout_too() {
+async fn keys_are_fetched_for_a_logout_token_too() {
     let issuer = Arc::new(Issuer::new());
     let jwks = issuer.jwks();
     let keys =
@@ -272,7 +316,7 @@ async fn keys_are_fetched_for_a_logout_too() {
 }
 
 #[test]
-fn debug_prints_nothing_of_a_logout() {
+fn debug_prints_no_claim_of_a_logout_token() {
     let issuer = Issuer::new();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let printed = format!("{:?}", runtime.block_on(read(&issuer, |_| {})));

@@ -10,11 +10,11 @@ mod hostile;
 mod http_semantics;
 mod layer;
 mod logout_tokens;
-mod remembered;
 mod revoked;
 mod rotation;
 mod sessions;
 mod test_issuer;
+mod token_cache;
 mod tower_stack;
 mod waiting;
 

@@ -1,10 +1,16 @@
-//! What is remembered of ended sessions, for how long, and how much.
+//! The list of revoked sessions: what it keeps, for how long, and how much.
 
 use std::{sync::Arc, thread, time::Duration};
 
-use better_auth_jwt::{Claims, Clock, RevokedSessions, SessionCheck, SessionState, test_util::Issuer};
+use better_auth_jwt::{
+    Claims, Clock, LogoutVerifier, RevokedSessions, SessionCheck, SessionState, Verifier, test_util::Issuer,
+};
+use serde_json::json;
 
-const KEEP: u64 = 930;
+const RETENTION: u64 = 930;
+
+/// The default leeway, of the verifier and of the list.
+const LEEWAY: u64 = 30;
 
 struct Scene {
     issuer: Issuer,
@@ -12,9 +18,9 @@ struct Scene {
 }
 
 impl Scene {
-    fn with_room_for(entries: usize) -> Self {
+    fn with_max_entries(entries: usize) -> Self {
         let issuer = Issuer::with_secret([7; 32]);
-        let revoked = RevokedSessions::new(Duration::from_secs(KEEP)).at_most(entries).clock(issuer.clock());
+        let revoked = RevokedSessions::new(Duration::from_secs(RETENTION)).max_entries(entries).clock(issuer.clock());
         Self { issuer, revoked }
     }
 
@@ -22,117 +28,258 @@ impl Scene {
         self.issuer.clock().unix_time()
     }
 
-    fn pass(&self, seconds: u64) {
+    fn advance(&self, seconds: u64) {
         self.issuer.clock().advance(Duration::from_secs(seconds));
     }
 
+    fn revoke(&self, session: &str) -> bool {
+        self.revoked.revoke_session_at(self.issuer.origin(), session, self.now()).is_ok()
+    }
+
     async fn claims(&self, user: &str, session: &str) -> Arc<Claims> {
-        self.issuer.verifier().verify(&self.issuer.token_in_session(user, session)).await.unwrap()
+        self.issuer.verifier().verify(&self.issuer.token_with_session(user, session)).await.unwrap()
     }
 
-    async fn is_ended(&self, session: &str) -> bool {
-        self.revoked.look_up(&*self.claims("ada", session).await) == SessionState::Ended
+    async fn is_revoked(&self, session: &str) -> bool {
+        let claims = self.claims("ada", session).await;
+        self.revoked.check(&claims) == SessionState::Revoked
     }
 }
 
 #[tokio::test]
-async fn where_there_is_no_room_nothing_is_forgotten_and_the_caller_hears_of_it() {
-    let scene = Scene::with_room_for(3);
-    let revoked = &scene.revoked;
-    revoked.end_session("one").unwrap();
-    revoked.end_session("two").unwrap();
-    revoked.end_sessions_of("bob", scene.now()).unwrap();
-    assert!(revoked.end_session("three").is_err());
-    assert!(revoked.end_sessions_of("eve", scene.now()).is_err());
-    revoked.end_session("one").unwrap();
-    revoked.end_sessions_of("bob", scene.now()).unwrap();
+async fn a_full_list_returns_an_error_and_evicts_no_active_entry() {
+    let scene = Scene::with_max_entries(3);
+    let (revoked, issuer) = (&scene.revoked, scene.issuer.origin());
+    assert!(scene.revoke("one") && scene.revoke("two"));
+    revoked.revoke_user_at(issuer, "bob", scene.now()).unwrap();
+    assert!(!scene.revoke("three"));
+    let error = revoked.revoke_user(issuer, "eve").unwrap_err();
+    assert_eq!(error.to_string(), "the list of revoked sessions is full; see RevokedSessions::max_entries");
+    assert!(scene.revoke("one"), "it is in the list already");
+    revoked.revoke_user_at(issuer, "bob", scene.now()).unwrap();
     assert_eq!(revoked.len(), 3);
-    assert!(scene.is_ended("one").await && scene.is_ended("two").await && !scene.is_ended("three").await);
-    scene.pass(KEEP - 1);
-    assert!(revoked.end_session("three").is_err());
-    scene.pass(1);
-    revoked.end_session("three").unwrap();
-    assert_eq!(revoked.len(), 1, "those of before have left");
-    assert!(scene.is_ended("three").await && !scene.is_ended("one").await);
+    assert!(scene.is_revoked("one").await && scene.is_revoked("two").await && !scene.is_revoked("three").await);
+    scene.advance(RETENTION - 1);
+    assert!(!scene.revoke("three"));
+    scene.advance(1);
+    assert!(scene.revoke("three"));
+    assert_eq!(revoked.len(), 1, "expired entries make room");
+    assert!(scene.is_revoked("three").await && !scene.is_revoked("one").await);
 }
 
 #[tokio::test]
-async fn a_repeat_never_shortens_what_is_remembered() {
-    let scene = Scene::with_room_for(10);
-    let (revoked, begin) = (&scene.revoked, scene.now());
-    revoked.end_session_at("phone", begin).unwrap();
-    revoked.end_session_at("phone", begin - 500).unwrap();
-    revoked.end_sessions_of("ada", begin - 10).unwrap();
-    revoked.end_sessions_of("ada", begin - 500).unwrap();
-    scene.pass(KEEP - 11);
+async fn a_repeat_never_shortens_an_entry() {
+    let scene = Scene::with_max_entries(10);
+    let (revoked, issuer, start) = (&scene.revoked, scene.issuer.origin(), scene.now());
+    revoked.revoke_session_at(issuer, "phone", start).unwrap();
+    revoked.revoke_session_at(issuer, "phone", start - 500).unwrap();
+    revoked.revoke_user_at(issuer, "ada", start - 10).unwrap();
+    revoked.revoke_user_at(issuer, "ada", start - 500).unwrap();
+    scene.advance(RETENTION - 11);
     let mut old = scene.issuer.claims("ada");
-    old["iat"] = (begin - 10).into();
+    old["iat"] = (start - 10).into();
     let old = scene.issuer.verifier().verify(&scene.issuer.sign(&old)).await.unwrap();
-    assert_eq!(revoked.look_up(&old), SessionState::Ended);
-    scene.pass(10);
-    assert!(scene.is_ended("phone").await);
-    revoked.end_session_at("phone", begin + 100).unwrap();
-    scene.pass(100);
-    assert!(scene.is_ended("phone").await);
-    scene.pass(1);
-    assert!(!scene.is_ended("phone").await);
+    assert_eq!(revoked.check(&old), SessionState::Revoked);
+    scene.advance(10);
+    assert!(scene.is_revoked("phone").await);
+    revoked.revoke_session_at(issuer, "phone", start + 100).unwrap();
+    scene.advance(100);
+    assert!(scene.is_revoked("phone").await);
+    scene.advance(1);
+    assert!(!scene.is_revoked("phone").await);
 }
 
 #[tokio::test]
-async fn what_was_kept_elsewhere_leaves_at_its_own_time() {
-    let scene = Scene::with_room_for(10);
+async fn a_stored_revocation_expires_by_its_own_time() {
+    let scene = Scene::with_max_entries(10);
     let now = scene.now();
-    for (session, ended_at) in [("new", now - 1), ("old", now - KEEP + 1), ("past", now - KEEP), ("ages", 0)] {
-        scene.revoked.end_session_at(session, ended_at).unwrap();
+    for (session, revoked_at) in
+        [("new", now - 1), ("old", now - RETENTION + 1), ("past", now - RETENTION), ("ages", 0)]
+    {
+        scene.revoked.revoke_session_at(scene.issuer.origin(), session, revoked_at).unwrap();
     }
-    assert_eq!(scene.revoked.len(), 2, "what no longer matters takes no room");
-    assert!(scene.is_ended("new").await && scene.is_ended("old").await);
-    scene.pass(1);
-    assert!(scene.is_ended("new").await && !scene.is_ended("old").await);
+    assert_eq!(scene.revoked.len(), 2, "an expired revocation is not added");
+    assert!(scene.is_revoked("new").await && scene.is_revoked("old").await);
+    scene.advance(1);
+    assert!(scene.is_revoked("new").await && !scene.is_revoked("old").await);
 }
 
 #[tokio::test]
-async fn old_entries_make_room_by_themselves() {
-    let scene = Scene::with_room_for(1_000_000);
+async fn expired_entries_are_removed_as_others_are_added() {
+    let scene = Scene::with_max_entries(1_000_000);
     for n in 0..100_000 {
-        scene.revoked.end_session(&format!("session-{n}")).unwrap();
+        assert!(scene.revoke(&format!("session-{n}")));
         if n % 10 == 0 {
-            scene.pass(1);
+            scene.advance(1);
         }
     }
-    // 10 a second are kept for 930 seconds; twice as many may be there, and the few that are not searched.
-    assert!(scene.revoked.len() <= 2 * 9_300 + 10, "{}", scene.revoked.len());
-    assert!(scene.is_ended("session-99999").await && scene.is_ended("session-91000").await);
-    assert!(!scene.is_ended("session-90000").await);
+    // 10 a second are kept for 930 seconds.
+    assert!(scene.revoked.len() <= 9_300 + 10, "{}", scene.revoked.len());
+    assert!(scene.is_revoked("session-99999").await && scene.is_revoked("session-91000").await);
+    assert!(!scene.is_revoked("session-90000").await);
 }
 
 #[tokio::test]
-async fn sessions_end_in_one_thread_while_others_ask() {
-    let scene = Scene::with_room_for(1_000_000);
+async fn a_full_list_takes_a_new_entry_for_each_expired_one() {
+    let scene = Scene::with_max_entries(1000);
+    let start = scene.now();
+    for n in 0..1000 {
+        scene.revoked.revoke_session_at(scene.issuer.origin(), &format!("old-{n}"), start - 900 + n).unwrap();
+        // Extended, so that it does not expire in the order in which it was added.
+        if n % 2 == 0 {
+            scene.revoked.revoke_session_at(scene.issuer.origin(), &format!("old-{n}"), start + 1000).unwrap();
+        }
+    }
+    assert!(!scene.revoke("new"));
+    scene.advance(35);
+    let added = (0..1000).take_while(|n| scene.revoke(&format!("new-{n}"))).count();
+    assert_eq!(added, 3, "those revoked at 1, 3 and 5 seconds after the first have expired");
+}
+
+#[tokio::test]
+async fn a_revocation_in_one_thread_is_seen_by_the_others() {
+    let scene = Scene::with_max_entries(1_000_000);
     let claims = scene.claims("ada", "session-4999").await;
+    let issuer = scene.issuer.origin();
     thread::scope(|scope| {
         for part in 0..2 {
             let revoked = scene.revoked.clone();
             scope.spawn(move || {
                 for n in (part * 5_000)..(part * 5_000 + 5_000) {
-                    revoked.end_session(&format!("session-{n}")).unwrap();
+                    revoked.revoke_session(issuer, &format!("session-{n}")).unwrap();
                 }
             });
         }
-        // Ends when the other thread has come to this session: what has been ended is seen everywhere.
-        while scene.revoked.look_up(&claims) == SessionState::Live {}
+        // Ends when one of the threads has revoked this session.
+        while scene.revoked.check(&claims) == SessionState::Active {}
     });
     assert_eq!(scene.revoked.len(), 10_000);
     for n in [0, 4_999, 5_000, 9_999] {
-        assert!(scene.is_ended(&format!("session-{n}")).await);
+        assert!(scene.is_revoked(&format!("session-{n}")).await);
     }
-    assert!(!scene.is_ended("session-10000").await);
+    assert!(!scene.is_revoked("session-10000").await);
+}
+
+#[tokio::test]
+async fn sessions_and_users_of_two_issuers_are_separate() {
+    let (a, b) = (Issuer::new(), Issuer::new().with_origin("https://second.example.com"));
+    let verifier = a.verifier().or(b.verifier());
+    let revoked = RevokedSessions::new(Duration::from_secs(RETENTION)).clock(a.clock());
+    let logout = LogoutVerifier::from(&verifier).verify(&b.logout_token("1")).await.unwrap();
+    assert_eq!(logout.issuer(), b.origin());
+    revoked.apply(&logout).unwrap();
+    revoked.revoke_user(b.origin(), "bob").unwrap();
+    for (issuer, user, session, state) in [
+        (&a, "ada", "1", SessionState::Active),
+        (&b, "ada", "1", SessionState::Revoked),
+        (&b, "ada", "2", SessionState::Active),
+        (&a, "bob", "2", SessionState::Active),
+        (&b, "bob", "2", SessionState::Revoked),
+    ] {
+        let claims = verifier.verify(&issuer.token_with_session(user, session)).await.unwrap();
+        assert_eq!(revoked.check(&claims), state, "{} {user} {session}", issuer.origin());
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_with_two_names_has_the_same_sessions_under_both() {
+    let issuer = Issuer::new();
+    let (old, new) = (issuer.origin().to_owned(), "https://new.example.com");
+    let verifier = issuer.verifier().issuer(new);
+    let token = |iss: &str, session: &str| {
+        let mut claims = issuer.claims("ada");
+        (claims["iss"], claims["sid"]) = (json!(iss), json!(session));
+        issuer.sign(&claims)
+    };
+    for name in [&old, new] {
+        let revoked = RevokedSessions::new(Duration::from_secs(RETENTION)).clock(issuer.clock());
+        revoked.revoke_session(name, "phone").unwrap();
+        for iss in [&old, new] {
+            let phone = verifier.verify(&token(iss, "phone")).await.unwrap();
+            assert_eq!(revoked.check(&phone), SessionState::Revoked, "revoked by {name}, issued by {iss}");
+            let laptop = verifier.verify(&token(iss, "laptop")).await.unwrap();
+            assert_eq!(revoked.check(&laptop), SessionState::Active);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_verifier_of_any_issuer_finds_the_sessions_of_every_issuer() {
+    let issuer = Issuer::with_secret([7; 32]);
+    let verifier = Verifier::shared_secret([7; 32]).unwrap().any_issuer().any_audience();
+    let revoked = RevokedSessions::new(Duration::from_secs(RETENTION));
+    revoked.revoke_session("https://a.example.com", "phone").unwrap();
+    revoked.revoke_user("", "bob").unwrap();
+    let mut claims = issuer.claims("ada");
+    claims.as_object_mut().unwrap().remove("iss");
+    for (user, session, state) in [
+        ("ada", "phone", SessionState::Revoked),
+        ("ada", "laptop", SessionState::Active),
+        ("bob", "laptop", SessionState::Revoked),
+    ] {
+        (claims["sub"], claims["sid"]) = (json!(user), json!(session));
+        let claims = verifier.verify(&issuer.sign(&claims)).await.unwrap();
+        assert_eq!(revoked.check(&claims), state, "{user} {session}");
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_as_of_now_covers_an_issuer_whose_clock_is_ahead() {
+    let scene = Scene::with_max_entries(10);
+    let (revoked, issuer, now) = (&scene.revoked, &scene.issuer, scene.now());
+    let token = |user: &str, ahead: u64| {
+        let mut claims = issuer.claims(user);
+        (claims["iat"], claims["exp"], claims["sid"]) = (json!(now + ahead), json!(now + ahead + 900), json!(user));
+        issuer.sign(&claims)
+    };
+    let check = async |token: &str| {
+        let claims = issuer.verifier().verify(token).await.unwrap();
+        revoked.check(&claims)
+    };
+    revoked.revoke_user(issuer.origin(), "ada").unwrap();
+    revoked.revoke_session(issuer.origin(), "bob").unwrap();
+    for user in ["ada", "bob"] {
+        for ahead in [0, 20, LEEWAY] {
+            assert_eq!(check(&token(user, ahead)).await, SessionState::Revoked, "{user} {ahead}");
+        }
+    }
+    let last = ["ada", "bob"].map(|user| token(user, LEEWAY));
+    scene.advance(LEEWAY + 900 + LEEWAY - 1);
+    for token in &last {
+        assert_eq!(check(token).await, SessionState::Revoked, "as long as the verifier accepts the token");
+    }
+}
+
+#[tokio::test]
+async fn a_user_can_sign_in_again_after_the_leeway() {
+    let scene = Scene::with_max_entries(10);
+    let revoked = scene.revoked.clone().leeway(Duration::from_secs(5));
+    revoked.revoke_user(scene.issuer.origin(), "ada").unwrap();
+    for (seconds, state) in [(0, SessionState::Revoked), (5, SessionState::Revoked), (1, SessionState::Active)] {
+        scene.advance(seconds);
+        let claims = scene.claims("ada", "new").await;
+        assert_eq!(revoked.check(&claims), state);
+    }
+}
+
+#[tokio::test]
+async fn ids_of_any_length_are_compared_as_a_whole() {
+    let scene = Scene::with_max_entries(10);
+    for length in [1, 31, 32, 127, 128, 129, 3000] {
+        let id = "x".repeat(length);
+        assert!(scene.revoke(&id));
+        assert!(scene.is_revoked(&id).await, "{length}");
+        for other in [format!("{}y", &id[1..]), format!("y{}", &id[1..]), format!("{id}y")] {
+            assert!(!scene.is_revoked(&other).await, "{length}");
+        }
+    }
 }
 
 #[test]
 fn debug_prints_no_session() {
-    let scene = Scene::with_room_for(10);
-    scene.revoked.end_session("phone").unwrap();
-    assert_eq!(format!("{:?}", scene.revoked), "RevokedSessions { len: 1, most: 10, .. }");
+    let scene = Scene::with_max_entries(10);
+    assert!(scene.revoked.is_empty());
+    assert!(scene.revoke("phone"));
+    assert_eq!(format!("{:?}", scene.revoked), "RevokedSessions { len: 1, max_entries: 10, .. }");
     assert!(!scene.revoked.is_empty());
 }

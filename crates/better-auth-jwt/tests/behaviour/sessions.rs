@@ -1,20 +1,20 @@
-//! Sessions that have ended, through the layer.
+//! Revoked sessions, through the layer.
 
 use std::{sync::Arc, time::Duration};
 
 use better_auth_jwt::{
-    Claims, Clock, ErrorKind, GrpcRejection, JwtAuthLayer, PathTemplate, RevokedSessions, SessionCheck, SessionState,
-    WithoutSession, test_util::Issuer,
+    Claims, Clock, ErrorKind, GrpcRejection, JwtAuthLayer, MissingSession, PathTemplate, RevokedSessions, SessionCheck,
+    SessionState, test_util::Issuer,
 };
 use serde_json::json;
 
 use crate::{answer, bearer, request};
 
-/// Always of the same opinion.
-struct Opinion(SessionState);
+/// A check with a fixed result.
+struct Fixed(SessionState);
 
-impl SessionCheck for Opinion {
-    fn look_up(&self, _: &Claims) -> SessionState {
+impl SessionCheck for Fixed {
+    fn check(&self, _: &Claims) -> SessionState {
         self.0
     }
 }
@@ -28,39 +28,40 @@ fn revoked(issuer: &Issuer) -> RevokedSessions {
 }
 
 #[tokio::test]
-async fn an_ended_session_takes_its_tokens_along_and_no_others_remembered_or_not() {
+async fn a_revoked_session_invalidates_its_own_tokens_only_cached_or_not() {
     let issuer = Issuer::new();
-    for most in [0, 1000] {
+    for cache_size in [0, 1_000_000] {
         let revoked = revoked(&issuer);
-        let layer =
-            JwtAuthLayer::new(issuer.verifier()).cached_tokens(most).sessions(revoked.clone(), WithoutSession::Refuse);
-        let (phone, laptop) = (issuer.token_in_session("ada", "phone"), issuer.token_in_session("ada", "laptop"));
+        let layer = JwtAuthLayer::new(issuer.verifier())
+            .token_cache_size(cache_size)
+            .sessions(revoked.clone(), MissingSession::Reject);
+        let (phone, laptop) = (issuer.token_with_session("ada", "phone"), issuer.token_with_session("ada", "laptop"));
         for token in [&phone, &phone, &laptop] {
             assert_eq!(outcome(&layer, token).await, None);
         }
-        revoked.end_session("phone").unwrap();
+        revoked.revoke_session(issuer.origin(), "phone").unwrap();
         for _ in 0..2 {
             assert_eq!(outcome(&layer, &phone).await, Some(ErrorKind::Revoked));
             assert_eq!(outcome(&layer, &laptop).await, None);
         }
         issuer.clock().advance(Duration::from_secs(60));
-        let later = issuer.token_in_session("ada", "phone");
-        assert_eq!(outcome(&layer, &later).await, Some(ErrorKind::Revoked), "whenever it was issued");
+        let later = issuer.token_with_session("ada", "phone");
+        assert_eq!(outcome(&layer, &later).await, Some(ErrorKind::Revoked), "whenever the token was issued");
     }
 }
 
 #[tokio::test]
-async fn the_client_hears_that_the_token_is_not_valid_and_tries_again_where_that_cannot_be_told() {
+async fn a_revoked_session_gets_401_and_an_unknown_one_503() {
     let issuer = Issuer::new();
-    let token = bearer(&issuer.token_in_session("ada", "phone"));
-    let layer = |state| JwtAuthLayer::new(issuer.verifier()).sessions(Opinion(state), WithoutSession::Accept);
+    let token = bearer(&issuer.token_with_session("ada", "phone"));
+    let layer = |state| JwtAuthLayer::new(issuer.verifier()).sessions(Fixed(state), MissingSession::Allow);
 
-    assert_eq!(answer(&layer(SessionState::Live), request("/", &token)).await.body(), "ada");
+    assert_eq!(answer(&layer(SessionState::Active), request("/", &token)).await.body(), "ada");
 
-    let ended = answer(&layer(SessionState::Ended), request("/", &token)).await;
-    assert_eq!(ended.status(), 401);
+    let rejected = answer(&layer(SessionState::Revoked), request("/", &token)).await;
+    assert_eq!(rejected.status(), 401);
     assert_eq!(
-        ended.headers()["www-authenticate"],
+        rejected.headers()["www-authenticate"],
         r#"Bearer realm="api", error="invalid_token", error_description="the token is not valid""#
     );
 
@@ -75,10 +76,10 @@ async fn the_client_hears_that_the_token_is_not_valid_and_tries_again_where_that
 }
 
 #[tokio::test]
-async fn tokens_without_a_session_are_accepted_or_refused_as_was_said() {
+async fn tokens_without_a_session_are_treated_as_configured() {
     let issuer = Issuer::new();
-    let layer = |without| JwtAuthLayer::new(issuer.verifier()).sessions(revoked(&issuer), without);
-    let (accepting, refusing) = (layer(WithoutSession::Accept), layer(WithoutSession::Refuse));
+    let layer = |missing| JwtAuthLayer::new(issuer.verifier()).sessions(revoked(&issuer), missing);
+    let (accepting, refusing) = (layer(MissingSession::Allow), layer(MissingSession::Reject));
     for (sid, is_session) in [(json!("s"), true), (json!(""), false), (json!(null), false)] {
         let mut claims = issuer.claims("ada");
         claims["sid"] = sid.clone();
@@ -91,12 +92,12 @@ async fn tokens_without_a_session_are_accepted_or_refused_as_was_said() {
 }
 
 #[tokio::test]
-async fn the_end_of_all_sessions_of_a_user_is_told_by_when_tokens_were_issued() {
+async fn revoking_a_user_rejects_the_tokens_issued_until_then() {
     let issuer = Issuer::new();
     let revoked = revoked(&issuer);
-    let layer = JwtAuthLayer::new(issuer.verifier()).sessions(revoked.clone(), WithoutSession::Accept);
+    let layer = JwtAuthLayer::new(issuer.verifier()).sessions(revoked.clone(), MissingSession::Allow);
     let now = issuer.clock().unix_time();
-    revoked.end_sessions_of("ada", now - 10).unwrap();
+    revoked.revoke_user_at(issuer.origin(), "ada", now - 10).unwrap();
     for (iat, kind) in [
         (json!(now - 11), Some(ErrorKind::Revoked)),
         (json!(now - 10), Some(ErrorKind::Revoked)),
@@ -115,32 +116,32 @@ async fn the_end_of_all_sessions_of_a_user_is_told_by_when_tokens_were_issued() 
     }
     let mut claims = issuer.claims("ada");
     claims.as_object_mut().unwrap().remove("iat");
-    assert_eq!(outcome(&layer, &issuer.sign(&claims)).await, Some(ErrorKind::Revoked), "it does not say when");
-    revoked.end_session("ada").unwrap();
-    assert_eq!(outcome(&layer, &issuer.token("ada")).await, None, "a session called like a user is another matter");
+    assert_eq!(outcome(&layer, &issuer.sign(&claims)).await, Some(ErrorKind::Revoked), "it has no iat");
+    revoked.revoke_session(issuer.origin(), "ada").unwrap();
+    assert_eq!(outcome(&layer, &issuer.token("ada")).await, None, "a session id is not a user id");
 }
 
 #[tokio::test]
-async fn the_user_whose_sessions_end_is_the_subject_whichever_claim_names_the_user() {
+async fn a_user_is_revoked_by_sub_whichever_claim_identifies_the_user() {
     let issuer = Issuer::new();
     let revoked = revoked(&issuer);
-    let layer = JwtAuthLayer::new(issuer.verifier().user_claim("id")).sessions(revoked.clone(), WithoutSession::Accept);
+    let layer = JwtAuthLayer::new(issuer.verifier().user_claim("id")).sessions(revoked.clone(), MissingSession::Allow);
     let mut claims = issuer.claims("ada");
     claims["id"] = json!("42");
     let token = issuer.sign(&claims);
-    revoked.end_sessions_of("42", issuer.clock().unix_time()).unwrap();
+    revoked.revoke_user(issuer.origin(), "42").unwrap();
     assert_eq!(outcome(&layer, &token).await, None);
-    revoked.end_sessions_of("ada", issuer.clock().unix_time()).unwrap();
+    revoked.revoke_user(issuer.origin(), "ada").unwrap();
     assert_eq!(outcome(&layer, &token).await, Some(ErrorKind::Revoked));
 }
 
 #[tokio::test]
-async fn another_claim_can_name_the_session() {
+async fn another_claim_can_contain_the_session_id() {
     let issuer = Issuer::new();
     let revoked = revoked(&issuer);
-    revoked.end_session("phone").unwrap();
+    revoked.revoke_session(issuer.origin(), "phone").unwrap();
     let layer =
-        JwtAuthLayer::new(issuer.verifier().session_claim("device")).sessions(revoked.clone(), WithoutSession::Refuse);
+        JwtAuthLayer::new(issuer.verifier().session_claim("device")).sessions(revoked.clone(), MissingSession::Reject);
     let mut claims = issuer.claims("ada");
     claims["sid"] = json!("phone");
     assert_eq!(outcome(&layer, &issuer.sign(&claims)).await, Some(ErrorKind::InvalidClaims));
@@ -154,22 +155,22 @@ async fn another_claim_can_name_the_session() {
         claims["device"] = device.clone();
         assert_eq!(outcome(&layer, &issuer.sign(&claims)).await, kind, "{device}");
     }
-    // A session that cannot be read is no token without one: that would be let in for good.
+    // A session id of another type must not count as missing: the token could never be revoked.
     claims["device"] = json!(7);
     let accepting =
-        JwtAuthLayer::new(issuer.verifier().session_claim("device")).sessions(revoked.clone(), WithoutSession::Accept);
+        JwtAuthLayer::new(issuer.verifier().session_claim("device")).sessions(revoked.clone(), MissingSession::Allow);
     assert_eq!(outcome(&accepting, &issuer.sign(&claims)).await, Some(ErrorKind::InvalidClaims));
 }
 
 #[tokio::test]
-async fn the_session_comes_before_path_and_rules_and_survives_a_change_of_claims() {
+async fn the_session_is_checked_before_path_and_rules_also_with_custom_claims() {
     #[derive(serde::Deserialize)]
     struct Own {}
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier())
-        .sessions(Arc::new(Opinion(SessionState::Ended)), WithoutSession::Accept)
+        .sessions(Arc::new(Fixed(SessionState::Revoked)), MissingSession::Allow)
         .match_user(PathTemplate::new("/api/{user_id}/*").unwrap())
-        .require(|_| panic!("nobody asks about a session that has ended"));
+        .require(|_| panic!("rules are not called for a revoked session"));
     assert_eq!(outcome(&layer, &issuer.token("bob")).await, Some(ErrorKind::Revoked));
     let own = layer.claims::<Own>();
     let response = answer(&own, request("/api/ada/tasks", &bearer(&issuer.token("bob")))).await;
@@ -177,23 +178,22 @@ async fn the_session_comes_before_path_and_rules_and_survives_a_change_of_claims
 }
 
 #[tokio::test]
-async fn without_a_token_there_is_no_session_to_ask_about() {
+async fn without_a_token_no_session_is_checked() {
     let issuer = Issuer::new();
-    let layer = JwtAuthLayer::new(issuer.verifier())
-        .sessions(Opinion(SessionState::Unknown), WithoutSession::Refuse)
-        .optional();
+    let layer =
+        JwtAuthLayer::new(issuer.verifier()).sessions(Fixed(SessionState::Unknown), MissingSession::Reject).optional();
     assert_eq!(answer(&layer, request("/", "")).await.body(), "anonymous");
     assert_eq!(outcome(&layer, "forged").await, Some(ErrorKind::Malformed));
 }
 
 #[tokio::test]
-async fn an_entry_leaves_when_the_longest_lived_token_has() {
+async fn an_entry_expires_after_the_retention() {
     let issuer = Issuer::new();
     let revoked = revoked(&issuer);
-    let layer = JwtAuthLayer::new(issuer.verifier()).sessions(revoked.clone(), WithoutSession::Accept);
+    let layer = JwtAuthLayer::new(issuer.verifier()).sessions(revoked.clone(), MissingSession::Allow);
     let now = issuer.clock().unix_time();
-    revoked.end_session("phone").unwrap();
-    revoked.end_sessions_of("bob", now).unwrap();
+    revoked.revoke_session_at(issuer.origin(), "phone", now).unwrap();
+    revoked.revoke_user_at(issuer.origin(), "bob", now).unwrap();
     let long_lived = |user: &str| {
         let mut claims = issuer.claims(user);
         (claims["sid"], claims["exp"]) = (json!("phone"), json!(now + 10_000));

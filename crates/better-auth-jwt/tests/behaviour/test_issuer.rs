@@ -13,20 +13,20 @@ async fn outcome(auth: &JwtAuthLayer, token: &str) -> Option<ErrorKind> {
 }
 
 #[tokio::test]
-async fn a_service_configured_by_url_finds_its_keys_on_loopback() {
+async fn a_service_configured_by_url_finds_its_keys_serve_jwks() {
     for algorithm in [Algorithm::EdDSA, Algorithm::ES256, Algorithm::ES512, Algorithm::RS256, Algorithm::PS256] {
-        let issuer = Issuer::with_algorithm(algorithm).on_loopback();
+        let issuer = Issuer::with_algorithm(algorithm).serve_jwks();
         let auth = JwtAuthLayer::new(Verifier::better_auth(issuer.origin()).unwrap());
-        assert_eq!(issuer.fetches(), 0);
+        assert_eq!(issuer.jwks_requests(), 0);
         assert_eq!(outcome(&auth, &issuer.token("ada")).await, None, "{algorithm}");
         assert_eq!(outcome(&auth, &Issuer::with_algorithm(algorithm).token("ada")).await, Some(ErrorKind::UnknownKey));
-        assert_eq!(issuer.fetches(), 2, "one for the first token, and one in search of the other's key");
+        assert_eq!(issuer.jwks_requests(), 2, "one for the first token, and one in search of the other's key");
     }
 }
 
 #[tokio::test]
 async fn the_issuer_rotates_its_key_as_better_auth_does() {
-    let mut issuer = Issuer::new().on_loopback();
+    let mut issuer = Issuer::new().serve_jwks();
     let auth = JwtAuthLayer::new(Verifier::better_auth(issuer.origin()).unwrap());
     let old = issuer.token("ada");
     assert_eq!(outcome(&auth, &old).await, None);
@@ -34,7 +34,7 @@ async fn the_issuer_rotates_its_key_as_better_auth_does() {
     let new = issuer.token("ada");
     assert_eq!(outcome(&auth, &new).await, None, "the new key is found");
     assert_eq!(outcome(&auth, &old).await, None, "the old one is still published");
-    issuer.forget_old_keys();
+    issuer.unpublish_retired_keys();
     let later = JwtAuthLayer::new(Verifier::better_auth(issuer.origin()).unwrap());
     assert_eq!(outcome(&later, &new).await, None);
     assert_eq!(outcome(&later, &old).await, Some(ErrorKind::UnknownKey));
@@ -42,7 +42,7 @@ async fn the_issuer_rotates_its_key_as_better_auth_does() {
 
 #[tokio::test]
 async fn the_endpoint_ends_with_its_issuer() {
-    let issuer = Issuer::new().on_loopback();
+    let issuer = Issuer::new().serve_jwks();
     let (token, verifier) = (issuer.token("ada"), Verifier::better_auth(issuer.origin()).unwrap());
     drop(issuer);
     assert_eq!(outcome(&JwtAuthLayer::new(verifier), &token).await, Some(ErrorKind::KeysUnavailable));
@@ -50,7 +50,7 @@ async fn the_endpoint_ends_with_its_issuer() {
 
 #[tokio::test]
 async fn access_tokens_open_what_is_meant_for_them_and_nothing_else() {
-    let issuer = Issuer::new().on_loopback();
+    let issuer = Issuer::new().serve_jwks();
     let server = BetterAuth::new(issuer.origin()).unwrap();
     let apps = Verifier::new(RemoteKeySet::new(server.jwks_url()).unwrap())
         .issuer(server.oauth_issuer())

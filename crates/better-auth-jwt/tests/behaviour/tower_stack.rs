@@ -258,7 +258,7 @@ async fn a_buffer_behind_the_layer_makes_do_with_a_service_that_cannot_be_cloned
 
 #[tokio::test]
 async fn a_buffer_before_the_layer_is_not_held_up_by_a_request_that_waits_for_its_key() {
-    let (late, known) = (Issuer::new(), Issuer::new().at("https://other.example.com"));
+    let (late, known) = (Issuer::new(), Issuer::new().with_origin("https://other.example.com"));
     let (verifier, publish) = late_verifier(&late);
     let service = Buffer::new(JwtAuthLayer::new(verifier.or(known.verifier())).layer(Fussy::default()), 1);
 

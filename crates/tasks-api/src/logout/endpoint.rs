@@ -5,7 +5,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use better_auth_jwt::BackchannelLogout;
+use better_auth_jwt::BackChannelLogout;
 use serde::Deserialize;
 use tower::{Service, util::MapResponse};
 
@@ -18,7 +18,7 @@ pub(crate) fn endpoint(
     metrics: Arc<Metrics>,
 ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static {
     MapResponse::new(
-        BackchannelLogout::new(logouts.rules.verifier.clone(), logouts),
+        BackChannelLogout::new(logouts.rules.verifier.clone(), logouts),
         move |mut answer: axum::http::Response<String>| {
             metrics.logout(answer.status());
             let problem = match answer.status() {

@@ -16,7 +16,8 @@ use std::{
 };
 
 use better_auth_jwt::{
-    Claims, Logout, LogoutSink, LogoutVerifier, RevokedSessions, SessionCheck, SessionState, Verifier, WithoutSession,
+    Claims, LogoutHandler, LogoutToken, LogoutVerifier, MissingSession, RevokedSessions, SessionCheck, SessionState,
+    Verifier,
 };
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::time::interval;
@@ -31,13 +32,15 @@ use crate::{cli::Failure, writability::Writability};
 pub struct LogoutRules {
     /// Whose logout tokens are accepted.
     pub verifier: LogoutVerifier,
+    /// The issuer of the sessions in the table, by a name that the verifier accepts. Empty if it accepts any.
+    pub issuer: String,
     /// How long a logout is remembered: at least the life of the longest-lived token.
     pub keep: Duration,
     /// Where the database can't be read for longer than this, all tokens are answered with 503, for any session may have
     /// ended. `None`: they are accepted as long as it takes.
     pub outage: Option<Duration>,
     /// What becomes of tokens that belong to no session.
-    pub without_session: WithoutSession,
+    pub without_session: MissingSession,
 }
 
 impl LogoutRules {
@@ -46,9 +49,10 @@ impl LogoutRules {
     pub fn new(verifier: &Verifier) -> Self {
         Self {
             verifier: verifier.into(),
+            issuer: verifier.issuers().next().unwrap_or_default().to_owned(),
             keep: Duration::from_secs(8 * 24 * 60 * 60),
             outage: Some(Duration::from_secs(60)),
-            without_session: WithoutSession::Accept,
+            without_session: MissingSession::Allow,
         }
     }
 }
@@ -81,7 +85,7 @@ impl Logouts {
         rules: LogoutRules,
     ) -> Result<Self, Failure> {
         // Were there no room, the end of a session would go unheard. Only whom we trust fills it, and the database has room.
-        let ended = RevokedSessions::new(rules.keep).at_most(usize::MAX);
+        let ended = RevokedSessions::new(rules.keep).max_entries(usize::MAX);
         let seen = Seen {
             horizon: AtomicI64::new(0),
             interrupted: AtomicBool::new(false),
@@ -138,33 +142,34 @@ impl Logouts {
     }
 
     fn take_over(&self, row: &Row) -> Result<(), DbErr> {
+        let issuer = &self.rules.issuer;
         let taken = match row.sid.as_str() {
-            "" => self.ended.end_sessions_of(&row.user_id, row.ended_at),
-            sid => self.ended.end_session_at(sid, row.ended_at),
+            "" => self.ended.revoke_user_at(issuer, &row.user_id, row.ended_at),
+            sid => self.ended.revoke_session_at(issuer, sid, row.ended_at),
         };
         taken.map_err(|full| DbErr::Custom(full.to_string()))
     }
 }
 
 impl SessionCheck for Logouts {
-    fn look_up(&self, claims: &Claims) -> SessionState {
-        match self.ended.look_up(claims) {
-            SessionState::Live if self.is_blind() => SessionState::Unknown,
+    fn check(&self, claims: &Claims) -> SessionState {
+        match self.ended.check(claims) {
+            SessionState::Active if self.is_blind() => SessionState::Unknown,
             known => known,
         }
     }
 }
 
-impl LogoutSink for Logouts {
+impl LogoutHandler for Logouts {
     type Error = Box<dyn Error + Send + Sync>;
 
     /// First the database: what the sender is told to be done lasts, and the others hear of it.
-    async fn record(&self, logout: Logout) -> Result<(), Self::Error> {
+    async fn handle(&self, logout: LogoutToken) -> Result<(), Self::Error> {
         let (table, ended) = (self.table.clone(), self.ended.clone());
         // Uninterrupted: a sender that disconnects must not leave a logout stored and not applied.
         let recorded = tokio::spawn(async move {
-            table.store(logout.ends(), logout.issued_at()).await?;
-            Ok(ended.record(&logout)?)
+            table.store(logout.target(), logout.issued_at()).await?;
+            Ok(ended.apply(&logout)?)
         });
         recorded.await?
     }

@@ -1,4 +1,4 @@
-use better_auth_jwt::LoggedOut;
+use better_auth_jwt::LogoutTarget;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement, Value};
 
 use crate::writability::Writability;
@@ -24,10 +24,10 @@ pub(super) struct Row {
 
 impl Table {
     /// Stores a logout, and tells whoever listens. A repeat changes nothing and is not told.
-    pub(super) async fn store(&self, ended: LoggedOut<'_>, ended_at: u64) -> Result<(), DbErr> {
+    pub(super) async fn store(&self, ended: LogoutTarget<'_>, ended_at: u64) -> Result<(), DbErr> {
         let (sid, user) = match ended {
-            LoggedOut::Session(sid) => (sid, ""),
-            LoggedOut::User(user) => ("", user),
+            LogoutTarget::Session(sid) => (sid, ""),
+            LogoutTarget::User(user) => ("", user),
         };
         // In one statement, so in one transaction: who is told finds the row.
         let sql = match self.is_shared() {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::body::Body;
-use better_auth_jwt::{Verifier, WithoutSession};
+use better_auth_jwt::{MissingSession, Verifier};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use tasks_api::{AppState, LogoutRules};
@@ -246,7 +246,7 @@ async fn other_issuers_and_audiences_of_logout_tokens_are_those_that_were_named(
 #[tokio::test]
 async fn tokens_without_a_session_are_refused_where_the_rules_say_so() {
     let mut rules = LogoutRules::new(&verifier());
-    rules.without_session = WithoutSession::Refuse;
+    rules.without_session = MissingSession::Reject;
     let database = Database::new();
     let app = TestApp::of(AppState::connect(database.url(), verifier(), rules).await.unwrap(), database);
     assert_open(&app, &token_in("phone")).await;

@@ -88,7 +88,7 @@ fn another_key_id_is_refused(id: &str) -> bool {
 }
 
 fn issuer_passes(name: &str) -> bool {
-    let guard = Guard::of(Issuer::with_secret(SECRET).at(name));
+    let guard = Guard::of(Issuer::with_secret(SECRET).with_origin(name));
     // An empty audience is none.
     let expected = if name.is_empty() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     guard.answers(ADAS, &guard.issuer.token("ada"), expected)

@@ -161,7 +161,7 @@ fn issuer(algorithm: Algorithm) -> (Issuer, Value) {
         trust["jwks"] = json!({ "keys": [issuer.jwk()] });
         issuer
     };
-    (issuer.at(ORIGIN), trust)
+    (issuer.with_origin(ORIGIN), trust)
 }
 
 /// jose's answers, in the order of the cases.

@@ -1,10 +1,14 @@
-//! Tokens seen before.
+//! Cached tokens.
 
 use std::{
+    pin::pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        mpsc,
     },
+    task::{Context, Waker},
+    thread,
     time::Duration,
 };
 
@@ -16,10 +20,11 @@ use better_auth_jwt::{
 };
 use http::Request;
 use serde_json::json;
+use tower::{Layer, Service};
 
 use crate::{answer, bearer, request};
 
-/// Keys that count how often they are looked up, and change when told.
+/// Keys that count lookups and have a generation.
 #[derive(Clone)]
 struct Counted {
     keys: Arc<KeySet>,
@@ -65,7 +70,7 @@ async fn outcome(layer: &JwtAuthLayer, path: &str, token: &str) -> Option<ErrorK
 }
 
 #[tokio::test]
-async fn a_token_seen_before_needs_no_key() {
+async fn a_cached_token_needs_no_key() {
     let issuer = Issuer::new();
     let keys = Counted::of(&issuer);
     let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone()));
@@ -77,11 +82,11 @@ async fn a_token_seen_before_needs_no_key() {
     }
     assert_eq!(keys.lookups(), 2);
     assert_eq!(outcome(&layer.clone().optional(), "/", &ada).await, None);
-    assert_eq!(keys.lookups(), 2, "clones of a layer share what they remember");
+    assert_eq!(keys.lookups(), 2, "clones of a layer share its cache");
 }
 
 #[tokio::test]
-async fn path_and_rules_are_looked_at_every_time() {
+async fn path_and_rules_are_checked_for_a_cached_token() {
     let issuer = Issuer::new();
     let banned = Arc::new(AtomicBool::new(false));
     let layer =
@@ -99,7 +104,7 @@ async fn path_and_rules_are_looked_at_every_time() {
 }
 
 #[tokio::test]
-async fn time_is_looked_at_every_time() {
+async fn times_are_checked_for_a_cached_token() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier());
     let aged = JwtAuthLayer::new(issuer.verifier().max_age(Duration::from_secs(60)));
@@ -118,7 +123,7 @@ async fn time_is_looked_at_every_time() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_back_takes_effect_too() {
+async fn a_clock_that_is_set_back_takes_effect() {
     struct Adjustable(AtomicU64);
     impl Clock for Adjustable {
         fn unix_time(&self) -> u64 {
@@ -139,7 +144,7 @@ async fn a_clock_that_is_set_back_takes_effect_too() {
 }
 
 #[tokio::test]
-async fn only_the_whole_token_is_recognised() {
+async fn a_cached_token_is_compared_as_a_whole() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier());
     let token = issuer.token("ada");
@@ -162,7 +167,7 @@ async fn only_the_whole_token_is_recognised() {
 }
 
 #[tokio::test]
-async fn when_keys_change_tokens_are_verified_anew() {
+async fn a_cached_token_is_verified_again_when_keys_change() {
     let issuer = Issuer::new();
     let keys = Counted::of(&issuer);
     let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone()));
@@ -175,25 +180,25 @@ async fn when_keys_change_tokens_are_verified_anew() {
 }
 
 #[tokio::test]
-async fn keys_that_say_nothing_about_changes_are_looked_up_every_time() {
+async fn tokens_of_keys_without_a_generation_are_not_cached() {
     let issuer = Issuer::new();
     let keys = Counted { generation: None, ..Counted::of(&issuer) };
     let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone()));
-    let forgetful = JwtAuthLayer::new(verifier(&issuer, Counted { generation: Some(Arc::default()), ..keys.clone() }));
+    let uncached = JwtAuthLayer::new(verifier(&issuer, Counted { generation: Some(Arc::default()), ..keys.clone() }));
     let token = issuer.token("ada");
     for lookups in 1..4 {
         assert_eq!(outcome(&layer, "/", &token).await, None);
         assert_eq!(keys.lookups(), lookups);
     }
-    let forgetful = forgetful.cached_tokens(0);
+    let uncached = uncached.token_cache_size(0);
     for lookups in 4..7 {
-        assert_eq!(outcome(&forgetful, "/", &token).await, None);
-        assert_eq!(keys.lookups(), lookups, "there is no room");
+        assert_eq!(outcome(&uncached, "/", &token).await, None);
+        assert_eq!(keys.lookups(), lookups, "the cache is off");
     }
 }
 
 #[tokio::test]
-async fn a_key_that_has_left_the_set_takes_its_tokens_with_it() {
+async fn tokens_of_a_key_that_left_the_set_are_rejected() {
     let mut issuer = Issuer::new();
     let published = Arc::new(std::sync::Mutex::new(issuer.jwks()));
     let keys = RemoteKeySet::with_fetch({
@@ -211,11 +216,11 @@ async fn a_key_that_has_left_the_set_takes_its_tokens_with_it() {
     assert_eq!(outcome(&layer, "/", &token).await, None);
 
     issuer.rotate();
-    issuer.forget_old_keys();
+    issuer.unpublish_retired_keys();
     *published.lock().unwrap() = issuer.jwks();
-    assert_eq!(outcome(&layer, "/", &token).await, None, "nobody knows yet");
+    assert_eq!(outcome(&layer, "/", &token).await, None, "the set is not fetched yet");
     issuer.clock().advance(Duration::from_secs(600));
-    // Finds that it is time to fetch, and does not wait for it.
+    // This request starts a refresh and does not wait for it.
     assert_eq!(outcome(&layer, "/", &token).await, None);
     while keys.status().fetches_ok < 2 {
         tokio::task::yield_now().await;
@@ -225,11 +230,15 @@ async fn a_key_that_has_left_the_set_takes_its_tokens_with_it() {
 
     keys.invalidate();
     *published.lock().unwrap() = Issuer::new().jwks();
-    assert_eq!(outcome(&layer, "/", &issuer.token("ada")).await, Some(ErrorKind::UnknownKey), "at once when told so");
+    assert_eq!(
+        outcome(&layer, "/", &issuer.token("ada")).await,
+        Some(ErrorKind::UnknownKey),
+        "invalidated keys are not used again"
+    );
 }
 
 #[tokio::test]
-async fn own_claims_are_read_once() {
+async fn custom_claims_are_deserialised_once() {
     static READ: AtomicUsize = AtomicUsize::new(0);
     #[derive(serde::Deserialize)]
     #[serde(from = "Raw")]
@@ -259,4 +268,59 @@ async fn own_claims_are_read_once() {
         assert_eq!(response.body(), "ada@example.com");
     }
     assert_eq!(READ.load(Ordering::Relaxed), 1);
+}
+
+/// Keys that send a request through the layer that uses them, whenever they are asked for their generation.
+#[derive(Clone)]
+struct Reentrant {
+    keys: Arc<KeySet>,
+    layer: Arc<OnceLock<(JwtAuthLayer, String)>>,
+    is_asked: Arc<AtomicBool>,
+}
+
+impl KeySource for Reentrant {
+    fn supports(&self, algorithm: Algorithm) -> bool {
+        self.keys.supports(algorithm)
+    }
+
+    fn find(&self, header: &Header) -> Option<Arc<Key>> {
+        self.keys.find(header)
+    }
+
+    fn generation(&self) -> Option<u64> {
+        if let Some((layer, token)) = self.layer.get()
+            && !self.is_asked.swap(true, Ordering::Relaxed)
+        {
+            call(layer, token);
+            self.is_asked.store(false, Ordering::Relaxed);
+        }
+        Some(0)
+    }
+}
+
+/// Sends a request; nothing in it waits.
+fn call(layer: &JwtAuthLayer, token: &str) {
+    let inner = tower::service_fn(async |_| Ok::<_, std::convert::Infallible>(http::Response::new(String::new())));
+    let future = layer.layer(inner).call(request("/", &bearer(token)));
+    assert!(pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+}
+
+#[test]
+fn a_key_source_may_use_the_layer_that_uses_it() {
+    let issuer = Issuer::new();
+    let keys = Reentrant {
+        keys: Arc::new(KeySet::from_json(issuer.jwks()).unwrap()),
+        layer: Arc::default(),
+        is_asked: Arc::default(),
+    };
+    // So small that every token displaces others.
+    let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone())).token_cache_size(10_000);
+    assert!(keys.layer.set((layer.clone(), issuer.token("bob"))).is_ok());
+    let tokens: Vec<_> = (0..20).map(|n| issuer.token(&n.to_string())).collect();
+    let (done, finished) = mpsc::channel();
+    thread::spawn(move || {
+        tokens.iter().for_each(|token| call(&layer, token));
+        done.send(())
+    });
+    finished.recv_timeout(Duration::from_secs(20)).expect("a request waits for a lock that its own thread holds");
 }
