@@ -10,21 +10,21 @@ const BASE_PATH: &str = "/api/auth";
 /// The addresses of a Better Auth server, derived from its base URL as it does itself.
 ///
 /// ```
-/// use better_auth_jwt::BetterAuth;
+/// use better_auth_jwt::BetterAuthUrls;
 ///
-/// let server = BetterAuth::new("https://app.example.com/")?;
+/// let server = BetterAuthUrls::new("https://app.example.com/")?;
 /// assert_eq!(server.origin(), "https://app.example.com");
 /// assert_eq!(server.jwks_url(), "https://app.example.com/api/auth/jwks");
-/// assert_eq!(BetterAuth::new("https://example.com/custom/auth")?.jwks_url(), "https://example.com/custom/auth/jwks");
+/// assert_eq!(BetterAuthUrls::new("https://example.com/custom/auth")?.jwks_url(), "https://example.com/custom/auth/jwks");
 /// # Ok::<(), better_auth_jwt::ConfigError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BetterAuth {
+pub struct BetterAuthUrls {
     origin: String,
     base_path: String,
 }
 
-impl BetterAuth {
+impl BetterAuthUrls {
     /// Reads a base URL.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ mod tests {
             ("https://A.Example:443", "https://a.example", "https://a.example/api/auth/jwks"),
             ("http://[::1]:3000", "http://[::1]:3000", "http://[::1]:3000/api/auth/jwks"),
         ] {
-            let server = BetterAuth::new(url).unwrap();
+            let server = BetterAuthUrls::new(url).unwrap();
             assert_eq!((server.origin(), &*server.jwks_url()), (origin, jwks), "{url}");
         }
     }
@@ -99,7 +99,7 @@ mod tests {
             "https://a.example/#x",
             "data:text/plain,x",
         ] {
-            assert!(BetterAuth::new(url).is_err(), "{url}");
+            assert!(BetterAuthUrls::new(url).is_err(), "{url}");
         }
     }
 }

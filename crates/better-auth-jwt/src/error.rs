@@ -67,20 +67,20 @@ pub enum ErrorKind {
     /// Two `Authorization` headers, bytes outside ASCII, or a tab after the scheme.
     InvalidRequest,
     /// The token is larger than the verifier allows.
-    TooLarge,
+    TokenTooLarge,
     /// Not a compact JWS: parts, base64url, JSON or the JOSE header are broken.
     Malformed,
     /// A Better Auth session token or signed session cookie instead of a JWT, or an opaque access
     /// token, which looks the same.
-    SessionToken,
+    OpaqueToken,
     /// A JWE: an encrypted token.
-    Encrypted,
+    EncryptedToken,
     /// `alg` is absent, `none`, or not one that a configured key could have.
     UnsupportedAlgorithm,
     /// The JOSE header has `crit` or `b64`, and with them demands nobody here understands.
-    CriticalHeader,
+    UnsupportedCriticalHeader,
     /// `typ` names another kind of token.
-    WrongType,
+    InvalidType,
     /// No configured key has this `kid` and `alg`, or several do.
     UnknownKey,
     /// The signature does not verify.
@@ -92,23 +92,23 @@ pub enum ErrorKind {
     /// `nbf` or `iat` lies in the future.
     NotYetValid,
     /// `iat` is longer ago than the verifier's maximum age.
-    TooOld,
+    MaxAgeExceeded,
     /// `iss` is not a configured issuer.
-    WrongIssuer,
+    InvalidIssuer,
     /// `aud` holds none of the configured audiences.
-    WrongAudience,
+    InvalidAudience,
     /// A client-credentials token: its `sub` is the client, not a user.
-    NotAUser,
+    ClientToken,
     /// The token is bound to a key (`cnf`, RFC 7800): DPoP or mutual TLS, whose proofs are not verified here.
     SenderConstrained,
     /// The session of this token has been ended.
     Revoked,
     /// The user in the path is not the token's.
-    OtherUser,
+    UserMismatch,
     /// The layer guards a route whose path names no user: a mistake in the service, not the client.
-    NoUserInPath,
+    MissingPathUser,
     /// A rule given with `require` refused the claims.
-    Refused,
+    Forbidden,
     /// The token lacks a scope that the route asks for.
     InsufficientScope,
     /// The user's path segment is not acceptable: an encoded separator, a control, broken encoding.
@@ -124,14 +124,16 @@ impl ErrorKind {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::InvalidRequest | Self::InvalidPath => StatusCode::BAD_REQUEST,
-            Self::OtherUser | Self::NoUserInPath | Self::Refused | Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::UserMismatch | Self::MissingPathUser | Self::Forbidden | Self::InsufficientScope => {
+                StatusCode::FORBIDDEN
+            }
             Self::KeysUnavailable | Self::SessionsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNAUTHORIZED,
         }
     }
 
     /// The `error` attribute of the challenge (RFC 6750, section 3.1), where there is one.
-    pub const fn code(self) -> Option<&'static str> {
+    pub const fn error_code(self) -> Option<&'static str> {
         match self {
             Self::InvalidRequest => Some("invalid_request"),
             Self::InsufficientScope => Some("insufficient_scope"),
@@ -150,7 +152,7 @@ impl ErrorKind {
             Self::MissingToken => "a bearer token is required",
             Self::InvalidRequest => "the Authorization header is not valid",
             Self::Expired => "the token expired",
-            Self::OtherUser | Self::NoUserInPath | Self::Refused => "access denied",
+            Self::UserMismatch | Self::MissingPathUser | Self::Forbidden => "access denied",
             Self::InsufficientScope => "the token lacks a required scope",
             Self::InvalidPath => "the path is not valid",
             Self::KeysUnavailable | Self::SessionsUnavailable => "tokens cannot be verified at the moment",
@@ -164,31 +166,31 @@ impl fmt::Display for ErrorKind {
         f.write_str(match self {
             Self::MissingToken => "no bearer token in the request",
             Self::InvalidRequest => "the Authorization header is malformed or sent twice",
-            Self::TooLarge => "the token is larger than allowed",
+            Self::TokenTooLarge => "the token is larger than allowed",
             Self::Malformed => "the token is not a well-formed compact JWS",
-            Self::SessionToken => "this is no JWT but a session token of Better Auth, for which authClient.token() returns one, or an access token asked for without `resource`",
-            Self::Encrypted => "the token is a JWE; only signed tokens are accepted",
+            Self::OpaqueToken => "this is no JWT but a session token of Better Auth, for which authClient.token() returns one, or an access token asked for without `resource`",
+            Self::EncryptedToken => "the token is a JWE; only signed tokens are accepted",
             Self::UnsupportedAlgorithm => "no configured key uses the token's algorithm",
-            Self::CriticalHeader => "the token's header has crit or b64",
-            Self::WrongType => "the token's typ is that of another kind of token",
+            Self::UnsupportedCriticalHeader => "the token's header has crit or b64",
+            Self::InvalidType => "the token's typ is that of another kind of token",
             Self::UnknownKey => "no configured key fits the token's kid and algorithm",
             Self::InvalidSignature => "the signature does not verify; do both sides use the same key or secret?",
             Self::InvalidClaims => "a claim is missing or has the wrong type",
             Self::Expired => "the token expired",
             Self::NotYetValid => "the token is not valid yet; do the clocks agree?",
-            Self::TooOld => "the token was issued too long ago",
-            Self::WrongIssuer => "iss is not the configured issuer; Better Auth uses the origin of its baseURL",
-            Self::WrongAudience => {
+            Self::MaxAgeExceeded => "the token was issued too long ago",
+            Self::InvalidIssuer => "iss is not the configured issuer; Better Auth uses the origin of its baseURL",
+            Self::InvalidAudience => {
                 "aud holds none of the configured audiences; Better Auth uses the origin of its baseURL"
             }
-            Self::NotAUser => "the token belongs to a client, not to a user",
+            Self::ClientToken => "the token belongs to a client, not to a user",
             Self::SenderConstrained => {
                 "the token is bound to a key (cnf: DPoP or mutual TLS), and this layer does not verify the proof"
             }
             Self::Revoked => "the token's session has been ended",
-            Self::OtherUser => "the path names another user than the token",
-            Self::NoUserInPath => "the layer guards a route whose path names no user; check match_user and the route",
-            Self::Refused => "a required rule refused the claims",
+            Self::UserMismatch => "the path names another user than the token",
+            Self::MissingPathUser => "the layer guards a route whose path names no user; check match_user and the route",
+            Self::Forbidden => "a required rule refused the claims",
             Self::InsufficientScope => "the token lacks a required scope",
             Self::InvalidPath => "the user's path segment is not acceptable",
             Self::KeysUnavailable => "no keys to verify with; is the issuer reachable?",
@@ -222,14 +224,14 @@ mod tests {
     #[test]
     fn errors_of_the_token_are_401_invalid_token_and_those_of_the_request_are_not() {
         assert_eq!(ErrorKind::Expired.status(), 401);
-        assert_eq!(ErrorKind::Expired.code(), Some("invalid_token"));
+        assert_eq!(ErrorKind::Expired.error_code(), Some("invalid_token"));
         assert_eq!(ErrorKind::MissingToken.status(), 401);
-        assert_eq!(ErrorKind::MissingToken.code(), None);
+        assert_eq!(ErrorKind::MissingToken.error_code(), None);
         assert_eq!(ErrorKind::InvalidRequest.status(), 400);
-        assert_eq!(ErrorKind::InvalidRequest.code(), Some("invalid_request"));
-        assert_eq!(ErrorKind::OtherUser.status(), 403);
-        assert_eq!(ErrorKind::OtherUser.code(), None);
+        assert_eq!(ErrorKind::InvalidRequest.error_code(), Some("invalid_request"));
+        assert_eq!(ErrorKind::UserMismatch.status(), 403);
+        assert_eq!(ErrorKind::UserMismatch.error_code(), None);
         assert_eq!(ErrorKind::KeysUnavailable.status(), 503);
-        assert_eq!(ErrorKind::KeysUnavailable.code(), None);
+        assert_eq!(ErrorKind::KeysUnavailable.error_code(), None);
     }
 }

@@ -111,7 +111,7 @@ impl Gate<Claims> {
     /// The same for claims of another type. Rules given so far stay in force.
     pub(crate) fn with_claims<C>(self) -> Gate<C> {
         let mut rules = self.rules;
-        rules.extend(self.own_rules.into_iter().map(|rule| (rule, ErrorKind::Refused)));
+        rules.extend(self.own_rules.into_iter().map(|rule| (rule, ErrorKind::Forbidden)));
         Gate {
             verifier: self.verifier,
             cache: Arc::new(Cache::new(self.cache.capacity())),
@@ -175,7 +175,7 @@ impl<C: FromClaims> Gate<C> {
         if let Some(user_path) = &self.user_path
             && user_path.user(parts)? != claims.user_id()
         {
-            return Err(ErrorKind::OtherUser.into());
+            return Err(ErrorKind::UserMismatch.into());
         }
         if let Some((_, kind)) = self.rules.iter().find(|(rule, _)| !rule(&claims)) {
             return Err((*kind).into());
@@ -183,7 +183,7 @@ impl<C: FromClaims> Gate<C> {
         if !self.own_rules.is_empty() {
             let own = own.as_deref().or_else(|| (&*claims as &dyn Any).downcast_ref());
             if !own.is_some_and(|own| self.own_rules.iter().all(|rule| rule(own))) {
-                return Err(ErrorKind::Refused.into());
+                return Err(ErrorKind::Forbidden.into());
             }
         }
         if let Some(own) = own {
@@ -293,7 +293,7 @@ fn is_preflight(parts: &Parts) -> bool {
 fn log(kind: ErrorKind) {
     #[cfg(feature = "tracing")]
     match kind {
-        ErrorKind::NoUserInPath => tracing::warn!(?kind, "request refused: {kind}"),
+        ErrorKind::MissingPathUser => tracing::warn!(?kind, "request refused: {kind}"),
         ErrorKind::KeysUnavailable | ErrorKind::SessionsUnavailable => {
             tracing::warn!(?kind, "request refused: {kind}");
         }

@@ -53,7 +53,7 @@ impl<'t> Compact<'t> {
         let (Some(first), Some(second), None) = (first, second, third) else {
             // RFC 7516, section 9: five parts make a JWE.
             let is_jwe = third.is_some() && dots.count() == 1;
-            return Err(if is_jwe { ErrorKind::Encrypted } else { no_jws(token) });
+            return Err(if is_jwe { ErrorKind::EncryptedToken } else { no_jws(token) });
         };
         let (signed, signature) = (token.get(..second), token.get(second + 1..));
         let (header, payload) = (token.get(..first), token.get(first + 1..second));
@@ -96,8 +96,8 @@ fn no_jws(token: &[u8]) -> ErrorKind {
     let (session, rest) = token.split_at_checked(32).unwrap_or_default();
     let is_session = !session.is_empty() && session.iter().all(u8::is_ascii_alphanumeric);
     match rest {
-        [] if is_session => ErrorKind::SessionToken,
-        [b'.', signature @ ..] if is_session && signature.len() >= 43 => ErrorKind::SessionToken,
+        [] if is_session => ErrorKind::OpaqueToken,
+        [b'.', signature @ ..] if is_session && signature.len() >= 43 => ErrorKind::OpaqueToken,
         _ => ErrorKind::Malformed,
     }
 }
@@ -141,10 +141,10 @@ impl Header {
                 }
                 "typ" => kind = TokenKind::of(text(value)?),
                 // RFC 7519, section 5.2: the payload is another JWT, which nobody asked for.
-                "cty" if TokenKind::of(text(value)?) == TokenKind::Jwt => return Err(ErrorKind::WrongType),
+                "cty" if TokenKind::of(text(value)?) == TokenKind::Jwt => return Err(ErrorKind::InvalidType),
                 // RFC 7515, section 4.1.11: what is critical must be understood, and nothing is.
                 // RFC 7797, section 7: b64 is not for JWTs.
-                "crit" | "b64" => return Err(ErrorKind::CriticalHeader),
+                "crit" | "b64" => return Err(ErrorKind::UnsupportedCriticalHeader),
                 _ => {}
             }
         }
@@ -239,12 +239,12 @@ mod tests {
             (r#"{"alg":"HS256","kid":1}"#, Malformed),
             (r#"{"alg":"HS256","kid":null}"#, Malformed),
             (r#"{"alg":"HS256","typ":null}"#, Malformed),
-            (r#"{"alg":"HS256","cty":"JWT"}"#, WrongType),
-            (r#"{"alg":"HS256","cty":"application/jwt"}"#, WrongType),
-            (r#"{"alg":"HS256","crit":[]}"#, CriticalHeader),
-            (r#"{"alg":"HS256","crit":null}"#, CriticalHeader),
-            (r#"{"alg":"HS256","crit":["exp"]}"#, CriticalHeader),
-            (r#"{"alg":"HS256","b64":true}"#, CriticalHeader),
+            (r#"{"alg":"HS256","cty":"JWT"}"#, InvalidType),
+            (r#"{"alg":"HS256","cty":"application/jwt"}"#, InvalidType),
+            (r#"{"alg":"HS256","crit":[]}"#, UnsupportedCriticalHeader),
+            (r#"{"alg":"HS256","crit":null}"#, UnsupportedCriticalHeader),
+            (r#"{"alg":"HS256","crit":["exp"]}"#, UnsupportedCriticalHeader),
+            (r#"{"alg":"HS256","b64":true}"#, UnsupportedCriticalHeader),
             (r#"["alg"]"#, Malformed),
         ] {
             assert_eq!(header(json), Err(kind), "{json}");
@@ -290,11 +290,11 @@ mod tests {
             ("..", Malformed),
             ("a.b", Malformed),
             ("a.b.c.d", Malformed),
-            ("a.b.c.d.e", Encrypted),
+            ("a.b.c.d.e", EncryptedToken),
             ("a.b.c.d.e.f", Malformed),
-            (&*session, SessionToken),
+            (&*session, OpaqueToken),
             (&*format!("{session}."), Malformed),
-            (&*format!("{session}.FDyzCJ92X3qT3McOzfs6kDJA5Hu57vpcvsvj3kzAOiU="), SessionToken),
+            (&*format!("{session}.FDyzCJ92X3qT3McOzfs6kDJA5Hu57vpcvsvj3kzAOiU="), OpaqueToken),
             (&*".".repeat(100_000), Malformed),
             (&*format!("{}.a.b", "e".repeat(5000)), Malformed),
             ("eyJhbGciOiJIUzI1NiJ9==.e30.AA", Malformed),

@@ -42,7 +42,7 @@ mod verify;
 #[cfg(feature = "backchannel-logout")]
 pub use self::backchannel::{BackchannelLogout, LogoutSink};
 #[cfg(feature = "remote-jwks")]
-pub use self::better_auth::BetterAuth;
+pub use self::better_auth::BetterAuthUrls;
 #[cfg(feature = "axum")]
 pub use self::extract::{MissingLayer, PathParam, PathUser};
 pub use self::{

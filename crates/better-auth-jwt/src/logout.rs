@@ -146,7 +146,7 @@ impl Logout {
         let issued = seen.issued.ok_or(ErrorKind::InvalidClaims)?;
         rules.current(expires, seen.not_before.max(Some(issued)), now)?;
         if !rules.accepts_issuer(seen.issuer) {
-            return Err(ErrorKind::WrongIssuer);
+            return Err(ErrorKind::InvalidIssuer);
         }
         rules.check_audience(seen.audience)?;
         let ended = match (seen.session, seen.user) {

@@ -177,7 +177,7 @@ impl Challenges {
     }
 
     pub(crate) fn get(&self, kind: ErrorKind) -> Option<HeaderValue> {
-        let value = match (kind, kind.code()) {
+        let value = match (kind, kind.error_code()) {
             (ErrorKind::MissingToken, _) => &self.missing,
             (ErrorKind::Expired, _) => &self.expired,
             (_, Some("invalid_request")) => &self.invalid_request,
@@ -195,7 +195,7 @@ impl Challenges {
         }
         let value = |kind: ErrorKind, scope: Option<&String>| {
             let mut text = base.clone();
-            if let Some(code) = kind.code() {
+            if let Some(code) = kind.error_code() {
                 text += &format!(r#", error="{code}", error_description="{}""#, kind.description());
             }
             if let Some(scope) = scope {
@@ -254,7 +254,7 @@ mod tests {
             of(&challenges, ErrorKind::Expired).unwrap(),
             r#"Bearer realm="api", error="invalid_token", error_description="the token expired""#
         );
-        assert_eq!(of(&challenges, ErrorKind::OtherUser), None);
+        assert_eq!(of(&challenges, ErrorKind::UserMismatch), None);
         assert_eq!(of(&challenges, ErrorKind::KeysUnavailable), None);
         assert_eq!(of(&challenges, ErrorKind::InvalidPath), None);
 
@@ -285,7 +285,7 @@ mod tests {
             (ErrorKind::Expired, "16"),
             (ErrorKind::MissingToken, "16"),
             (ErrorKind::InvalidRequest, "16"),
-            (ErrorKind::OtherUser, "7"),
+            (ErrorKind::UserMismatch, "7"),
             (ErrorKind::KeysUnavailable, "14"),
         ] {
             let response: Response<String> = GrpcRejection.response(&Error::new(kind, None, None), blank());

@@ -19,7 +19,7 @@ pub trait UserPath: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoUserInPath`] when the path has no place for a user, and
+    /// [`ErrorKind::MissingPathUser`] when the path has no place for a user, and
     /// [`ErrorKind::InvalidPath`] when what stands there is not acceptable.
     fn user<'p>(&self, parts: &'p mut Parts) -> Result<Cow<'p, str>, ErrorKind>;
 }
@@ -118,7 +118,7 @@ impl PathTemplate {
 
 impl UserPath for PathTemplate {
     fn user<'p>(&self, parts: &'p mut Parts) -> Result<Cow<'p, str>, ErrorKind> {
-        let segment = self.find(parts.uri.path()).ok_or(ErrorKind::NoUserInPath)?;
+        let segment = self.find(parts.uri.path()).ok_or(ErrorKind::MissingPathUser)?;
         decode_segment(segment)
     }
 }
@@ -199,7 +199,7 @@ mod tests {
             ("/api/{user_id}/tasks", "/api/ada/task"),
             ("/api/{user_id}/tasks", "*"),
         ] {
-            assert_eq!(user(template, path), Err(ErrorKind::NoUserInPath), "{template} {path}");
+            assert_eq!(user(template, path), Err(ErrorKind::MissingPathUser), "{template} {path}");
         }
     }
 

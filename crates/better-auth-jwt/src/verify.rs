@@ -13,7 +13,7 @@ use crate::{
     numeric_date::NumericDate,
 };
 
-/// Tokens may be this long unless [`Verifier::longest_token`] says otherwise.
+/// Tokens may be this long unless [`Verifier::max_token_size`] says otherwise.
 const LONGEST_TOKEN: usize = 8 * 1024;
 
 /// How far clocks may be apart unless [`Verifier::leeway`] says otherwise.
@@ -43,7 +43,7 @@ const MOST_AUDIENCES: usize = 64;
 pub struct Verifier {
     trusts: Vec<Trust>,
     clock: Arc<dyn Clock>,
-    longest_token: usize,
+    max_token_size: usize,
     headers: Arc<HeaderMemo>,
 }
 
@@ -63,8 +63,8 @@ pub(crate) struct Rules {
     audiences: Vec<Box<str>>,
     leeway: u64,
     max_age: Option<u64>,
-    user_claim: &'static str,
-    session_claim: &'static str,
+    user_id_claim: &'static str,
+    session_id_claim: &'static str,
     clients_allowed: bool,
     /// Nobody passes whose user the path does not name.
     user_matched: bool,
@@ -92,10 +92,10 @@ pub enum Profile {
     ///
     #[cfg_attr(feature = "remote-jwks", doc = "```")]
     #[cfg_attr(not(feature = "remote-jwks"), doc = "```ignore")]
-    /// use better_auth_jwt::{BetterAuth, JwtAuthLayer, Profile, Verifier, keys::RemoteKeySet};
+    /// use better_auth_jwt::{BetterAuthUrls, JwtAuthLayer, Profile, Verifier, keys::RemoteKeySet};
     ///
-    /// let server = BetterAuth::new("https://app.example.com")?;
-    /// let verifier = Verifier::new(RemoteKeySet::new(server.jwks_url())?)
+    /// let server = BetterAuthUrls::new("https://app.example.com")?;
+    /// let verifier = Verifier::builder(RemoteKeySet::new(server.jwks_url())?)
     ///     .issuer(server.oauth_issuer())
     ///     .audience("https://api.example.com")
     ///     .profile(Profile::AccessToken);
@@ -108,8 +108,7 @@ pub enum Profile {
 
 impl Verifier {
     /// A verifier with these keys. Issuer and audience come next.
-    #[expect(clippy::new_ret_no_self, reason = "issuer and audience must be named before there is a verifier")]
-    pub fn new(keys: impl KeySource) -> WantsIssuer {
+    pub fn builder(keys: impl KeySource) -> WantsIssuer {
         WantsIssuer { keys: Arc::new(keys) }
     }
 
@@ -120,7 +119,7 @@ impl Verifier {
     ///
     /// The secret is too weak: see [`SharedSecret::new`].
     pub fn shared_secret(secret: impl AsRef<[u8]>) -> Result<WantsIssuer, ConfigError> {
-        Ok(Self::new(SharedSecret::new(secret)?))
+        Ok(Self::builder(SharedSecret::new(secret)?))
     }
 
     /// A verifier for tokens of the Better Auth server with this base URL, as its JWT plugin issues
@@ -141,9 +140,9 @@ impl Verifier {
     /// The text is no URL, or its scheme is neither `https` nor `http` to this machine.
     #[cfg(feature = "remote-jwks")]
     pub fn better_auth(url: &str) -> Result<Self, ConfigError> {
-        let server = crate::better_auth::BetterAuth::new(url)?;
+        let server = crate::better_auth::BetterAuthUrls::new(url)?;
         let keys = crate::keys::RemoteKeySet::new(server.jwks_url())?;
-        Ok(Self::new(keys).issuer(server.origin()).audience(server.origin()))
+        Ok(Self::builder(keys).issuer(server.origin()).audience(server.origin()))
     }
 
     /// Accepts one more issuer, such as an old domain, with the same keys and rules.
@@ -198,8 +197,8 @@ impl Verifier {
     ///
     /// `sub` is required all the same: without it Better Auth's other tokens could pass.
     #[must_use]
-    pub fn user_claim(mut self, name: &'static str) -> Self {
-        self.for_each_rules(|rules| rules.user_claim = name);
+    pub fn user_id_claim(mut self, name: &'static str) -> Self {
+        self.for_each_rules(|rules| rules.user_id_claim = name);
         self
     }
 
@@ -207,7 +206,7 @@ impl Verifier {
     ///
     /// By default they are refused, since a client id could equal a user id (RFC 9700, section 4.15).
     #[must_use]
-    pub fn allow_clients(mut self) -> Self {
+    pub fn allow_client_credentials(mut self) -> Self {
         self.for_each_rules(|rules| rules.clients_allowed = true);
         self
     }
@@ -215,15 +214,15 @@ impl Verifier {
     /// The claim that names the session a token was issued for. `sid` by default, which Better Auth puts in where
     /// `definePayload` says so.
     #[must_use]
-    pub fn session_claim(mut self, name: &'static str) -> Self {
-        self.for_each_rules(|rules| rules.session_claim = name);
+    pub fn session_id_claim(mut self, name: &'static str) -> Self {
+        self.for_each_rules(|rules| rules.session_id_claim = name);
         self
     }
 
     /// The longest token that is looked at, in bytes. 8 KiB by default.
     #[must_use]
-    pub fn longest_token(mut self, bytes: usize) -> Self {
-        self.longest_token = bytes;
+    pub fn max_token_size(mut self, bytes: usize) -> Self {
+        self.max_token_size = bytes;
         self
     }
 
@@ -270,8 +269,8 @@ impl Verifier {
     }
 
     fn split<'t>(&self, token: &'t [u8]) -> Result<Compact<'t>, ErrorKind> {
-        if token.len() > self.longest_token {
-            return Err(ErrorKind::TooLarge);
+        if token.len() > self.max_token_size {
+            return Err(ErrorKind::TokenTooLarge);
         }
         Compact::split(token)
     }
@@ -320,7 +319,7 @@ impl Verifier {
         match (candidates.next(), candidates.next()) {
             (None, _) => {
                 let typ_fits = self.trusts.iter().any(|trust| trust.rules.expects.accepts(header.kind()));
-                Err(if typ_fits { ErrorKind::UnsupportedAlgorithm } else { ErrorKind::WrongType })
+                Err(if typ_fits { ErrorKind::UnsupportedAlgorithm } else { ErrorKind::InvalidType })
             }
             (Some((place, _)), None) => Ok(place),
             // Only the issuer can tell which keys are meant. It chooses and proves nothing: the
@@ -329,7 +328,7 @@ impl Verifier {
                 let document = claims_document(token.unverified_payload()?)?;
                 let issuer = document.find("iss").and_then(Value::as_str);
                 let mut chosen = trusts().filter(|(_, trust)| trust.rules.accepts_issuer(issuer)).peekable();
-                let (first, _) = *chosen.peek().ok_or(ErrorKind::WrongIssuer)?;
+                let (first, _) = *chosen.peek().ok_or(ErrorKind::InvalidIssuer)?;
                 Ok(chosen.find(|(_, trust)| trust.keys.find(header).is_some()).map_or(first, |(place, _)| place))
             }
         }
@@ -364,7 +363,7 @@ impl WantsIssuer {
     /// Accepts tokens of any issuer that has the keys, and tokens without `iss`.
     ///
     /// Better Auth signs other tokens with the same keys; do this only where you know them all.
-    pub fn any_issuer(self) -> WantsAudience {
+    pub fn insecure_any_issuer(self) -> WantsAudience {
         WantsAudience { keys: self.keys, issuers: Vec::new() }
     }
 }
@@ -390,7 +389,7 @@ impl WantsAudience {
     }
 
     /// Accepts tokens meant for anybody, and tokens without `aud`.
-    pub fn any_audience(self) -> Verifier {
+    pub fn insecure_any_audience(self) -> Verifier {
         self.build(Vec::new())
     }
 
@@ -401,15 +400,15 @@ impl WantsAudience {
             audiences,
             leeway: LEEWAY.as_secs(),
             max_age: None,
-            user_claim: "sub",
-            session_claim: "sid",
+            user_id_claim: "sub",
+            session_id_claim: "sid",
             clients_allowed: false,
             user_matched: false,
         };
         Verifier {
             trusts: vec![Trust { keys: self.keys, rules }],
             clock: Arc::new(SystemClock),
-            longest_token: LONGEST_TOKEN,
+            max_token_size: LONGEST_TOKEN,
             headers: Arc::new(HeaderMemo::new()),
         }
     }
@@ -542,12 +541,12 @@ impl Rules {
                 _ => {}
             }
         }
-        seen.places.user = match self.user_claim {
+        seen.places.user = match self.user_id_claim {
             "sub" => seen.places.subject,
             name => document.find(name).map_or(Ok(Place::default()), place)?,
         };
-        if self.session_claim != "sid" {
-            let session = document.find(self.session_claim).filter(|value| !value.is_null());
+        if self.session_id_claim != "sid" {
+            let session = document.find(self.session_id_claim).filter(|value| !value.is_null());
             seen.places.session = session.map_or(Ok(Place::default()), place)?;
         }
 
@@ -557,20 +556,20 @@ impl Rules {
             let issued = seen.issued.ok_or(ErrorKind::InvalidClaims)?.floor();
             let too_old = issued.saturating_add(age).saturating_add(self.leeway).saturating_add(1);
             if now >= too_old {
-                return Err(ErrorKind::TooOld);
+                return Err(ErrorKind::MaxAgeExceeded);
             }
             end = end.min(too_old);
         }
 
         if !self.accepts_issuer(seen.issuer) {
-            return Err(ErrorKind::WrongIssuer);
+            return Err(ErrorKind::InvalidIssuer);
         }
         self.check_audience(seen.audience)?;
 
         let subject = seen.subject.filter(|subject| !subject.is_empty()).ok_or(ErrorKind::InvalidClaims)?;
         let is_subject = |claim: Option<&str>| claim == Some(subject);
         if !self.clients_allowed && (is_subject(seen.client) || is_subject(seen.authorized_party)) {
-            return Err(ErrorKind::NotAUser);
+            return Err(ErrorKind::ClientToken);
         }
         if document.at(seen.places.user).is_empty() {
             return Err(ErrorKind::InvalidClaims);
@@ -612,7 +611,7 @@ impl Rules {
     pub(crate) fn check_audience(&self, audience: Option<Value<'_>>) -> Result<(), ErrorKind> {
         let is_ours = |name: &str| self.audiences.is_empty() || self.audiences.iter().any(|ours| **ours == *name);
         let Some(value) = audience else {
-            return if self.audiences.is_empty() { Ok(()) } else { Err(ErrorKind::WrongAudience) };
+            return if self.audiences.is_empty() { Ok(()) } else { Err(ErrorKind::InvalidAudience) };
         };
         let accepted = match value.as_str() {
             Some("") => return Err(ErrorKind::InvalidClaims),
@@ -630,7 +629,7 @@ impl Rules {
                 accepted
             }
         };
-        if accepted { Ok(()) } else { Err(ErrorKind::WrongAudience) }
+        if accepted { Ok(()) } else { Err(ErrorKind::InvalidAudience) }
     }
 }
 

@@ -137,10 +137,10 @@ impl Issuer {
         let verifier = match &self.signer {
             // A secret too weak is a mistake of the test's own, and said above to end it.
             Signer::Secret(secret) => {
-                Verifier::new(SharedSecret::for_algorithm(self.algorithm, [secret]).expect("a strong secret"))
+                Verifier::builder(SharedSecret::for_algorithm(self.algorithm, [secret]).expect("a strong secret"))
             }
             // The set is of this issuer's own making.
-            _ => Verifier::new(KeySet::from_json(self.jwks()).expect("a key set")),
+            _ => Verifier::builder(KeySet::from_json(self.jwks()).expect("a key set")),
         };
         verifier.issuer(&*self.origin).audience(&*self.origin).clock(self.clock.clone())
     }

@@ -124,7 +124,8 @@ async fn the_end_of_all_sessions_of_a_user_is_told_by_when_tokens_were_issued() 
 async fn the_user_whose_sessions_end_is_the_subject_whichever_claim_names_the_user() {
     let issuer = Issuer::new();
     let revoked = revoked(&issuer);
-    let layer = JwtAuthLayer::new(issuer.verifier().user_claim("id")).sessions(revoked.clone(), WithoutSession::Accept);
+    let layer =
+        JwtAuthLayer::new(issuer.verifier().user_id_claim("id")).sessions(revoked.clone(), WithoutSession::Accept);
     let mut claims = issuer.claims("ada");
     claims["id"] = json!("42");
     let token = issuer.sign(&claims);
@@ -139,8 +140,8 @@ async fn another_claim_can_name_the_session() {
     let issuer = Issuer::new();
     let revoked = revoked(&issuer);
     revoked.end_session("phone").unwrap();
-    let layer =
-        JwtAuthLayer::new(issuer.verifier().session_claim("device")).sessions(revoked.clone(), WithoutSession::Refuse);
+    let layer = JwtAuthLayer::new(issuer.verifier().session_id_claim("device"))
+        .sessions(revoked.clone(), WithoutSession::Refuse);
     let mut claims = issuer.claims("ada");
     claims["sid"] = json!("phone");
     assert_eq!(outcome(&layer, &issuer.sign(&claims)).await, Some(ErrorKind::InvalidClaims));
@@ -156,8 +157,8 @@ async fn another_claim_can_name_the_session() {
     }
     // A session that cannot be read is no token without one: that would be let in for good.
     claims["device"] = json!(7);
-    let accepting =
-        JwtAuthLayer::new(issuer.verifier().session_claim("device")).sessions(revoked.clone(), WithoutSession::Accept);
+    let accepting = JwtAuthLayer::new(issuer.verifier().session_id_claim("device"))
+        .sessions(revoked.clone(), WithoutSession::Accept);
     assert_eq!(outcome(&accepting, &issuer.sign(&claims)).await, Some(ErrorKind::InvalidClaims));
 }
 

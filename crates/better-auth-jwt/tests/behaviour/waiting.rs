@@ -83,7 +83,8 @@ fn setup() -> Setup {
     let issuer = Issuer::new();
     let (clock, endpoint) = (issuer.clock(), Endpoint::default());
     let keys = endpoint.keys(&clock);
-    let verifier = Verifier::new(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).clock(clock.clone());
+    let verifier =
+        Verifier::builder(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).clock(clock.clone());
     Setup { layer: JwtAuthLayer::new(verifier), issuer, clock, endpoint, keys }
 }
 
@@ -218,7 +219,7 @@ async fn while_searches_cool_down_a_logout_by_a_new_key_is_asked_to_come_again()
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert!(setup.accepted().await);
-    let verifier = Verifier::new(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin());
+    let verifier = Verifier::builder(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin());
     let logouts = LogoutVerifier::from(&verifier.clock(setup.clock.clone()));
     let (stranger, rotated) = (Issuer::new().key_id("stranger"), Issuer::new().key_id("rotated"));
     let refused = async |issuer: &Issuer| {
@@ -281,8 +282,8 @@ fn nothing_that_is_printed_names_a_key() {
         format!("{:?}", setup.keys),
         format!("{:?}", setup.layer),
         format!("{:?}", RemoteKeySet::with_fetch(async |_| Err(FetchError::Timeout))),
-        format!("{:?}", Verifier::new(setup.keys.clone())),
-        format!("{:?}", Verifier::new(setup.keys.clone()).any_issuer()),
+        format!("{:?}", Verifier::builder(setup.keys.clone())),
+        format!("{:?}", Verifier::builder(setup.keys.clone()).insecure_any_issuer()),
     ] {
         assert!(printed.starts_with(|first: char| first.is_ascii_uppercase()) && !printed.contains("kid"), "{printed}");
     }
@@ -595,7 +596,7 @@ impl KeySource for Promises {
 async fn a_source_that_only_promises_keys_is_not_waited_for_for_ever() {
     let issuer = Issuer::new();
     let asked = Arc::new(AtomicUsize::new(0));
-    let verifier = Verifier::new(Promises(asked.clone())).issuer(issuer.origin()).audience(issuer.origin());
+    let verifier = Verifier::builder(Promises(asked.clone())).issuer(issuer.origin()).audience(issuer.origin());
     let response = answer(&JwtAuthLayer::new(verifier.clone()), request("/", &bearer(&issuer.token("ada")))).await;
     assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
     assert_eq!(asked.swap(0, Ordering::SeqCst), 3, "waited for two fetches, and no third");
@@ -620,7 +621,9 @@ impl KeySource for Careless {
 #[tokio::test]
 async fn a_key_that_a_careless_source_hands_out_for_another_algorithm_is_not_used() {
     let issuer = Issuer::new();
-    let verifier = Verifier::new(Careless(KeySet::from_json(issuer.jwks()).unwrap())).any_issuer().any_audience();
+    let verifier = Verifier::builder(Careless(KeySet::from_json(issuer.jwks()).unwrap()))
+        .insecure_any_issuer()
+        .insecure_any_audience();
     assert!(verifier.verify(&issuer.token("ada")).await.is_ok());
     let token = issuer.sign_with_header(&json!({"alg": "Ed25519"}), &issuer.claims("ada"));
     assert_eq!(verifier.verify(&token).await.unwrap_err().kind(), ErrorKind::UnknownKey);
@@ -629,7 +632,7 @@ async fn a_key_that_a_careless_source_hands_out_for_another_algorithm_is_not_use
 #[tokio::test]
 async fn a_verifier_is_as_ready_as_the_best_of_its_sources() {
     let setup = setup();
-    let remote = || Verifier::new(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin());
+    let remote = || Verifier::builder(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin());
     assert_eq!(remote().readiness(), Readiness::Unavailable);
     assert_eq!(remote().or(Issuer::with_secret([7; 32]).verifier()).readiness(), Readiness::Ready);
     setup.settle().await;
