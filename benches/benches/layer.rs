@@ -1,7 +1,7 @@
 //! What the whole layer costs for one request with a good token, net of the bare service, beside
 //! the bare signature check: `cargo bench -p benchmarks --bench layer`.
 //!
-//! Rounds are interleaved and medians compared, so that a busy machine slows both sides alike.
+//! Rounds are interleaved and their fastest tenths compared, so that a busy machine slows both sides alike.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it prints a table, and stops when it cannot")]
 
@@ -11,20 +11,22 @@ use std::{
     pin::pin,
     task::{Context, Poll, Waker},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use aws_lc_rs::{
     hmac,
     signature::{self, ParsedPublicKey, RsaPublicKeyComponents},
 };
-use base64_simd::URL_SAFE_NO_PAD;
-use better_auth_jwt::{JwtAuthLayer, PathTemplate, keys::Algorithm, test_util::Issuer};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use better_auth_jwt::{
+    JwtAuthLayer, PathTemplate, RevokedSessions, WithoutSession, keys::Algorithm, test_util::Issuer,
+};
 use http::{Request, Response};
 use serde::Deserialize;
 use tower::{Layer, Service, service_fn};
 
-const ROUNDS: usize = 41;
+const ROUNDS: usize = 101;
 
 const USER: &str = "nA6saBrui1h2vHGT2iuNtL9dn9C6qUbT";
 
@@ -33,7 +35,7 @@ fn main() {
     println!("| --- | --- | --- | --- | --- | --- |");
     let mut raw_hs256 = None;
     for algorithm in [Algorithm::HS256, Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256, Algorithm::ES512] {
-        let Medians { raw, first, own, seen } = measure(algorithm);
+        let Times { raw, first, own, seen } = measure(algorithm);
         let hs256 = *raw_hs256.get_or_insert(raw);
         println!(
             "| {algorithm} | {raw:.0} | {first:.0} ({:.3}) | {own:.0} ({:.3}) | {seen:.0} | {:.3} |",
@@ -72,11 +74,11 @@ fn two_threads() -> f64 {
         });
         2.0 * alone.as_secs_f64() / begun.elapsed().as_secs_f64()
     });
-    median(ratios.collect())
+    fastest_tenth(ratios.collect())
 }
 
 /// Nanoseconds for one request; those of the layer net of the service behind it.
-struct Medians {
+struct Times {
     raw: f64,
     first: f64,
     own: f64,
@@ -94,7 +96,7 @@ struct OwnClaims {
     exp: u64,
 }
 
-fn measure(algorithm: Algorithm) -> Medians {
+fn measure(algorithm: Algorithm) -> Times {
     let secret = [7; 32];
     let issuer = match algorithm {
         Algorithm::HS256 => Issuer::with_secret(secret),
@@ -106,10 +108,13 @@ fn measure(algorithm: Algorithm) -> Medians {
         Algorithm::ES512 => 20,
         _ => 100,
     };
-    let token = issuer.token(USER);
+    let token = issuer.token_in_session(USER, "FwSmAw7Yk0Xvp3bZ");
     let mut raw = raw_check(&issuer, algorithm, &secret, &token);
 
-    let auth = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap());
+    let revoked = RevokedSessions::new(Duration::from_secs(3600));
+    let auth = JwtAuthLayer::new(issuer.verifier())
+        .match_user(PathTemplate::new("/api/{user_id}/*").unwrap())
+        .sessions(revoked, WithoutSession::Refuse);
     // Without memory every sight is the first.
     let forgetful = auth.clone().cached_tokens(0);
     let own = forgetful.clone().claims::<OwnClaims>();
@@ -122,7 +127,12 @@ fn measure(algorithm: Algorithm) -> Medians {
         owns.push(send(own.layer(inner()), &token, calls) - bare);
         seens.push(send(auth.layer(inner()), &token, calls) - bare);
     }
-    Medians { raw: median(raws), first: median(firsts), own: median(owns), seen: median(seens) }
+    Times {
+        raw: fastest_tenth(raws),
+        first: fastest_tenth(firsts),
+        own: fastest_tenth(owns),
+        seen: fastest_tenth(seens),
+    }
 }
 
 async fn answer(_: Request<()>) -> Result<Response<()>, Infallible> {
@@ -132,13 +142,13 @@ async fn answer(_: Request<()>) -> Result<Response<()>, Infallible> {
 /// The signature check alone, with a key parsed beforehand.
 fn raw_check(issuer: &Issuer, algorithm: Algorithm, secret: &[u8], token: &str) -> Box<dyn FnMut()> {
     let (message, signature) = token.rsplit_once('.').unwrap();
-    let (message, signature) = (message.to_owned(), URL_SAFE_NO_PAD.decode_to_vec(signature).unwrap());
+    let (message, signature) = (message.to_owned(), BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap());
     if algorithm == Algorithm::HS256 {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         return Box::new(move || hmac::verify(&key, message.as_bytes(), &signature).unwrap());
     }
     let jwk = issuer.jwk();
-    let member = |name: &str| URL_SAFE_NO_PAD.decode_to_vec(jwk[name].as_str().unwrap()).unwrap();
+    let member = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
     let point = || [vec![4], member("x"), member("y")].concat();
     let key = match algorithm {
         Algorithm::EdDSA => ParsedPublicKey::new(&signature::ED25519, member("x")),
@@ -176,9 +186,10 @@ fn time<T>(inputs: Vec<T>, call: impl FnMut(T)) -> f64 {
     begun.elapsed().as_nanos() as f64 / calls
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The value that a tenth of the rounds stay below: what others do on the machine only ever adds to it.
+fn fastest_tenth(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values[values.len() / 10]
 }
 
 /// Nothing here ever waits.

@@ -130,7 +130,7 @@ mod in_axum {
     ///
     /// let verifier = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n")?
     ///     .issuer("https://app.example.com")
-    ///     .audience("https://app.example.com");
+    ///     .audience("https://app.example.com")?;
     /// let app: Router = Router::new()
     ///     .route("/api/{user_id}/tasks", get(list))
     ///     .route_layer(JwtAuthLayer::new(verifier).match_user(PathParam("user_id")));

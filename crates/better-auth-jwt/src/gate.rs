@@ -22,7 +22,7 @@ use crate::{
     rejection::Challenges,
     session::Sessions,
     user_path::UserPath,
-    verify::{Failure, Standing, Verified, Verifier},
+    verifier::{Failure, Validity, Verified, Verifier},
 };
 
 /// How many verified tokens are remembered unless the layer is told otherwise.
@@ -48,7 +48,7 @@ pub(crate) struct Gate<C> {
 /// What is remembered of a verified token.
 pub(crate) struct Remembered<C> {
     found: Found<C>,
-    standing: Standing,
+    validity: Validity,
 }
 
 /// The claims of a good token.
@@ -145,7 +145,7 @@ impl<C: FromClaims> Gate<C> {
                 self.observe(outcome);
                 Decision::Admit
             }
-            Err(Failure::Wait(keys)) if waits_left > 0 => Decision::Wait(keys),
+            Err(Failure::Pending(keys)) if waits_left > 0 => Decision::Wait(keys),
             Err(failure) => Decision::Reject(self.error(failure)),
         }
     }
@@ -197,16 +197,16 @@ impl<C: FromClaims> Gate<C> {
     fn find(&self, token: &[u8]) -> Result<Found<C>, Failure> {
         let now = self.verifier.now();
         if let Some(known) = self.cache.find(token)
-            && self.verifier.still_accepts(&known.standing, now)
+            && self.verifier.is_still_valid(&known.validity, now)
         {
             return Ok(known.found);
         }
-        let Verified { claims, standing } = self.verifier.check(token, now)?;
+        let Verified { claims, validity } = self.verifier.try_verify(token, now)?;
         let own = has_own_type::<C>().then(|| C::from_claims(&claims)).transpose();
-        let found = Found { own: own.map_err(|_| ErrorKind::InvalidClaims)?, claims };
-        if let Some(standing) = standing.filter(|_| self.cache.capacity() > 0) {
-            let remembered = Remembered { found: found.clone(), standing };
-            self.cache.insert(token, remembered, |other| !self.verifier.still_accepts(&other.standing, now));
+        let found = Found { own: own.map_err(Error::from)?, claims };
+        if let Some(validity) = validity.filter(|_| self.cache.capacity() > 0) {
+            let remembered = Remembered { found: found.clone(), validity };
+            self.cache.insert(token, remembered, |other| !self.verifier.is_still_valid(&other.validity, now));
         }
         Ok(found)
     }
@@ -224,10 +224,11 @@ impl<C: FromClaims> Gate<C> {
     }
 
     fn error(&self, failure: Failure) -> Error {
-        let (kind, retry_after) = failure.settled();
-        self.observe(Outcome::Rejected(kind));
-        log(kind);
-        Error::new(kind, self.challenges.get(kind), retry_after)
+        let error = failure.into_error();
+        self.observe(Outcome::Rejected(error.kind()));
+        log(&error);
+        let challenge = self.challenges.get(error.kind());
+        error.with_challenge(challenge)
     }
 
     fn observe(&self, outcome: Outcome) {
@@ -259,7 +260,7 @@ impl<C> Clone for Gate<C> {
 impl<C> Clone for Remembered<C> {
     // Derived, it would ask for `C: Clone`.
     fn clone(&self) -> Self {
-        Self { found: self.found.clone(), standing: self.standing.clone() }
+        Self { found: self.found.clone(), validity: self.validity.clone() }
     }
 }
 
@@ -290,16 +291,18 @@ fn is_preflight(parts: &Parts) -> bool {
 }
 
 /// The log learns what the client does not: which check failed. Never the token.
-fn log(kind: ErrorKind) {
+fn log(error: &Error) {
     #[cfg(feature = "tracing")]
-    match kind {
-        ErrorKind::MissingPathUser => tracing::warn!(?kind, "request refused: {kind}"),
+    let (kind, claim) = (error.kind().as_str(), error.claim());
+    #[cfg(feature = "tracing")]
+    match error.kind() {
+        ErrorKind::MissingPathUser => tracing::warn!(kind, claim, "request rejected: {error}"),
         ErrorKind::KeysUnavailable | ErrorKind::SessionsUnavailable => {
-            tracing::warn!(?kind, "request refused: {kind}");
+            tracing::warn!(kind, claim, "request rejected: {error}");
         }
-        ErrorKind::MissingToken => tracing::debug!(?kind, "request refused: {kind}"),
-        _ => tracing::info!(?kind, "request refused: {kind}"),
+        ErrorKind::MissingToken => tracing::debug!(kind, claim, "request rejected: {error}"),
+        _ => tracing::info!(kind, claim, "request rejected: {error}"),
     }
     #[cfg(not(feature = "tracing"))]
-    let _ = kind;
+    let _ = error;
 }

@@ -12,18 +12,18 @@ mod base64url;
 mod bearer;
 #[cfg(feature = "remote-jwks")]
 mod better_auth;
+mod better_auth_urls;
 mod cache;
 mod claims;
 mod clock;
 #[cfg(doc)]
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
-mod digits;
 mod error;
 mod extract;
 mod future;
 mod gate;
-mod header_memo;
+mod header;
 mod json;
 pub mod jws;
 pub mod keys;
@@ -37,18 +37,19 @@ mod session;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 mod user_path;
-mod verify;
+mod verifier;
 
 #[cfg(feature = "backchannel-logout")]
 pub use self::backchannel::{BackchannelLogout, LogoutSink};
 #[cfg(feature = "remote-jwks")]
-pub use self::better_auth::BetterAuthUrls;
+pub use self::better_auth::BetterAuth;
 #[cfg(feature = "axum")]
 pub use self::extract::{MissingLayer, PathParam, PathUser};
 pub use self::{
+    better_auth_urls::BetterAuthUrls,
     claims::{ClaimError, Claims, FromClaims},
     clock::{Clock, SystemClock},
-    error::{ConfigError, Error, ErrorKind},
+    error::{ConfigError, ConfigErrorKind, Error, ErrorKind},
     extract::Authenticated,
     future::ResponseFuture,
     gate::Outcome,
@@ -59,5 +60,5 @@ pub use self::{
     service::JwtAuth,
     session::{SessionCheck, SessionState, WithoutSession},
     user_path::{PathTemplate, UserPath},
-    verify::{Profile, Verifier, WantsAudience, WantsIssuer},
+    verifier::{Profile, Verifier, VerifierBuilder, WantsAudience, WantsIssuer},
 };

@@ -3,10 +3,9 @@
 use std::fmt;
 
 use crate::{
-    error::{Error, ErrorKind},
+    error::Error,
     json::{Document, Value},
-    numeric_date::NumericDate,
-    verify::{Failure, Rules, Verifier, date, text, wait_for_keys},
+    verifier::{Failure, RegisteredClaims, Rules, Verifier, date, invalid, non_empty},
 };
 
 /// The member of `events` that makes a token a logout token.
@@ -40,15 +39,15 @@ pub struct LogoutVerifier {
 impl LogoutVerifier {
     /// Accepts one more issuer, with the same keys.
     #[must_use]
-    pub fn issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
-        self.verifier = self.verifier.issuer(issuer);
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.verifier = self.verifier.add_issuer(issuer.into());
         self
     }
 
     /// Accepts one more audience.
     #[must_use]
-    pub fn audience(mut self, audience: impl Into<Box<str>>) -> Self {
-        self.verifier = self.verifier.audience(audience);
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.verifier = self.verifier.add_audience(audience.into());
         self
     }
 
@@ -59,12 +58,12 @@ impl LogoutVerifier {
     ///
     /// The token is refused, or there are no keys.
     pub async fn verify(&self, token: &str) -> Result<Logout, Error> {
-        wait_for_keys(|| self.check(token.as_bytes())).await
+        self.verifier.wait_for_keys(|| self.check(token.as_bytes())).await
     }
 
     fn check(&self, token: &[u8]) -> Result<Logout, Failure> {
-        let (document, rules) = self.verifier.open(token)?;
-        Ok(Logout::read(&document, rules, self.verifier.now())?)
+        let now = self.verifier.now();
+        self.verifier.try_verify_with(token, |document, rules| Logout::read(document, rules, now))
     }
 }
 
@@ -122,40 +121,25 @@ impl Logout {
         &self.id
     }
 
-    fn read(document: &Document, rules: &Rules, now: u64) -> Result<Self, ErrorKind> {
-        let mut seen = Seen::default();
-        for value in document.members() {
-            match value.name() {
-                "iss" => seen.issuer = Some(text(value)?),
-                "aud" => seen.audience = Some(value),
-                "exp" => seen.expires = Some(date(value)?),
-                "nbf" => seen.not_before = Some(date(value)?),
-                "iat" => seen.issued = Some(date(value)?),
-                "jti" => seen.id = Some(name(value)?),
-                "sid" => seen.session = Some(name(value)?),
-                "sub" => seen.user = Some(name(value)?),
-                "events" => seen.is_logout = names_event(value),
-                // So that no ID token is taken for a logout token.
-                "nonce" => return Err(ErrorKind::InvalidClaims),
-                // RFC 7800: the token is bound to a key, whose proof is not verified.
-                "cnf" => return Err(ErrorKind::SenderConstrained),
-                _ => {}
-            }
+    fn read(document: &Document, rules: &Rules, now: u64) -> Result<Self, Error> {
+        let claims = RegisteredClaims::read(document);
+        rules.check_common(&claims, now)?;
+        // So that no ID token is taken for a logout token.
+        if claims.nonce.is_some() {
+            return Err(invalid("nonce"));
         }
-        let expires = seen.expires.ok_or(ErrorKind::InvalidClaims)?;
-        let issued = seen.issued.ok_or(ErrorKind::InvalidClaims)?;
-        rules.current(expires, seen.not_before.max(Some(issued)), now)?;
-        if !rules.accepts_issuer(seen.issuer) {
-            return Err(ErrorKind::InvalidIssuer);
+        if !claims.events.is_some_and(names_event) {
+            return Err(invalid("events"));
         }
-        rules.check_audience(seen.audience)?;
-        let ended = match (seen.session, seen.user) {
-            _ if !seen.is_logout => return Err(ErrorKind::InvalidClaims),
+        let issued_at = date(claims.iat, "iat")?.ok_or_else(|| invalid("iat"))?;
+        // An empty name might mean anybody.
+        let name = |claim: Option<_>, name| claim.map(|value| non_empty(Some(value), name)).transpose();
+        let ended = match (name(claims.sid, "sid")?, name(claims.sub, "sub")?) {
             (Some(session), _) => Ended::Session(session.into()),
             (None, Some(user)) => Ended::SessionsOf(user.into()),
-            (None, None) => return Err(ErrorKind::InvalidClaims),
+            (None, None) => return Err(invalid("sid")),
         };
-        Ok(Self { ended, issued_at: issued.ceil(), id: seen.id.ok_or(ErrorKind::InvalidClaims)?.into() })
+        Ok(Self { ended, issued_at: issued_at.ceil(), id: non_empty(claims.jti, "jti")?.into() })
     }
 }
 
@@ -168,27 +152,8 @@ impl fmt::Debug for Logout {
     }
 }
 
-/// The claims of one logout token.
-#[derive(Default)]
-struct Seen<'d> {
-    issuer: Option<&'d str>,
-    audience: Option<Value<'d>>,
-    expires: Option<NumericDate>,
-    not_before: Option<NumericDate>,
-    issued: Option<NumericDate>,
-    id: Option<&'d str>,
-    session: Option<&'d str>,
-    user: Option<&'d str>,
-    is_logout: bool,
-}
-
-/// A string that is not empty. One that is might mean anybody.
-fn name(value: Value<'_>) -> Result<&str, ErrorKind> {
-    Some(text(value)?).filter(|name| !name.is_empty()).ok_or(ErrorKind::InvalidClaims)
-}
-
 /// Whether `events` is an object with the event, which is an object too.
 fn names_event(events: Value<'_>) -> bool {
-    Document::parse(events.as_json().to_owned())
-        .is_ok_and(|events| events.find(EVENT).is_some_and(|event| event.as_json().starts_with('{')))
+    Document::parse(events.raw())
+        .is_ok_and(|events| events.find(EVENT).is_some_and(|event| event.raw().starts_with('{')))
 }

@@ -288,20 +288,19 @@ mod tests {
             (ErrorKind::UserMismatch, "7"),
             (ErrorKind::KeysUnavailable, "14"),
         ] {
-            let response: Response<String> = GrpcRejection.response(&Error::new(kind, None, None), blank());
+            let response: Response<String> = GrpcRejection.response(&Error::from(kind), blank());
             assert_eq!(response.status(), 200);
             assert_eq!(response.headers()["grpc-status"], code);
             assert!(!response.headers().contains_key("grpc-retry-pushback-ms"));
         }
-        let away = Error::new(ErrorKind::KeysUnavailable, None, Some(std::time::Duration::from_millis(1500)));
+        let away = Error::from(ErrorKind::KeysUnavailable).with_retry_after(std::time::Duration::from_millis(1500));
         let response: Response<String> = GrpcRejection.response(&away, blank());
         assert_eq!(response.headers()["grpc-retry-pushback-ms"], "1500");
     }
 
     #[test]
     fn a_problem_is_json() {
-        let response: Response<String> =
-            ProblemRejection.response(&Error::new(ErrorKind::Expired, None, None), blank());
+        let response: Response<String> = ProblemRejection.response(&Error::from(ErrorKind::Expired), blank());
         let body: serde_json::Value = serde_json::from_str(response.body()).unwrap();
         assert_eq!(body["status"], 401);
         assert_eq!(body["title"], "Unauthorized");
@@ -310,7 +309,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_rounded_up() {
-        let error = Error::new(ErrorKind::KeysUnavailable, None, Some(std::time::Duration::from_millis(1001)));
+        let error = Error::from(ErrorKind::KeysUnavailable).with_retry_after(std::time::Duration::from_millis(1001));
         let response: Response<String> = BearerRejection.response(&error, blank());
         assert_eq!(response.headers()[RETRY_AFTER], "2");
         assert_eq!(response.headers()[CACHE_CONTROL], "no-store");

@@ -204,7 +204,7 @@ impl RevokedSessions {
             return true;
         }
         let until = if users.is_empty() { None } else { self.find(users, claims.sub()) };
-        until.is_some_and(|until| claims.iat().is_none_or(|issued| issued <= until))
+        until.is_some_and(|until| claims.issued_at().is_none_or(|issued| issued <= until))
     }
 
     fn find(&self, list: &List, name: &str) -> Option<u64> {

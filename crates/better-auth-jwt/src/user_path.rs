@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use http::request::Parts;
-use memchr::memchr;
 
 use crate::error::{ConfigError, ErrorKind};
 
@@ -101,7 +100,7 @@ impl PathTemplate {
             let end = match segment {
                 Segment::Fixed(fixed) if text.starts_with(&**fixed) => fixed.len(),
                 Segment::Fixed(_) => return None,
-                Segment::Any | Segment::User => memchr(b'/', text.as_bytes()).unwrap_or(text.len()),
+                Segment::Any | Segment::User => text.find('/').unwrap_or(text.len()),
             };
             let (actual, behind) = text.split_at_checked(end)?;
             if *segment == Segment::User {

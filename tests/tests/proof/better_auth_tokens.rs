@@ -39,7 +39,7 @@ fn nothing_else_is_accepted_by_the_keys_or_by_the_secret() {
     for server in captured.servers() {
         let own = server.api_tokens();
         let mut verifiers = vec![server.verifier(), server.by_secret()];
-        verifiers.push(server.at_its_time(server.secret().insecure_any_issuer().insecure_any_audience()));
+        verifiers.push(server.at_its_time(server.secret().insecure_any_issuer().insecure_any_audience().unwrap()));
         for text in server.strings().iter().filter(|text| !own.contains(&text.as_str())) {
             for verifier in &verifiers {
                 let verdict = verdict::of(verifier, text);
@@ -82,7 +82,7 @@ fn the_secret_never_verifies_what_the_keys_have_signed() {
     for server in captured.servers().filter(|server| server.at("/jwt/header/alg") != Some("HS256")) {
         for token in server.api_tokens() {
             let verdict =
-                verdict::of(&server.at_its_time(server.secret().insecure_any_issuer().insecure_any_audience()), token);
+                verdict::of(&server.at_its_time(server.secret().insecure_any_issuer().insecure_any_audience().unwrap()), token);
             assert_eq!(verdict.err(), Some(ErrorKind::UnsupportedAlgorithm), "{}", server.name);
         }
     }
@@ -108,7 +108,7 @@ fn an_access_token_opens_only_what_asks_for_access_tokens() {
     let server = captured.server("oauth-provider");
     let issuer = format!("{}/api/auth", server.text("/baseURL"));
     let by_default =
-        server.at_its_time(Verifier::builder(server.keys()).issuer(issuer).audience("https://api.example.test"));
+        server.at_its_time(Verifier::builder(server.keys()).issuer(issuer).audience("https://api.example.test").unwrap());
     let access = by_default.clone().profile(Profile::AccessToken);
     let (token, id_token) = (server.text("/access_token_jwt/raw"), server.text("/id_token/raw"));
 
@@ -130,7 +130,7 @@ fn an_access_token_opens_only_what_asks_for_access_tokens() {
 fn what_else_better_auth_signs_is_refused_too() {
     let by_secret = Issuer::with_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n");
     let any = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n").expect("a strong secret");
-    let any = any.insecure_any_issuer().insecure_any_audience().clock(by_secret.clock());
+    let any = any.insecure_any_issuer().insecure_any_audience().unwrap().clock(by_secret.clock());
     let times = by_secret.claims("ada");
     let (iat, exp) = (&times["iat"], &times["exp"]);
     for claims in [
@@ -183,11 +183,11 @@ impl<'c> Server<'c> {
         if self.at("/jwt/header/alg") == Some("HS256") {
             return self.by_secret();
         }
-        self.at_its_time(Verifier::builder(self.keys()).issuer(self.issuer()).audience(self.audience()))
+        self.at_its_time(Verifier::builder(self.keys()).issuer(self.issuer()).audience(self.audience()).unwrap())
     }
 
     fn by_secret(self) -> Verifier {
-        self.at_its_time(self.secret().issuer(self.issuer()).audience(self.audience()))
+        self.at_its_time(self.secret().issuer(self.issuer()).audience(self.audience()).unwrap())
     }
 
     fn at_its_time(self, verifier: Verifier) -> Verifier {

@@ -48,7 +48,7 @@ fn layer(setup: &Setup) -> JwtAuthLayer {
         (None, Some("oct")) => Verifier::builder(SharedSecret::new(Setup::SECRET).expect("a secret")),
         (None, _) => Verifier::builder(KeySet::from_json(setup.jwks()).expect("a key set")),
     };
-    let verifier = keys.issuer(setup.issuer.origin()).audience(setup.issuer.origin());
+    let verifier = keys.issuer(setup.issuer.origin()).audience(setup.issuer.origin()).unwrap();
     let ended = RevokedSessions::new(Duration::from_secs(8 * 24 * 60 * 60));
     (0..1000).for_each(|number| ended.end_session(&format!("ended-{number}")).expect("room"));
     JwtAuthLayer::new(verifier)

@@ -69,7 +69,7 @@ impl fmt::Display for Flaw {
 impl std::error::Error for Flaw {}
 
 /// The longest `kid` that is looked at, in a key and in a token.
-pub(crate) const LONGEST_ID: usize = 256;
+const LONGEST_ID: usize = crate::header::MAX_KEY_ID;
 
 /// Reads one element of a set's `keys`. `rsa` is the algorithm of RSA keys that name none.
 pub(super) fn parse(json: &str, rsa: Option<Algorithm>) -> Result<Key, (Option<String>, Flaw)> {

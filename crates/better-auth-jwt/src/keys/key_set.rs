@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{Algorithm, Flaw, Key, KeySource, jwk};
-use crate::{error::ConfigError, json::Document, jws::Header};
+use crate::{error::ConfigError, header::Header, json::Document};
 
 /// More keys than any issuer has; what goes beyond is skipped.
 const MOST_KEYS: usize = 100;

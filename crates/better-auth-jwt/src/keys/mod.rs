@@ -22,7 +22,6 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use jsonwebtoken::DecodingKey;
 
-pub(crate) use self::jwk::LONGEST_ID;
 pub use self::{
     algorithm::Algorithm,
     jwk::Flaw,
@@ -35,7 +34,7 @@ pub use self::{
     fetch::{FetchError, Fetched},
     remote::{KeyStatus, RemoteKeySet, RemoteKeySetBuilder},
 };
-use crate::jws::Header;
+use crate::header::Header;
 
 /// A source of verification keys.
 ///

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     error::ConfigError,
-    jws::Header,
+    header::Header,
 };
 
 /// How long an issuer may ask us to stay away.

@@ -149,7 +149,7 @@ async fn the_sender_is_asked_to_try_again_where_trying_helps() {
     assert_eq!(answer(&service, form(&token)).await.status(), 200);
 
     let keys = RemoteKeySet::with_fetch(async |_| Err(FetchError::Timeout)).build().unwrap();
-    let verifier = Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin());
+    let verifier = Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     let without_keys = BackchannelLogout::new(LogoutVerifier::from(&verifier), revoked(&issuer));
     let response = answer(&without_keys, form(&token)).await;
     assert_eq!(response.status(), 503);

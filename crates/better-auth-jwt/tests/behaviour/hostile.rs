@@ -183,6 +183,7 @@ async fn claims() {
         ("iat a string", with("iat", json!("1")), Some(InvalidClaims)),
         ("iat negative", with("iat", json!(-1)), Some(InvalidClaims)),
         ("iss missing", without("iss"), Some(InvalidIssuer)),
+        ("iss empty", with("iss", json!("")), Some(InvalidClaims)),
         ("iss null", with("iss", json!(null)), Some(InvalidClaims)),
         ("iss an array with ours", with("iss", json!([origin, "https://evil.example"])), Some(InvalidClaims)),
         ("iss a number", with("iss", json!(1)), Some(InvalidClaims)),
@@ -224,11 +225,12 @@ async fn claims() {
         ),
         ("a nested claim twice", with("x", json!({})).replace("\"x\":{}", r#""x":[{"y":1,"y":2}]"#), Some(Malformed)),
         ("email null", with("email", json!(null)), None),
-        ("email a number", with("email", json!(1)), Some(InvalidClaims)),
-        ("name an object", with("name", json!({})), Some(InvalidClaims)),
+        ("email a number, which no rule reads", with("email", json!(1)), None),
+        ("email an array, which no rule reads", with("email", json!(["ada@example.com"])), None),
+        ("name an object, which no rule reads", with("name", json!({})), None),
         ("sid null", with("sid", json!(null)), None),
         ("sid an array", with("sid", json!([])), Some(InvalidClaims)),
-        ("jti a number", with("jti", json!(1)), Some(InvalidClaims)),
+        ("jti a number, which no rule reads", with("jti", json!(1)), None),
         ("a client-credentials token", with("client_id", json!("ada")), Some(ClientToken)),
         ("one that only names the party", with("azp", json!("ada")), Some(ClientToken)),
         ("a user's token from a client", with("client_id", json!("some-client")), None),
@@ -256,7 +258,7 @@ async fn claims() {
         ),
         ("cnf inside of another claim binds nothing", with("x", json!({"cnf": {"jkt": "x"}})), None),
         ("CNF in capitals is another claim", with("CNF", json!({"jkt": "x"})), None),
-        ("a number no float can hold, in a claim nobody reads", raw("x", "1e999"), None),
+        ("a number no float can hold, in a claim that no rule reads", raw("x", "1e999"), None),
         ("an array", "[1]".to_owned(), Some(Malformed)),
         ("a string", "\"x\"".to_owned(), Some(Malformed)),
         ("null", "null".to_owned(), Some(Malformed)),
@@ -308,6 +310,7 @@ async fn sender_constrained_tokens_are_rejected_in_every_profile() {
             let lenient = lenient
                 .insecure_any_issuer()
                 .insecure_any_audience()
+                .unwrap()
                 .allow_client_credentials()
                 .profile(profile)
                 .clock(issuer.clock());
@@ -496,12 +499,12 @@ async fn a_key_verifies_its_own_algorithm_only() {
 
 #[tokio::test]
 async fn psychic_and_otherwise_shaped_ecdsa_signatures_are_refused() {
-    use base64_simd::URL_SAFE_NO_PAD;
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     for (algorithm, length) in [(Algorithm::ES256, 64), (Algorithm::ES384, 96), (Algorithm::ES512, 132)] {
         let issuer = Issuer::with_algorithm(algorithm);
         let token = issuer.token("ada");
         let (signed, signature) = token.rsplit_once('.').unwrap();
-        let good = URL_SAFE_NO_PAD.decode_to_vec(signature).unwrap();
+        let good = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
         assert_eq!(good.len(), length);
         let mut one = vec![0; length];
         one[length - 1] = 1;
@@ -516,7 +519,7 @@ async fn psychic_and_otherwise_shaped_ecdsa_signatures_are_refused() {
             [&[0], &good[..]].concat(),
             [&good[length / 2..], &good[..length / 2]].concat(),
         ] {
-            let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode_to_string(&bad));
+            let token = format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(&bad));
             assert_eq!(verdict(&issuer.verifier(), &token).await, Some(InvalidSignature), "{algorithm} {bad:?}");
         }
     }
@@ -527,7 +530,8 @@ async fn secrets_in_rotation_are_all_in_force_and_no_others() {
     let (new, old, gone) = (Issuer::with_secret([1; 32]), Issuer::with_secret([2; 32]), Issuer::with_secret([3; 32]));
     let verifier = Verifier::builder(SharedSecret::keyring([[1; 32], [2; 32]]).unwrap())
         .issuer(new.origin())
-        .audience(new.origin());
+        .audience(new.origin())
+        .unwrap();
     assert_eq!(verdict(&verifier, &new.token("ada")).await, None);
     assert_eq!(verdict(&verifier, &old.token("ada")).await, None);
     assert_eq!(verdict(&verifier, &gone.token("ada")).await, Some(InvalidSignature));
@@ -537,7 +541,7 @@ async fn secrets_in_rotation_are_all_in_force_and_no_others() {
 async fn a_set_with_two_fitting_keys_wants_a_kid() {
     let (a, b) = (Issuer::new(), Issuer::new());
     let keys = KeySet::from_json(json!({"keys": [a.jwk(), b.jwk()]}).to_string()).unwrap();
-    let verifier = Verifier::builder(keys).issuer(a.origin()).audience(a.origin());
+    let verifier = Verifier::builder(keys).issuer(a.origin()).audience(a.origin()).unwrap();
     assert_eq!(verdict(&verifier, &a.token("ada")).await, None);
     let token = a.sign_with_header(&json!({"alg": "EdDSA"}), &a.claims("ada"));
     assert_eq!(verdict(&verifier, &token).await, Some(UnknownKey));
@@ -682,7 +686,7 @@ async fn another_claim_can_name_the_user_but_sub_is_required_all_the_same() {
 #[tokio::test]
 async fn waived_issuer_and_audience_must_still_be_of_the_right_type() {
     let issuer = Issuer::with_secret([5; 32]);
-    let verifier = Verifier::shared_secret([5; 32]).unwrap().insecure_any_issuer().insecure_any_audience();
+    let verifier = Verifier::shared_secret([5; 32]).unwrap().insecure_any_issuer().insecure_any_audience().unwrap();
     let mut claims = issuer.claims("ada");
     for member in ["iss", "aud"] {
         claims.as_object_mut().unwrap().remove(member);
@@ -708,7 +712,8 @@ async fn waived_issuer_and_audience_must_still_be_of_the_right_type() {
 #[test]
 fn nothing_that_holds_a_secret_prints_it() {
     let secret = "k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n";
-    let verifier = Verifier::shared_secret(secret).unwrap().issuer("https://a.example").audience("https://a.example");
+    let verifier =
+        Verifier::shared_secret(secret).unwrap().issuer("https://a.example").audience("https://a.example").unwrap();
     let layer = JwtAuthLayer::new(verifier.clone());
     let printed = format!("{verifier:?} {layer:?} {:?} {:?}", SharedSecret::new(secret), Issuer::with_secret(secret));
     assert!(!printed.contains(secret), "{printed}");
@@ -721,13 +726,13 @@ fn the_jws_level_alone_takes_any_payload() {
     let keys = KeySet::from_json(issuer.jwks()).unwrap();
     let header = issuer.header().to_string();
     let token = issuer.sign_bytes(header.as_bytes(), b"not JSON");
-    assert_eq!(jws::verify(&token, &keys), Ok(b"not JSON".to_vec()));
-    assert_eq!(jws::verify(&Issuer::new().token("ada"), &keys), Err(UnknownKey));
+    assert_eq!(jws::verify(&token, &keys).unwrap(), b"not JSON");
+    assert_eq!(jws::verify(&Issuer::new().token("ada"), &keys).unwrap_err().kind(), UnknownKey);
     let forged = Issuer::new().sign_bytes(header.as_bytes(), b"not JSON");
-    assert_eq!(jws::verify(&forged, &keys), Err(InvalidSignature));
+    assert_eq!(jws::verify(&forged, &keys).unwrap_err().kind(), InvalidSignature);
     let symmetric = issuer.sign_bytes(br#"{"alg":"HS256"}"#, b"");
-    assert_eq!(jws::verify(&symmetric, &keys), Err(UnsupportedAlgorithm));
-    assert_eq!(jws::verify("x", &keys), Err(Malformed));
+    assert_eq!(jws::verify(&symmetric, &keys).unwrap_err().kind(), UnsupportedAlgorithm);
+    assert_eq!(jws::verify("x", &keys).unwrap_err().kind(), Malformed);
 }
 
 #[tokio::test]
@@ -736,7 +741,7 @@ async fn rsa_keys_that_name_no_algorithm_get_the_one_that_was_allowed() {
     let mut jwk = issuer.jwk();
     jwk.as_object_mut().unwrap().remove("alg");
     let set = json!({ "keys": [jwk] }).to_string();
-    let verifier = |keys: KeySet| Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin());
+    let verifier = |keys: KeySet| Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     assert!(KeySet::from_json(&set).is_err());
     let ps256 = verifier(KeySet::from_json_with_rsa(&set, Algorithm::PS256).unwrap());
     assert_eq!(verdict(&ps256, &issuer.token("ada")).await, None);
@@ -752,7 +757,7 @@ async fn rsa_keys_that_name_no_algorithm_get_the_one_that_was_allowed() {
         move |_| std::future::ready(Ok(Fetched::new(set.clone())))
     });
     let remote = remote.rsa_algorithm(Algorithm::PS256).build().unwrap();
-    let remote = Verifier::builder(remote).issuer(issuer.origin()).audience(issuer.origin());
+    let remote = Verifier::builder(remote).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     assert_eq!(verdict(&remote, &issuer.token("ada")).await, None);
 }
 
@@ -772,8 +777,10 @@ async fn keys_of_every_kind_come_from_jsonwebtokens_readers_too() {
         let printed = format!("{key:?}");
         assert!(printed.contains(member("kid")) && printed.contains(&algorithm.to_string()), "{printed}");
         assert!(!printed.contains(member(if member("kty") == "RSA" { "n" } else { "x" })), "{printed}");
-        let verifier =
-            Verifier::builder(KeySet::from_keys([key]).unwrap()).issuer(issuer.origin()).audience(issuer.origin());
+        let verifier = Verifier::builder(KeySet::from_keys([key]).unwrap())
+            .issuer(issuer.origin())
+            .audience(issuer.origin())
+            .unwrap();
         assert_eq!(verdict(&verifier, &issuer.token("ada")).await, None, "{algorithm}");
         let forged = Issuer::with_algorithm(algorithm).sign_with_header(&issuer.header(), &issuer.claims("ada"));
         assert_eq!(verdict(&verifier, &forged).await, Some(InvalidSignature), "{algorithm}");

@@ -348,7 +348,7 @@ async fn the_instance_that_was_polled_ready_is_the_one_called_after_waiting_for_
     })
     .build()
     .unwrap();
-    let verifier = better_auth_jwt::Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin());
+    let verifier = better_auth_jwt::Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     let clones = Arc::new(AtomicUsize::new(0));
     let mut service = JwtAuthLayer::new(verifier).layer(Fussy { ready: false, clones: clones.clone() });
     for expected_clones in [1, 1, 1] {

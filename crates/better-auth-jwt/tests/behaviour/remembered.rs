@@ -57,7 +57,7 @@ impl KeySource for Counted {
 }
 
 fn verifier(issuer: &Issuer, keys: impl KeySource) -> Verifier {
-    Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).clock(issuer.clock())
+    Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap().clock(issuer.clock())
 }
 
 async fn outcome(layer: &JwtAuthLayer, path: &str, token: &str) -> Option<ErrorKind> {

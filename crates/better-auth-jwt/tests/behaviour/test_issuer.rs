@@ -55,6 +55,7 @@ async fn access_tokens_open_what_is_meant_for_them_and_nothing_else() {
     let apps = Verifier::builder(RemoteKeySet::new(server.jwks_url()).unwrap())
         .issuer(server.oauth_issuer())
         .audience("https://api.example.com")
+        .unwrap()
         .profile(Profile::AccessToken);
     let apps = JwtAuthLayer::new(apps).require_scope("invoices:read").unwrap();
     let users = JwtAuthLayer::new(Verifier::better_auth(issuer.origin()).unwrap());

@@ -84,7 +84,7 @@ fn setup() -> Setup {
     let (clock, endpoint) = (issuer.clock(), Endpoint::default());
     let keys = endpoint.keys(&clock);
     let verifier =
-        Verifier::builder(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).clock(clock.clone());
+        Verifier::builder(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).unwrap().clock(clock.clone());
     Setup { layer: JwtAuthLayer::new(verifier), issuer, clock, endpoint, keys }
 }
 
@@ -219,7 +219,8 @@ async fn while_searches_cool_down_a_logout_by_a_new_key_is_asked_to_come_again()
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert!(setup.accepted().await);
-    let verifier = Verifier::builder(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin());
+    let verifier =
+        Verifier::builder(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin()).unwrap();
     let logouts = LogoutVerifier::from(&verifier.clock(setup.clock.clone()));
     let (stranger, rotated) = (Issuer::new().key_id("stranger"), Issuer::new().key_id("rotated"));
     let refused = async |issuer: &Issuer| {
@@ -596,7 +597,8 @@ impl KeySource for Promises {
 async fn a_source_that_only_promises_keys_is_not_waited_for_for_ever() {
     let issuer = Issuer::new();
     let asked = Arc::new(AtomicUsize::new(0));
-    let verifier = Verifier::builder(Promises(asked.clone())).issuer(issuer.origin()).audience(issuer.origin());
+    let verifier =
+        Verifier::builder(Promises(asked.clone())).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     let response = answer(&JwtAuthLayer::new(verifier.clone()), request("/", &bearer(&issuer.token("ada")))).await;
     assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
     assert_eq!(asked.swap(0, Ordering::SeqCst), 3, "waited for two fetches, and no third");
@@ -623,7 +625,8 @@ async fn a_key_that_a_careless_source_hands_out_for_another_algorithm_is_not_use
     let issuer = Issuer::new();
     let verifier = Verifier::builder(Careless(KeySet::from_json(issuer.jwks()).unwrap()))
         .insecure_any_issuer()
-        .insecure_any_audience();
+        .insecure_any_audience()
+        .unwrap();
     assert!(verifier.verify(&issuer.token("ada")).await.is_ok());
     let token = issuer.sign_with_header(&json!({"alg": "Ed25519"}), &issuer.claims("ada"));
     assert_eq!(verifier.verify(&token).await.unwrap_err().kind(), ErrorKind::UnknownKey);
@@ -632,7 +635,8 @@ async fn a_key_that_a_careless_source_hands_out_for_another_algorithm_is_not_use
 #[tokio::test]
 async fn a_verifier_is_as_ready_as_the_best_of_its_sources() {
     let setup = setup();
-    let remote = || Verifier::builder(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin());
+    let remote =
+        || Verifier::builder(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin()).unwrap();
     assert_eq!(remote().readiness(), Readiness::Unavailable);
     assert_eq!(remote().or(Issuer::with_secret([7; 32]).verifier()).readiness(), Readiness::Ready);
     setup.settle().await;
