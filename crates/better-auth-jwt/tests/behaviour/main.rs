@@ -13,6 +13,7 @@ mod revoked;
 mod sessions;
 mod test_issuer;
 mod tower_stack;
+mod verifier;
 mod waiting;
 
 use std::convert::Infallible;
