@@ -10,7 +10,7 @@ use serde::{
 
 use crate::{
     error::{Error, ErrorKind},
-    json::{Document, Value, unescape},
+    json::{Document, Span, Value, unescape},
     numeric_date::NumericDate,
 };
 
@@ -33,8 +33,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Claims {
     pub(crate) document: Document,
-    /// What every request needs is not searched for in the document.
-    pub(crate) identity: Identity,
+    /// What every request needs, so that it is not searched for each time.
+    pub(crate) spans: ClaimSpans,
     /// `exp`, rounded down.
     pub(crate) expires_at: u64,
     /// The first second at which the verifier rejects the token, leeway included.
@@ -43,13 +43,13 @@ pub struct Claims {
     pub(crate) user_matched: bool,
 }
 
-/// Who the token belongs to.
-#[derive(Clone)]
-pub(crate) struct Identity {
-    pub(crate) issuer: Option<Box<str>>,
-    pub(crate) subject: Box<str>,
-    pub(crate) user_id: Box<str>,
-    pub(crate) session_id: Option<Box<str>>,
+/// Where the claims that identify user and session are in the document.
+#[derive(Clone, Copy)]
+pub(crate) struct ClaimSpans {
+    pub(crate) issuer: Option<Span>,
+    pub(crate) subject: Span,
+    pub(crate) user_id: Span,
+    pub(crate) session_id: Option<Span>,
 }
 
 impl Claims {
@@ -57,12 +57,12 @@ impl Claims {
     ///
     /// A user is identified by [`issuer`](Self::issuer) and user id.
     pub fn user_id(&self) -> &str {
-        &self.identity.user_id
+        self.document.get(self.spans.user_id)
     }
 
     /// `sub`, the subject (RFC 7519, section 4.1.2).
     pub fn sub(&self) -> &str {
-        &self.identity.subject
+        self.document.get(self.spans.subject)
     }
 
     /// The session this token was issued for: `sid`, unless the verifier reads another claim. `None` if it is absent,
@@ -70,12 +70,12 @@ impl Claims {
     ///
     /// A session is identified by [`issuer`](Self::issuer) and session id.
     pub fn session_id(&self) -> Option<&str> {
-        self.identity.session_id.as_deref()
+        self.spans.session_id.map(|span| self.document.get(span))
     }
 
     /// `iss`, the issuer (RFC 7519, section 4.1.1). `None` only if the verifier accepts any issuer.
     pub fn issuer(&self) -> Option<&str> {
-        self.identity.issuer.as_deref()
+        self.spans.issuer.map(|span| self.document.get(span))
     }
 
     /// `aud`, the audiences (RFC 7519, section 4.1.3): one or several.

@@ -30,7 +30,7 @@ impl Header {
     ///
     /// The text is not a strict JSON object, a member has the wrong type, `alg` is unknown, or there is a `crit` or
     /// `b64`.
-    pub fn parse(json: impl Into<Box<str>>) -> Result<Self, Error> {
+    pub fn parse(json: impl Into<String>) -> Result<Self, Error> {
         let document = Document::parse(json).map_err(|_| ErrorKind::Malformed)?;
         let (mut algorithm, mut key_id, mut token_type) = (None, None, TokenType::Untyped);
         for value in document.members() {

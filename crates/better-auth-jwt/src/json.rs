@@ -1,18 +1,19 @@
-//! JSON objects, read strictly.
+//! A strict reader of JSON objects.
 //!
-//! serde_json reads the text. This module rejects what parsers understand differently: duplicate member names at any
-//! depth (RFC 7515, section 4; RFC 7519, section 4), lone surrogates, and nesting deeper than [`MAX_DEPTH`].
+//! It rejects what parsers understand differently: duplicate member names at any depth (RFC 7515, section 4; RFC 7519,
+//! section 4), lone surrogates, nesting deeper than [`MAX_DEPTH`], and everything outside RFC 8259. serde_json keeps one
+//! of two duplicates and skips surrogates in what it ignores; to check both with it takes three times as long, which is
+//! the larger part of verifying an HS256 token.
+//!
+//! It makes no values. It records where each member of the outermost object is; serde_json reads from there.
 
-use std::{borrow::Cow, fmt, ops::Range};
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// Containers may nest this deep; the outermost object counts as one.
 pub(crate) const MAX_DEPTH: usize = 32;
+
+/// Up to this many names are compared pairwise, more are sorted first.
+const MAX_PAIRWISE: usize = 16;
 
 /// The text is not a strict JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,49 +22,60 @@ pub(crate) struct InvalidJson;
 /// The text of a JSON object and its members, in the order of the text.
 #[derive(Clone)]
 pub(crate) struct Document {
-    text: Box<str>,
+    /// The text, followed by the names and strings that have escapes, unescaped.
+    text: String,
+    /// The length of the text proper.
+    len: usize,
     members: Vec<Member>,
 }
 
-#[derive(Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Member {
-    name: Text,
-    /// The value in the text.
-    raw: Range<usize>,
-    /// The value, if it is a string.
-    string: Option<Text>,
+    name: Span,
+    /// The value as it is in the text.
+    raw: Span,
+    /// The unescaped value, if it is a string.
+    string: Option<Span>,
 }
 
-/// A JSON string: most have no escapes, and are in the text as they are.
-#[derive(Clone)]
-enum Text {
-    Span(Range<usize>),
-    Unescaped(Box<str>),
+/// A range of bytes in a [`Document`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Span {
+    start: usize,
+    end: usize,
+}
+
+impl Span {
+    fn len(self) -> usize {
+        self.end - self.start
+    }
 }
 
 impl Document {
     /// Reads a JSON object.
-    pub(crate) fn parse(text: impl Into<Box<str>>) -> Result<Self, InvalidJson> {
-        let text = text.into();
-        let object: Object<'_> = serde_json::from_str(&text).map_err(|_| InvalidJson)?;
-        object.check_names()?;
-        let members = object.0.into_iter().map(|(name, value)| {
-            check(value, MAX_DEPTH - 1)?;
-            let string = string(value.get())?.map(|string| Text::new(string, &text));
-            Ok(Member { name: Text::new(name.0, &text), raw: span(value.get(), &text), string })
-        });
-        let members = members.collect::<Result<_, _>>()?;
-        Ok(Self { text, members })
+    pub(crate) fn parse(text: impl Into<String>) -> Result<Self, InvalidJson> {
+        let mut text = text.into();
+        let mut scanner = Scanner::new(&text);
+        let mut members = Vec::with_capacity(MAX_PAIRWISE);
+        scanner.skip_whitespace();
+        scanner.object(MAX_DEPTH, Some(&mut members))?;
+        scanner.skip_whitespace();
+        if scanner.position != text.len() {
+            return Err(InvalidJson);
+        }
+        let (len, unescaped) = (text.len(), scanner.unescaped);
+        text += &unescaped;
+        Ok(Self { text, len, members })
     }
 
-    /// The whole text.
+    /// The text of the object.
     pub(crate) fn text(&self) -> &str {
-        &self.text
+        self.get(Span { start: 0, end: self.len })
     }
 
     /// The members in the order of the text.
     pub(crate) fn members(&self) -> impl Iterator<Item = Value<'_>> {
-        self.members.iter().map(|member| Value { text: &self.text, member })
+        self.members.iter().map(|member| Value { document: self, member })
     }
 
     /// The value of the member with this name.
@@ -75,29 +87,39 @@ impl Document {
     pub(crate) fn member_at(&self, position: usize) -> Option<Value<'_>> {
         self.members().take_while(|value| value.member.raw.start <= position).last()
     }
+
+    /// The part of the text that a [`Value::span`] of this document is about.
+    pub(crate) fn get(&self, span: Span) -> &str {
+        self.text.get(span.start..span.end).unwrap_or_default()
+    }
 }
 
 /// A member of a [`Document`].
 #[derive(Clone, Copy)]
 pub(crate) struct Value<'d> {
-    text: &'d str,
+    document: &'d Document,
     member: &'d Member,
 }
 
 impl<'d> Value<'d> {
     /// The member's name, unescaped.
     pub(crate) fn name(self) -> &'d str {
-        self.member.name.get(self.text)
+        self.document.get(self.member.name)
     }
 
     /// The value as JSON text.
     pub(crate) fn raw(self) -> &'d str {
-        self.text.get(self.member.raw.clone()).unwrap_or_default()
+        self.document.get(self.member.raw)
     }
 
     /// The unescaped content of a string.
     pub(crate) fn as_str(self) -> Option<&'d str> {
-        self.member.string.as_ref().map(|string| string.get(self.text))
+        self.span().map(|span| self.document.get(span))
+    }
+
+    /// Where the content of a string is in its document.
+    pub(crate) fn span(self) -> Option<Span> {
+        self.member.string
     }
 
     pub(crate) fn is_null(self) -> bool {
@@ -106,107 +128,247 @@ impl<'d> Value<'d> {
 
     /// The elements of an array, as JSON texts.
     pub(crate) fn elements(self) -> Option<impl Iterator<Item = &'d str>> {
-        let elements: Vec<&RawValue> = serde_json::from_str(self.raw()).ok()?;
-        Some(elements.into_iter().map(RawValue::get))
+        let json = self.raw();
+        let mut scanner = Scanner::new(json);
+        let mut more = scanner.enter(b'[', b']').ok()?;
+        Some(std::iter::from_fn(move || {
+            let start = scanner.position;
+            if !more || scanner.value(MAX_DEPTH).is_err() {
+                return None;
+            }
+            let element = json.get(start..scanner.position);
+            more = scanner.next_element(b']').ok()?;
+            element
+        }))
     }
 }
 
 /// The content of a JSON string; `None` if the text is not a string.
 pub(crate) fn unescape(json: &str) -> Option<Cow<'_, str>> {
-    string(json).ok()?
-}
-
-impl Text {
-    fn new(content: Cow<'_, str>, text: &str) -> Self {
-        match content {
-            Cow::Borrowed(content) => Self::Span(span(content, text)),
-            Cow::Owned(content) => Self::Unescaped(content.into()),
-        }
-    }
-
-    fn get<'d>(&'d self, text: &'d str) -> &'d str {
-        match self {
-            Self::Span(span) => text.get(span.clone()).unwrap_or_default(),
-            Self::Unescaped(content) => content,
-        }
+    let mut scanner = Scanner::new(json);
+    let span = scanner.string().ok()?;
+    match json.get(span.start..span.end) {
+        Some(content) => Some(Cow::Borrowed(content)),
+        None => Some(Cow::Owned(scanner.unescaped)),
     }
 }
 
-/// Where `part`, a part of `text`, is in it.
-fn span(part: &str, text: &str) -> Range<usize> {
-    let start = part.as_ptr().addr() - text.as_ptr().addr();
-    start..start + part.len()
+struct Scanner<'t> {
+    text: &'t str,
+    position: usize,
+    /// Names and strings with escapes. Their spans start at the end of the text.
+    unescaped: String,
+    /// The names of the open objects, one object after the other.
+    names: Vec<Span>,
 }
 
-/// The content of a JSON value that is a string.
-fn string(json: &str) -> Result<Option<Cow<'_, str>>, InvalidJson> {
-    let Some(rest) = json.strip_prefix('"') else { return Ok(None) };
-    // Without escapes, serde_json has checked all there is to check.
-    match rest.strip_suffix('"') {
-        Some(content) if !content.contains('\\') => Ok(Some(Cow::Borrowed(content))),
-        _ => serde_json::from_str(json).map(|Name(content)| Some(content)).map_err(|_| InvalidJson),
+impl<'t> Scanner<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, position: 0, unescaped: String::new(), names: Vec::with_capacity(MAX_PAIRWISE) }
     }
-}
 
-/// Checks a value that serde_json has skipped: names, surrogates and depth. `depth` is how many containers it may
-/// nest.
-fn check(value: &RawValue, depth: usize) -> Result<(), InvalidJson> {
-    let json = value.get();
-    match json.as_bytes() {
-        [b'"', ..] => string(json).map(drop),
-        [b'{', ..] => {
-            let depth = depth.checked_sub(1).ok_or(InvalidJson)?;
-            let object: Object<'_> = serde_json::from_str(json).map_err(|_| InvalidJson)?;
-            object.check_names()?;
-            object.0.iter().try_for_each(|(_, value)| check(value, depth))
+    /// `depth` is how many containers may be open, with this one. The members of the outermost object are recorded.
+    fn object(&mut self, depth: usize, mut members: Option<&mut Vec<Member>>) -> Result<(), InvalidJson> {
+        let depth = depth.checked_sub(1).ok_or(InvalidJson)?;
+        let first = self.names.len();
+        let mut more = self.enter(b'{', b'}')?;
+        while more {
+            let name = self.string()?;
+            self.names.push(name);
+            self.skip_whitespace();
+            self.expect(b':')?;
+            self.skip_whitespace();
+            let start = self.position;
+            let string = self.value(depth)?;
+            if let Some(members) = &mut members {
+                members.push(Member { name, raw: Span { start, end: self.position }, string });
+            }
+            more = self.next_element(b'}')?;
         }
-        [b'[', ..] => {
-            let depth = depth.checked_sub(1).ok_or(InvalidJson)?;
-            let elements: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| InvalidJson)?;
-            elements.into_iter().try_for_each(|value| check(value, depth))
-        }
-        _ => Ok(()),
+        self.check_names(first)?;
+        self.names.truncate(first);
+        Ok(())
     }
-}
 
-/// The members of an object, duplicates included.
-struct Object<'t>(Vec<(Name<'t>, &'t RawValue)>);
+    fn array(&mut self, depth: usize) -> Result<(), InvalidJson> {
+        let depth = depth.checked_sub(1).ok_or(InvalidJson)?;
+        let mut more = self.enter(b'[', b']')?;
+        while more {
+            self.value(depth)?;
+            more = self.next_element(b']')?;
+        }
+        Ok(())
+    }
 
-/// A name, borrowed unless it has escapes.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Name<'t>(#[serde(borrow)] Cow<'t, str>);
+    /// Any value. Returns the content of a string.
+    fn value(&mut self, depth: usize) -> Result<Option<Span>, InvalidJson> {
+        match self.peek().ok_or(InvalidJson)? {
+            b'"' => return self.string().map(Some),
+            b'{' => self.object(depth, None)?,
+            b'[' => self.array(depth)?,
+            b't' => self.literal("true")?,
+            b'f' => self.literal("false")?,
+            b'n' => self.literal("null")?,
+            _ => self.number()?,
+        }
+        Ok(None)
+    }
 
-impl Object<'_> {
-    fn check_names(&self) -> Result<(), InvalidJson> {
-        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| &*name.0).collect();
-        names.sort_unstable();
-        let has_duplicates = names.windows(2).any(|pair| pair.first() == pair.last());
+    fn string(&mut self) -> Result<Span, InvalidJson> {
+        self.expect(b'"')?;
+        let mut start = self.position;
+        let unescaped_from = self.text.len() + self.unescaped.len();
+        let mut has_escapes = false;
+        loop {
+            // RFC 8259, section 7: control characters must be escaped.
+            let mut end = self.position;
+            while self.text.as_bytes().get(end).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+                end += 1;
+            }
+            self.position = end;
+            match self.next()? {
+                b'"' if !has_escapes => return Ok(Span { start, end }),
+                b'"' => {
+                    self.unescaped += self.text.get(start..end).ok_or(InvalidJson)?;
+                    return Ok(Span { start: unescaped_from, end: self.text.len() + self.unescaped.len() });
+                }
+                b'\\' => {
+                    has_escapes = true;
+                    self.unescaped += self.text.get(start..end).ok_or(InvalidJson)?;
+                    let escape = self.escape()?;
+                    self.unescaped.push(escape);
+                    start = self.position;
+                }
+                _ => return Err(InvalidJson),
+            }
+        }
+    }
+
+    /// An escape, after its backslash.
+    fn escape(&mut self) -> Result<char, InvalidJson> {
+        Ok(match self.next()? {
+            byte @ (b'"' | b'\\' | b'/') => char::from(byte),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => match self.hex4()? {
+                high @ 0xd800..=0xdbff => {
+                    self.literal("\\u")?;
+                    let low = self.hex4()?.checked_sub(0xdc00).filter(|low| *low < 0x400).ok_or(InvalidJson)?;
+                    char::from_u32(0x10000 + ((high - 0xd800) << 10) + low).ok_or(InvalidJson)?
+                }
+                // A low surrogate alone is not a character.
+                unit => char::from_u32(unit).ok_or(InvalidJson)?,
+            },
+            _ => return Err(InvalidJson),
+        })
+    }
+
+    fn hex4(&mut self) -> Result<u32, InvalidJson> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            unit = unit * 16 + char::from(self.next()?).to_digit(16).ok_or(InvalidJson)?;
+        }
+        Ok(unit)
+    }
+
+    fn number(&mut self) -> Result<(), InvalidJson> {
+        self.skip_if(|byte| byte == b'-');
+        if !self.skip_if(|byte| byte == b'0') {
+            self.digits()?;
+        }
+        if self.skip_if(|byte| byte == b'.') {
+            self.digits()?;
+        }
+        if self.skip_if(|byte| matches!(byte, b'e' | b'E')) {
+            self.skip_if(|byte| matches!(byte, b'+' | b'-'));
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    /// One digit or more.
+    fn digits(&mut self) -> Result<(), InvalidJson> {
+        let start = self.position;
+        while self.skip_if(|byte| byte.is_ascii_digit()) {}
+        if self.position > start { Ok(()) } else { Err(InvalidJson) }
+    }
+
+    fn literal(&mut self, literal: &str) -> Result<(), InvalidJson> {
+        literal.bytes().try_for_each(|byte| self.expect(byte))
+    }
+
+    /// Moves to the first element of a container. Returns whether there is one.
+    fn enter(&mut self, open: u8, close: u8) -> Result<bool, InvalidJson> {
+        self.expect(open)?;
+        self.skip_whitespace();
+        Ok(!self.skip_if(|byte| byte == close))
+    }
+
+    /// Moves to the next element of a container, or out of it. Returns whether there is one.
+    fn next_element(&mut self, close: u8) -> Result<bool, InvalidJson> {
+        self.skip_whitespace();
+        let byte = self.next()?;
+        if byte == close {
+            return Ok(false);
+        }
+        self.skip_whitespace();
+        if byte == b',' { Ok(true) } else { Err(InvalidJson) }
+    }
+
+    /// Checks the names of the innermost open object, which start at `first`.
+    fn check_names(&self, first: usize) -> Result<(), InvalidJson> {
+        let spans = self.names.get(first..).unwrap_or_default();
+        let has_duplicates = if spans.len() <= MAX_PAIRWISE {
+            let is_same = |a: &Span, b: &Span| a.len() == b.len() && self.name(*a) == self.name(*b);
+            let mut others = spans.iter();
+            // Each name and those after it.
+            spans.iter().any(|name| {
+                others.next();
+                others.clone().any(|other| is_same(name, other))
+            })
+        } else {
+            let mut names: Vec<&[u8]> = spans.iter().map(|span| self.name(*span)).collect();
+            names.sort_unstable();
+            names.windows(2).any(|pair| pair.first() == pair.last())
+        };
         if has_duplicates { Err(InvalidJson) } else { Ok(()) }
     }
-}
 
-impl<'de> Deserialize<'de> for Object<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(16);
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Object(members))
-            }
+    fn name(&self, Span { start, end }: Span) -> &[u8] {
+        let len = self.text.len();
+        // An empty name may be at the end of the text; it is the same in both.
+        match start.checked_sub(len) {
+            Some(start) => self.unescaped.as_bytes().get(start..end - len),
+            None => self.text.as_bytes().get(start..end),
         }
+        .unwrap_or_default()
+    }
 
-        deserializer.deserialize_map(Members)
+    fn skip_whitespace(&mut self) {
+        while self.skip_if(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {}
+    }
+
+    fn skip_if(&mut self, condition: impl Fn(u8) -> bool) -> bool {
+        let is_next = self.peek().is_some_and(condition);
+        self.position += usize::from(is_next);
+        is_next
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), InvalidJson> {
+        if self.next()? == byte { Ok(()) } else { Err(InvalidJson) }
+    }
+
+    fn next(&mut self) -> Result<u8, InvalidJson> {
+        let byte = self.peek().ok_or(InvalidJson)?;
+        self.position += 1;
+        Ok(byte)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.position).copied()
     }
 }
 

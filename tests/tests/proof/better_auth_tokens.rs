@@ -81,8 +81,10 @@ fn the_secret_never_verifies_what_the_keys_have_signed() {
     let Some(captured) = Captured::read() else { return };
     for server in captured.servers().filter(|server| server.at("/jwt/header/alg") != Some("HS256")) {
         for token in server.api_tokens() {
-            let verdict =
-                verdict::of(&server.at_its_time(server.secret().insecure_any_issuer().insecure_any_audience().unwrap()), token);
+            let verdict = verdict::of(
+                &server.at_its_time(server.secret().insecure_any_issuer().insecure_any_audience().unwrap()),
+                token,
+            );
             assert_eq!(verdict.err(), Some(ErrorKind::UnsupportedAlgorithm), "{}", server.name);
         }
     }
@@ -107,8 +109,8 @@ fn an_access_token_opens_only_what_asks_for_access_tokens() {
     let Some(captured) = Captured::read() else { return };
     let server = captured.server("oauth-provider");
     let issuer = format!("{}/api/auth", server.text("/baseURL"));
-    let by_default =
-        server.at_its_time(Verifier::builder(server.keys()).issuer(issuer).audience("https://api.example.test").unwrap());
+    let by_default = server
+        .at_its_time(Verifier::builder(server.keys()).issuer(issuer).audience("https://api.example.test").unwrap());
     let access = by_default.clone().profile(Profile::AccessToken);
     let (token, id_token) = (server.text("/access_token_jwt/raw"), server.text("/id_token/raw"));
 

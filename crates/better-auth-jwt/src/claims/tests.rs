@@ -7,10 +7,10 @@ use super::*;
 
 fn claims(json: &str) -> Claims {
     let document = Document::parse(json).unwrap();
-    let text = |name| document.find(name).and_then(Value::as_str).map(Box::<str>::from);
-    let subject = text("sub").unwrap_or_default();
-    let identity = Identity { issuer: text("iss"), user_id: subject.clone(), subject, session_id: text("sid") };
-    Claims { document, identity, expires_at: 2, valid_until: 32, user_matched: false }
+    let span = |name| document.find(name).and_then(Value::span);
+    let subject = span("sub").unwrap_or_default();
+    let spans = ClaimSpans { issuer: span("iss"), subject, user_id: subject, session_id: span("sid") };
+    Claims { document, spans, expires_at: 2, valid_until: 32, user_matched: false }
 }
 
 const ADA: &str = r#"{"iat":1.5,"name":"Ada \"L\"","email":null,"sub":"ada","exp":2,"iss":"https://a","aud":["x","y\u007a"],

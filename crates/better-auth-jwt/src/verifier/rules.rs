@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, ops::Range, sync::Arc, time::Duration};
 
 use super::Profile;
 use crate::{
-    claims::{Claims, Identity},
+    claims::{ClaimSpans, Claims},
     error::{Error, ErrorKind},
     header::TokenType,
     json::{Document, Value, unescape},
@@ -69,28 +69,28 @@ impl Rules {
         }
 
         let user_id = match self.user_id_claim.as_str() {
-            "sub" => subject,
-            name => {
-                let user_id = document.find(name).and_then(Value::as_str).filter(|user_id| !user_id.is_empty());
-                user_id.ok_or_else(|| invalid(name.to_owned()))?
-            }
+            "sub" => claims.sub,
+            name => document.find(name),
         };
         let session_id = match self.session_id_claim.as_str() {
             "sid" => claims.sid,
             name => document.find(name),
         };
+        // Absent and null are the same, and so is an empty text.
         let session_id = match session_id.filter(|value| !value.is_null()) {
-            Some(value) => value.as_str().ok_or_else(|| invalid(self.session_id_claim.clone()))?,
-            None => "",
+            Some(value) if value.as_str() == Some("") => None,
+            Some(value) => Some(value.span().ok_or_else(|| invalid(self.session_id_claim.clone()))?),
+            None => None,
         };
-        let identity = Identity {
-            issuer: claims.iss.and_then(Value::as_str).map(Into::into),
-            subject: subject.into(),
-            user_id: user_id.into(),
-            session_id: Some(session_id).filter(|id| !id.is_empty()).map(Into::into),
+        let non_empty_span = |claim: Option<Value<'_>>| claim.filter(|value| value.as_str() != Some(""))?.span();
+        let spans = ClaimSpans {
+            issuer: claims.iss.and_then(Value::span),
+            subject: non_empty_span(claims.sub).ok_or_else(|| invalid("sub"))?,
+            user_id: non_empty_span(user_id).ok_or_else(|| invalid(self.user_id_claim.clone()))?,
+            session_id,
         };
         let (valid_until, user_matched) = (period.end, self.user_matched);
-        Ok((Claims { identity, expires_at: expires_at.floor(), valid_until, user_matched, document }, period))
+        Ok((Claims { spans, expires_at: expires_at.floor(), valid_until, user_matched, document }, period))
     }
 
     /// The rules for all kinds of tokens. Returns `exp`, and the period in which the token is valid.
