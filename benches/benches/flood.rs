@@ -29,7 +29,7 @@ async fn main() {
     let (fetches, hangs) = <(Arc<AtomicUsize>, Arc<AtomicBool>)>::default();
     let url = endpoint(issuer.jwks(), fetches.clone(), hangs.clone()).await;
     let keys = RemoteKeySet::new(url).unwrap();
-    let verifier = Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin());
+    let verifier = Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     let inner: fn(_) -> _ = |_| std::future::ready(Ok(Response::new(())));
     // Every good request looks its key up.
     let service = JwtAuthLayer::new(verifier).token_cache_size(0).layer(service_fn(inner));

@@ -21,7 +21,7 @@ use std::{
 };
 
 use aws_lc_rs::hmac;
-use base64_simd::URL_SAFE_NO_PAD;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use better_auth_jwt::{FromClaims, JwtAuthLayer, MissingSession, PathTemplate, RevokedSessions, test_util::Issuer};
 use http::{Request, Response};
 use serde::Deserialize;
@@ -209,7 +209,7 @@ where
 #[inline(never)]
 fn raw(token: &str) -> u64 {
     let (message, signature) = token.rsplit_once('.').unwrap();
-    let signature = URL_SAFE_NO_PAD.decode_to_vec(signature).unwrap();
+    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
     let key = hmac::Key::new(hmac::HMAC_SHA256, &SECRET);
     all_raw(&key, message.as_bytes(), &signature);
     0

@@ -10,7 +10,7 @@ use aws_lc_rs::{
     hmac,
     signature::{self, ParsedPublicKey, RsaPublicKeyComponents},
 };
-use base64_simd::URL_SAFE_NO_PAD;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use better_auth_jwt::keys::Algorithm;
 use http::Request;
 use peers::{Field, Runner, Setup, request};
@@ -146,8 +146,8 @@ impl Time {
 /// The signature check alone, with a key parsed beforehand.
 fn raw_check(setup: &Setup, token: &str) -> Box<dyn FnMut()> {
     let (message, signature) = token.rsplit_once('.').expect("a token");
-    let (message, signature) = (message.to_owned(), URL_SAFE_NO_PAD.decode_to_vec(signature).expect("base64url"));
-    let member = |name: &str| URL_SAFE_NO_PAD.decode_to_vec(setup.jwk[name].as_str().expect(name)).expect("base64url");
+    let (message, signature) = (message.to_owned(), BASE64_URL_SAFE_NO_PAD.decode(signature).expect("base64url"));
+    let member = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(setup.jwk[name].as_str().expect(name)).expect("base64url");
     let key = match setup.algorithm {
         Algorithm::HS256 => {
             let key = hmac::Key::new(hmac::HMAC_SHA256, &member("k"));

@@ -1,6 +1,6 @@
 //! What every contestant is told: whose tokens to accept, and where the key is.
 
-use base64_simd::URL_SAFE_NO_PAD;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use better_auth_jwt::{keys::Algorithm, test_util::Issuer};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ impl Setup {
         let issuer = issuer.key_id(KEY_ID).with_origin(origin);
         let jwk = match algorithm {
             Algorithm::HS256 => {
-                json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode_to_string(Self::SECRET), "alg": "HS256", "kid": KEY_ID })
+                json!({ "kty": "oct", "k": BASE64_URL_SAFE_NO_PAD.encode(Self::SECRET), "alg": "HS256", "kid": KEY_ID })
             }
             _ => issuer.jwk(),
         };

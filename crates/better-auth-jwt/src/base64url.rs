@@ -1,15 +1,15 @@
-//! base64url as RFC 7515, section 2, has it: no padding, no blanks, no stray bits.
+//! base64url as RFC 7515, section 2, defines it: without padding, whitespace and stray bits.
 
-use base64_simd::URL_SAFE_NO_PAD;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-/// Decodes, or refuses.
+/// Decodes the canonical form and nothing else.
 pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode_to_vec(text).ok()
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// The same into a buffer, behind what is there.
-pub(crate) fn decode_into(text: &[u8], buffer: &mut Vec<u8>) -> Option<()> {
-    URL_SAFE_NO_PAD.decode_append(text, buffer).ok()
+#[cfg(any(feature = "test-util", test))]
+pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 #[cfg(test)]
@@ -32,7 +32,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_last_character_of_a_short_group_is_refused() {
+    fn the_unused_bits_of_the_last_character_must_be_zero() {
         // Two characters carry eight bits and four that must be zero.
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         for prefix in ["", "AAAA", &"A".repeat(64)] {

@@ -1,105 +1,117 @@
-//! What follows from the base URL of a Better Auth server.
+//! A verifier and a key set for a Better Auth server.
 
-use url::{Position, Url};
+use std::{fmt, sync::Arc};
 
-use crate::error::ConfigError;
+use crate::{BetterAuthUrls, ConfigError, Verifier, keys::RemoteKeySet};
 
-/// Better Auth's base path where the base URL has none.
-const BASE_PATH: &str = "/api/auth";
-
-/// The addresses of a Better Auth server, derived from its base URL as it does itself.
+/// Makes a [`Verifier`] and its [`RemoteKeySet`] for the JWT plugin of a Better Auth server.
+///
+/// [`Verifier::better_auth`] is the short form. Use this if the server is reached at another address than its users use,
+/// or if it has several origins:
 ///
 /// ```
 /// use better_auth_jwt::BetterAuth;
 ///
-/// let server = BetterAuth::new("https://app.example.com/")?;
-/// assert_eq!(server.origin(), "https://app.example.com");
-/// assert_eq!(server.jwks_url(), "https://app.example.com/api/auth/jwks");
-/// assert_eq!(BetterAuth::new("https://example.com/custom/auth")?.jwks_url(), "https://example.com/custom/auth/jwks");
+/// // In a container network. `keys` is for health checks and metrics.
+/// let (verifier, keys) = BetterAuth::new("https://app.example.com")?
+///     .jwks_url("http://web:3000/api/auth/jwks")
+///     .allow_http()
+///     .build()?;
+///
+/// // Better Auth's `baseURL` has `allowedHosts`: `iss` and `aud` follow the request.
+/// let (verifier, keys) = BetterAuth::new("https://app.example.com")?
+///     .allowed_hosts(|host| ["app.example.com", "app.example.org"].contains(&host))
+///     .build()?;
 /// # Ok::<(), better_auth_jwt::ConfigError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
+#[must_use = "call `build` to get a `Verifier`"]
 pub struct BetterAuth {
-    origin: String,
-    base_path: String,
+    urls: BetterAuthUrls,
+    jwks_url: Option<String>,
+    allow_http: bool,
+    issuers: Vec<String>,
+    audiences: Vec<String>,
+    allowed_hosts: Option<Arc<dyn Fn(&str) -> bool + Send + Sync>>,
 }
 
 impl BetterAuth {
-    /// Reads a base URL.
+    /// Reads the base URL of the server. A path in it is the base path, instead of `/api/auth`.
     ///
     /// # Errors
     ///
-    /// The text is no `http` or `https` URL, or has credentials, a query or a fragment.
+    /// As [`BetterAuthUrls::new`].
     pub fn new(url: &str) -> Result<Self, ConfigError> {
-        let wrong = |what: &str| ConfigError::new(format!("the URL of the Better Auth server {what}"));
-        let parsed =
-            Url::parse(url.trim()).map_err(|_| wrong("is no URL; it should look like https://app.example.com"))?;
-        if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
-            return Err(wrong("must begin with https://"));
-        }
-        if !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err(wrong("must not contain a user or a password"));
-        }
-        if parsed.query().is_some() || parsed.fragment().is_some() {
-            return Err(wrong("must not have a query or a fragment"));
-        }
-        let base_path = match parsed.path().trim_end_matches('/') {
-            "" => BASE_PATH,
-            path => path,
-        };
-        Ok(Self { origin: parsed[..Position::BeforePath].to_owned(), base_path: base_path.to_owned() })
+        Ok(Self {
+            urls: BetterAuthUrls::new(url)?,
+            jwks_url: None,
+            allow_http: false,
+            issuers: Vec::new(),
+            audiences: Vec::new(),
+            allowed_hosts: None,
+        })
     }
 
-    /// Scheme, host and port: the `iss` and `aud` of the JWT plugin's tokens.
-    pub fn origin(&self) -> &str {
-        &self.origin
+    /// Fetches the keys from this URL, instead of the one that follows from the base URL.
+    pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
+        self.jwks_url = Some(url.into());
+        self
     }
 
-    /// Where the JWT plugin publishes its keys.
-    pub fn jwks_url(&self) -> String {
-        format!("{}{}/jwks", self.origin, self.base_path)
+    /// Allows plain `http` to fetch the keys: see [`RemoteKeySetBuilder::allow_http`](crate::keys::RemoteKeySetBuilder::allow_http).
+    pub fn allow_http(mut self) -> Self {
+        self.allow_http = true;
+        self
     }
 
-    /// The `iss` of the OAuth provider's access tokens: with the base path.
-    pub fn oauth_issuer(&self) -> String {
-        format!("{}{}", self.origin, self.base_path)
+    /// Accepts this `iss` instead of the origin. Call it again to accept several.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuers.push(issuer.into());
+        self
+    }
+
+    /// Accepts this `aud` instead of the origin. Call it again to accept several.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// Also accepts, as `iss` and `aud`, origins with the scheme of the base URL and a host for which the function returns
+    /// `true`. The host includes the port, unless that is the scheme's default.
+    pub fn allowed_hosts(mut self, is_allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.allowed_hosts = Some(Arc::new(is_allowed));
+        self
+    }
+
+    /// Makes the verifier, and the key set that it uses.
+    ///
+    /// # Errors
+    ///
+    /// The JWKS URL is invalid, or plain `http` to another machine and not allowed, or an issuer or audience is empty.
+    pub fn build(self) -> Result<(Verifier, RemoteKeySet), ConfigError> {
+        let Self { urls, jwks_url, allow_http, issuers, audiences, allowed_hosts } = self;
+        let mut keys = RemoteKeySet::builder(jwks_url.unwrap_or_else(|| urls.jwks_url()));
+        if allow_http {
+            keys = keys.allow_http();
+        }
+        let keys = keys.build()?;
+
+        let or_origin = |values: Vec<String>| if values.is_empty() { vec![urls.origin().to_owned()] } else { values };
+        let mut verifier =
+            Verifier::builder(keys.clone()).issuers(or_origin(issuers)).audiences(or_origin(audiences))?;
+        if let Some(is_allowed) = allowed_hosts {
+            let scheme = urls.origin().split_inclusive("://").next().unwrap_or_default().to_owned();
+            verifier = verifier.add_matching(move |origin| {
+                let host = origin.strip_prefix(&*scheme).filter(|host| !host.contains(['/', '?', '#', '@', '\\']));
+                host.is_some_and(|host| is_allowed(host))
+            });
+        }
+        Ok((verifier, keys))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn origin_and_paths_are_derived_as_better_auth_does() {
-        for (url, origin, jwks) in [
-            ("https://a.example", "https://a.example", "https://a.example/api/auth/jwks"),
-            ("https://a.example/", "https://a.example", "https://a.example/api/auth/jwks"),
-            ("https://a.example//", "https://a.example", "https://a.example/api/auth/jwks"),
-            ("https://a.example/api/auth/", "https://a.example", "https://a.example/api/auth/jwks"),
-            ("http://localhost:3000/custom/auth", "http://localhost:3000", "http://localhost:3000/custom/auth/jwks"),
-            ("https://A.Example:443", "https://a.example", "https://a.example/api/auth/jwks"),
-            ("http://[::1]:3000", "http://[::1]:3000", "http://[::1]:3000/api/auth/jwks"),
-        ] {
-            let server = BetterAuth::new(url).unwrap();
-            assert_eq!((server.origin(), &*server.jwks_url()), (origin, jwks), "{url}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_base_url_is_refused() {
-        for url in [
-            "",
-            "app.example.com",
-            "/api",
-            "ftp://a.example",
-            "https://",
-            "https://u:p@a.example",
-            "https://a.example?x=1",
-            "https://a.example/#x",
-            "data:text/plain,x",
-        ] {
-            assert!(BetterAuth::new(url).is_err(), "{url}");
-        }
+impl fmt::Debug for BetterAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BetterAuth").field("urls", &self.urls).finish_non_exhaustive()
     }
 }

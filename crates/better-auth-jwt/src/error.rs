@@ -1,64 +1,102 @@
 //! What can be wrong with a request, and with a configuration.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode};
 
-/// Why a request was refused.
+/// Why a request was rejected.
 ///
-/// The client learns [`status`](Self::status), [`challenge`](Self::challenge) and
-/// [`description`](Self::description), which come from small closed sets; the log learns
-/// [`kind`](Self::kind). Neither holds anything of the request.
+/// The client receives [`status`](Self::status), [`challenge`](Self::challenge) and
+/// [`description`](Self::description). [`kind`](Self::kind) and [`claim`](Self::claim) are for the log. None of them
+/// contains a value of the request.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
+    claim: Option<Cow<'static, str>>,
     challenge: Option<HeaderValue>,
     retry_after: Option<Duration>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, challenge: Option<HeaderValue>, retry_after: Option<Duration>) -> Self {
-        Self { kind, challenge, retry_after }
-    }
-
     /// Which check failed.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The HTTP status of the answer.
+    /// The name of the claim that failed the check, where there is one.
+    pub fn claim(&self) -> Option<&str> {
+        self.claim.as_deref()
+    }
+
+    /// The HTTP status of the response.
     pub fn status(&self) -> StatusCode {
         self.kind.status()
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750, section 3), where the answer carries one.
+    /// The value of `WWW-Authenticate` (RFC 6750, section 3), if the response carries one.
     pub fn challenge(&self) -> Option<&HeaderValue> {
         self.challenge.as_ref()
     }
 
-    /// After how long a retry makes sense, when the answer is 503.
+    /// How long the client should wait before it tries again, if the response is 503.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// One sentence for the client, from a closed set.
+    /// A sentence for the client, from a fixed set.
     pub fn description(&self) -> &'static str {
         self.kind.description()
+    }
+
+    pub(crate) fn with_claim(mut self, claim: impl Into<Cow<'static, str>>) -> Self {
+        self.claim = Some(claim.into());
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    pub(crate) fn with_challenge(mut self, challenge: Option<HeaderValue>) -> Self {
+        self.challenge = challenge;
+        self
+    }
+
+    pub(crate) fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self { kind, claim: None, challenge: None, retry_after: None, source: None }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)
+        self.kind.fmt(f)?;
+        match &self.claim {
+            // Escaped: the name of a custom claim comes from the token.
+            Some(claim) => write!(f, " (claim `{}`)", claim.escape_debug()),
+            None => Ok(()),
+        }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}
 
-/// Which check refused a request.
+/// Which check rejected a request.
 ///
-/// `Display` prints a sentence for the log. The layer also puts the kind into the response's
-/// extensions, so that an outer layer can count it.
+/// `Display` prints a sentence for the log. The layer also puts the kind into the response's extensions, so that an
+/// outer layer can count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -67,71 +105,108 @@ pub enum ErrorKind {
     /// Two `Authorization` headers, bytes outside ASCII, or a tab after the scheme.
     InvalidRequest,
     /// The token is larger than the verifier allows.
-    TooLarge,
-    /// Not a compact JWS: parts, base64url, JSON or the JOSE header are broken.
+    TokenTooLarge,
+    /// The token is not a strict compact JWS: its parts, base64url, JSON or JOSE header are invalid.
     Malformed,
-    /// A Better Auth session token or signed session cookie instead of a JWT, or an opaque access
-    /// token, which looks the same.
-    SessionToken,
+    /// A Better Auth session token, a signed session cookie, or an opaque access token instead of a JWT.
+    OpaqueToken,
     /// A JWE: an encrypted token.
-    Encrypted,
-    /// `alg` is absent, `none`, or not one that a configured key could have.
+    EncryptedToken,
+    /// `alg` is absent, `none`, or an algorithm that no configured key uses.
     UnsupportedAlgorithm,
-    /// The JOSE header has `crit` or `b64`, and with them demands nobody here understands.
-    CriticalHeader,
-    /// `typ` names another kind of token.
-    WrongType,
-    /// No configured key has this `kid` and `alg`, or several do.
+    /// The JOSE header has `crit` or `b64`.
+    UnsupportedCriticalHeader,
+    /// `typ` is that of another kind of token.
+    InvalidType,
+    /// No configured key has the token's `kid` and `alg`, or the token has no `kid` and several keys fit.
     UnknownKey,
-    /// The signature does not verify.
+    /// The signature is invalid.
     InvalidSignature,
-    /// A claim is missing, or has the wrong JSON type or an impossible value.
+    /// A claim is missing, or has a wrong type or value.
     InvalidClaims,
     /// `exp` has passed.
     Expired,
-    /// `nbf` or `iat` lies in the future.
+    /// `nbf` or `iat` is in the future.
     NotYetValid,
     /// `iat` is longer ago than the verifier's maximum age.
-    TooOld,
+    MaxAgeExceeded,
     /// `iss` is not a configured issuer.
-    WrongIssuer,
-    /// `aud` holds none of the configured audiences.
-    WrongAudience,
+    InvalidIssuer,
+    /// `aud` contains none of the configured audiences.
+    InvalidAudience,
     /// A client-credentials token: its `sub` is the client, not a user.
-    NotAUser,
+    ClientToken,
+    /// An ID token (OpenID Connect): it tells the client who the user is, and is not for an API.
+    IdToken,
     /// The token is bound to a key (`cnf`, RFC 7800): DPoP or mutual TLS, whose proofs are not verified here.
     SenderConstrained,
-    /// The session of this token has been ended.
+    /// The token's session has been revoked.
     Revoked,
     /// The user in the path is not the token's.
-    OtherUser,
-    /// The layer guards a route whose path names no user: a mistake in the service, not the client.
-    NoUserInPath,
-    /// A rule given with `require` refused the claims.
-    Refused,
-    /// The token lacks a scope that the route asks for.
+    UserMismatch,
+    /// The layer protects a route whose path has no user: a mistake in the service, not the client.
+    MissingPathUser,
+    /// A rule given with `require` rejected the claims.
+    Forbidden,
+    /// The token lacks a scope that the route requires.
     InsufficientScope,
-    /// The user's path segment is not acceptable: an encoded separator, a control, broken encoding.
+    /// The user's path segment is invalid: an encoded separator, a control character, or broken encoding.
     InvalidPath,
-    /// There are no keys to verify with at the moment.
+    /// Keys are unavailable.
     KeysUnavailable,
-    /// Whether the token's session has been ended cannot be told at the moment.
+    /// Whether the token's session has been revoked cannot be determined.
     SessionsUnavailable,
 }
 
 impl ErrorKind {
-    /// The HTTP status of the answer.
+    /// A stable name, such as `invalid_signature`: for metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingToken => "missing_token",
+            Self::InvalidRequest => "invalid_request",
+            Self::TokenTooLarge => "token_too_large",
+            Self::Malformed => "malformed",
+            Self::OpaqueToken => "opaque_token",
+            Self::EncryptedToken => "encrypted_token",
+            Self::UnsupportedAlgorithm => "unsupported_algorithm",
+            Self::UnsupportedCriticalHeader => "unsupported_critical_header",
+            Self::InvalidType => "invalid_type",
+            Self::UnknownKey => "unknown_key",
+            Self::InvalidSignature => "invalid_signature",
+            Self::InvalidClaims => "invalid_claims",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::MaxAgeExceeded => "max_age_exceeded",
+            Self::InvalidIssuer => "invalid_issuer",
+            Self::InvalidAudience => "invalid_audience",
+            Self::ClientToken => "client_token",
+            Self::IdToken => "id_token",
+            Self::SenderConstrained => "sender_constrained",
+            Self::Revoked => "revoked",
+            Self::UserMismatch => "user_mismatch",
+            Self::MissingPathUser => "missing_path_user",
+            Self::Forbidden => "forbidden",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::InvalidPath => "invalid_path",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::SessionsUnavailable => "sessions_unavailable",
+        }
+    }
+
+    /// The HTTP status of the response.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::InvalidRequest | Self::InvalidPath => StatusCode::BAD_REQUEST,
-            Self::OtherUser | Self::NoUserInPath | Self::Refused | Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::UserMismatch | Self::MissingPathUser | Self::Forbidden | Self::InsufficientScope => {
+                StatusCode::FORBIDDEN
+            }
             Self::KeysUnavailable | Self::SessionsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNAUTHORIZED,
         }
     }
 
     /// The `error` attribute of the challenge (RFC 6750, section 3.1), where there is one.
-    pub const fn code(self) -> Option<&'static str> {
+    pub const fn error_code(self) -> Option<&'static str> {
         match self {
             Self::InvalidRequest => Some("invalid_request"),
             Self::InsufficientScope => Some("insufficient_scope"),
@@ -144,16 +219,16 @@ impl ErrorKind {
         }
     }
 
-    /// One sentence for the client, from a closed set.
+    /// A sentence for the client, from a fixed set.
     pub const fn description(self) -> &'static str {
         match self {
             Self::MissingToken => "a bearer token is required",
             Self::InvalidRequest => "the Authorization header is not valid",
             Self::Expired => "the token expired",
-            Self::OtherUser | Self::NoUserInPath | Self::Refused => "access denied",
+            Self::UserMismatch | Self::MissingPathUser | Self::Forbidden => "access denied",
             Self::InsufficientScope => "the token lacks a required scope",
             Self::InvalidPath => "the path is not valid",
-            Self::KeysUnavailable | Self::SessionsUnavailable => "tokens cannot be verified at the moment",
+            Self::KeysUnavailable | Self::SessionsUnavailable => "tokens cannot be verified now",
             _ => "the token is not valid",
         }
     }
@@ -164,56 +239,101 @@ impl fmt::Display for ErrorKind {
         f.write_str(match self {
             Self::MissingToken => "no bearer token in the request",
             Self::InvalidRequest => "the Authorization header is malformed or sent twice",
-            Self::TooLarge => "the token is larger than allowed",
+            Self::TokenTooLarge => "the token is larger than allowed",
             Self::Malformed => "the token is not a well-formed compact JWS",
-            Self::SessionToken => "this is no JWT but a session token of Better Auth, for which authClient.token() returns one, or an access token asked for without `resource`",
-            Self::Encrypted => "the token is a JWE; only signed tokens are accepted",
+            Self::OpaqueToken => {
+                "the token is not a JWT but a session token of Better Auth, for which authClient.token() returns a JWT, \
+                 or an access token requested without `resource`"
+            }
+            Self::EncryptedToken => "the token is a JWE; only signed tokens are accepted",
             Self::UnsupportedAlgorithm => "no configured key uses the token's algorithm",
-            Self::CriticalHeader => "the token's header has crit or b64",
-            Self::WrongType => "the token's typ is that of another kind of token",
+            Self::UnsupportedCriticalHeader => "the token's header has crit or b64",
+            Self::InvalidType => "the token's typ is that of another kind of token",
             Self::UnknownKey => "no configured key fits the token's kid and algorithm",
-            Self::InvalidSignature => "the signature does not verify; do both sides use the same key or secret?",
-            Self::InvalidClaims => "a claim is missing or has the wrong type",
+            Self::InvalidSignature => "the signature is invalid; do both sides use the same key or secret?",
+            Self::InvalidClaims => "a claim is missing, or has a wrong type or value",
             Self::Expired => "the token expired",
             Self::NotYetValid => "the token is not valid yet; do the clocks agree?",
-            Self::TooOld => "the token was issued too long ago",
-            Self::WrongIssuer => "iss is not the configured issuer; Better Auth uses the origin of its baseURL",
-            Self::WrongAudience => {
-                "aud holds none of the configured audiences; Better Auth uses the origin of its baseURL"
+            Self::MaxAgeExceeded => "the token was issued too long ago",
+            Self::InvalidIssuer => "iss is not a configured issuer; Better Auth uses the origin of its baseURL",
+            Self::InvalidAudience => {
+                "aud contains none of the configured audiences; Better Auth uses the origin of its baseURL"
             }
-            Self::NotAUser => "the token belongs to a client, not to a user",
+            Self::ClientToken => "the token belongs to a client, not to a user",
+            Self::IdToken => "the token is an ID token; send an access token",
             Self::SenderConstrained => {
                 "the token is bound to a key (cnf: DPoP or mutual TLS), and this layer does not verify the proof"
             }
-            Self::Revoked => "the token's session has been ended",
-            Self::OtherUser => "the path names another user than the token",
-            Self::NoUserInPath => "the layer guards a route whose path names no user; check match_user and the route",
-            Self::Refused => "a required rule refused the claims",
+            Self::Revoked => "the token's session has been revoked",
+            Self::UserMismatch => "the path contains another user than the token",
+            Self::MissingPathUser => {
+                "the layer protects a route whose path contains no user; check match_user and the route"
+            }
+            Self::Forbidden => "a required rule rejected the claims",
             Self::InsufficientScope => "the token lacks a required scope",
-            Self::InvalidPath => "the user's path segment is not acceptable",
-            Self::KeysUnavailable => "no keys to verify with; is the issuer reachable?",
-            Self::SessionsUnavailable => "it cannot be told whether the token's session has been ended",
+            Self::InvalidPath => "the user's path segment is invalid",
+            Self::KeysUnavailable => "keys are unavailable; is the issuer reachable?",
+            Self::SessionsUnavailable => "whether the token's session has been revoked cannot be determined",
         })
     }
 }
 
 /// What is wrong with a configuration, in a sentence that says what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError(String);
+#[derive(Debug, Clone)]
+pub struct ConfigError {
+    kind: ConfigErrorKind,
+    message: Cow<'static, str>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Which part of a configuration is invalid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConfigErrorKind {
+    /// An issuer is empty.
+    Issuer,
+    /// An audience is empty.
+    Audience,
+    /// A URL.
+    Url,
+    /// Anything else: the message says what.
+    Other,
+}
 
 impl ConfigError {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+    pub(crate) fn new(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind: ConfigErrorKind::Other, message: message.into(), source: None }
+    }
+
+    /// Which part of the configuration is invalid.
+    pub fn kind(&self) -> ConfigErrorKind {
+        self.kind
+    }
+
+    pub(crate) fn with_kind(mut self, kind: ConfigErrorKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    // Only sources whose message contains no secret.
+    #[allow(dead_code, reason = "not every feature has a source")]
+    pub(crate) fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -222,14 +342,14 @@ mod tests {
     #[test]
     fn errors_of_the_token_are_401_invalid_token_and_those_of_the_request_are_not() {
         assert_eq!(ErrorKind::Expired.status(), 401);
-        assert_eq!(ErrorKind::Expired.code(), Some("invalid_token"));
+        assert_eq!(ErrorKind::Expired.error_code(), Some("invalid_token"));
         assert_eq!(ErrorKind::MissingToken.status(), 401);
-        assert_eq!(ErrorKind::MissingToken.code(), None);
+        assert_eq!(ErrorKind::MissingToken.error_code(), None);
         assert_eq!(ErrorKind::InvalidRequest.status(), 400);
-        assert_eq!(ErrorKind::InvalidRequest.code(), Some("invalid_request"));
-        assert_eq!(ErrorKind::OtherUser.status(), 403);
-        assert_eq!(ErrorKind::OtherUser.code(), None);
+        assert_eq!(ErrorKind::InvalidRequest.error_code(), Some("invalid_request"));
+        assert_eq!(ErrorKind::UserMismatch.status(), 403);
+        assert_eq!(ErrorKind::UserMismatch.error_code(), None);
         assert_eq!(ErrorKind::KeysUnavailable.status(), 503);
-        assert_eq!(ErrorKind::KeysUnavailable.code(), None);
+        assert_eq!(ErrorKind::KeysUnavailable.error_code(), None);
     }
 }

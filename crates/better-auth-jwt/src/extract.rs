@@ -130,7 +130,7 @@ mod in_axum {
     ///
     /// let verifier = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n")?
     ///     .issuer("https://app.example.com")
-    ///     .audience("https://app.example.com");
+    ///     .audience("https://app.example.com")?;
     /// let app: Router = Router::new()
     ///     .route("/api/{user_id}/tasks", get(list))
     ///     .route_layer(JwtAuthLayer::new(verifier).match_user(PathParam("user_id")));
@@ -167,16 +167,16 @@ mod in_axum {
             // Reading the extensions takes no time, so this is ready at once.
             let extracting = pin!(RawPathParams::from_request_parts(parts, &()));
             let task::Poll::Ready(params) = extracting.poll(&mut task::Context::from_waker(task::Waker::noop())) else {
-                return Err(ErrorKind::NoUserInPath);
+                return Err(ErrorKind::MissingPathUser);
             };
             let params = params.map_err(|rejection| match rejection.status() {
                 StatusCode::BAD_REQUEST => ErrorKind::InvalidPath,
-                _ => ErrorKind::NoUserInPath,
+                _ => ErrorKind::MissingPathUser,
             })?;
             let mut named = params.iter().filter(|(name, _)| *name == self.0);
             match (named.next(), named.next()) {
                 (Some((_, user)), None) => Ok(user.to_owned()),
-                _ => Err(ErrorKind::NoUserInPath),
+                _ => Err(ErrorKind::MissingPathUser),
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::{
     session::Sessions,
     token_cache::TokenCache,
     user_path::UserPath,
-    verify::{Failure, Standing, Verified, Verifier},
+    verifier::{Failure, Validity, Verified, Verifier},
 };
 
 /// See [`JwtAuthLayer::token_cache_size`](crate::JwtAuthLayer::token_cache_size).
@@ -48,7 +48,7 @@ pub(crate) struct Gate<C> {
 /// What is remembered of a verified token.
 pub(crate) struct Remembered<C> {
     found: Found<C>,
-    standing: Standing,
+    validity: Validity,
 }
 
 /// The claims of a good token.
@@ -111,7 +111,7 @@ impl Gate<Claims> {
     /// The same for claims of another type. Rules given so far stay in force.
     pub(crate) fn with_claims<C>(self) -> Gate<C> {
         let mut rules = self.rules;
-        rules.extend(self.own_rules.into_iter().map(|rule| (rule, ErrorKind::Refused)));
+        rules.extend(self.own_rules.into_iter().map(|rule| (rule, ErrorKind::Forbidden)));
         Gate {
             verifier: self.verifier,
             cache: Arc::new(TokenCache::new(self.cache.max_bytes())),
@@ -145,7 +145,7 @@ impl<C: FromClaims> Gate<C> {
                 self.observe(outcome);
                 Decision::Admit
             }
-            Err(Failure::Wait(keys)) if waits_left > 0 => Decision::Wait(keys),
+            Err(Failure::Pending(keys)) if waits_left > 0 => Decision::Wait(keys),
             Err(failure) => Decision::Reject(self.error(failure)),
         }
     }
@@ -175,7 +175,7 @@ impl<C: FromClaims> Gate<C> {
         if let Some(user_path) = &self.user_path
             && user_path.user(parts)? != claims.user_id()
         {
-            return Err(ErrorKind::OtherUser.into());
+            return Err(ErrorKind::UserMismatch.into());
         }
         if let Some((_, kind)) = self.rules.iter().find(|(rule, _)| !rule(&claims)) {
             return Err((*kind).into());
@@ -183,7 +183,7 @@ impl<C: FromClaims> Gate<C> {
         if !self.own_rules.is_empty() {
             let own = own.as_deref().or_else(|| (&*claims as &dyn Any).downcast_ref());
             if !own.is_some_and(|own| self.own_rules.iter().all(|rule| rule(own))) {
-                return Err(ErrorKind::Refused.into());
+                return Err(ErrorKind::Forbidden.into());
             }
         }
         if let Some(own) = own {
@@ -201,7 +201,7 @@ impl<C: FromClaims> Gate<C> {
         {
             return Ok(known.found);
         }
-        let Verified { claims, standing } = self.verifier.check(token, now)?;
+        let Verified { claims, validity } = self.verifier.try_verify(token, now)?;
         let own = has_own_type::<C>().then(|| C::from_claims(&claims)).transpose();
         let found = Found { own: own.map_err(|_| ErrorKind::InvalidClaims)?, claims };
         if let Some(standing) = standing {
@@ -224,10 +224,11 @@ impl<C: FromClaims> Gate<C> {
     }
 
     fn error(&self, failure: Failure) -> Error {
-        let (kind, retry_after) = failure.settled();
-        self.observe(Outcome::Rejected(kind));
-        log(kind);
-        Error::new(kind, self.challenges.get(kind), retry_after)
+        let error = failure.into_error();
+        self.observe(Outcome::Rejected(error.kind()));
+        log(&error);
+        let challenge = self.challenges.get(error.kind());
+        error.with_challenge(challenge)
     }
 
     fn observe(&self, outcome: Outcome) {
@@ -259,7 +260,7 @@ impl<C> Clone for Gate<C> {
 impl<C> Clone for Remembered<C> {
     // Derived, it would ask for `C: Clone`.
     fn clone(&self) -> Self {
-        Self { found: self.found.clone(), standing: self.standing.clone() }
+        Self { found: self.found.clone(), validity: self.validity.clone() }
     }
 }
 
@@ -299,16 +300,18 @@ fn is_preflight(parts: &Parts) -> bool {
 }
 
 /// The log learns what the client does not: which check failed. Never the token.
-fn log(kind: ErrorKind) {
+fn log(error: &Error) {
     #[cfg(feature = "tracing")]
-    match kind {
-        ErrorKind::NoUserInPath => tracing::warn!(?kind, "request refused: {kind}"),
+    let (kind, claim) = (error.kind().as_str(), error.claim());
+    #[cfg(feature = "tracing")]
+    match error.kind() {
+        ErrorKind::MissingPathUser => tracing::warn!(kind, claim, "request rejected: {error}"),
         ErrorKind::KeysUnavailable | ErrorKind::SessionsUnavailable => {
-            tracing::warn!(?kind, "request refused: {kind}");
+            tracing::warn!(kind, claim, "request rejected: {error}");
         }
-        ErrorKind::MissingToken => tracing::debug!(?kind, "request refused: {kind}"),
-        _ => tracing::info!(?kind, "request refused: {kind}"),
+        ErrorKind::MissingToken => tracing::debug!(kind, claim, "request rejected: {error}"),
+        _ => tracing::info!(kind, claim, "request rejected: {error}"),
     }
     #[cfg(not(feature = "tracing"))]
-    let _ = kind;
+    let _ = error;
 }

@@ -14,7 +14,7 @@ use crate::{
     session::{MissingSession, SessionCheck, Sessions},
     token_cache::TokenCache,
     user_path::UserPath,
-    verify::Verifier,
+    verifier::Verifier,
 };
 
 /// A Tower layer that lets only requests with a good bearer token through.
@@ -30,7 +30,7 @@ use crate::{
 ///
 /// let verifier = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n")?
 ///     .issuer("https://app.example.com")
-///     .audience("https://app.example.com");
+///     .audience("https://app.example.com")?;
 /// let auth = JwtAuthLayer::new(verifier).match_user(PathTemplate::new("/api/{user_id}/*")?);
 /// # let inner = service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new())));
 /// let service = ServiceBuilder::new().layer(auth).service(inner);
@@ -131,7 +131,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// let auth = JwtAuthLayer::new(verifier).require(|claims| claims.get("emailVerified").unwrap_or(false));
     /// ```
     ///
-    /// All rules end in the same answer, [`ErrorKind::Refused`]; where clients must be told which it
+    /// All rules end in the same answer, [`ErrorKind::Forbidden`]; where clients must be told which it
     /// was, the handler checks.
     #[must_use]
     pub fn require(mut self, rule: impl Fn(&C) -> bool + Send + Sync + 'static) -> Self {
@@ -168,7 +168,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     ///
     /// ```
     /// # use better_auth_jwt::{JwtAuthLayer, Verifier};
-    /// # let verifier = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n")?.any_issuer().any_audience();
+    /// # let verifier = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n")?.insecure_any_issuer().insecure_any_audience()?;
     /// let auth = JwtAuthLayer::new(verifier).token_from(|parts| {
     ///     let offered = parts.headers.get("sec-websocket-protocol")?.to_str().ok()?;
     ///     let mut protocols = offered.split(',').map(str::trim);
@@ -183,7 +183,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     ///
     /// ```
     /// # use better_auth_jwt::{JwtAuthLayer, Verifier};
-    /// # let verifier = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n")?.any_issuer().any_audience();
+    /// # let verifier = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n")?.insecure_any_issuer().insecure_any_audience()?;
     /// let auth = JwtAuthLayer::new(verifier).token_from(|parts| {
     ///     let cookies = parts.headers.get("cookie")?.to_str().ok()?;
     ///     cookies.split("; ").find_map(|cookie| cookie.strip_prefix("api_token="))

@@ -12,19 +12,19 @@ mod base64url;
 mod bearer;
 #[cfg(feature = "jwks-reqwest")]
 mod better_auth;
+mod better_auth_urls;
 mod claims;
 mod clock;
 #[cfg(doc)]
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
-mod digits;
 mod error;
 mod extract;
 mod future;
 mod gate;
 #[cfg(any(doc, doctest))]
 pub mod guides;
-mod header_memo;
+mod header;
 mod json;
 pub mod jws;
 pub mod keys;
@@ -39,7 +39,7 @@ mod session;
 pub mod test_util;
 mod token_cache;
 mod user_path;
-mod verify;
+mod verifier;
 
 #[cfg(feature = "backchannel-logout")]
 pub use self::backchannel::{BackChannelLogout, LogoutHandler};
@@ -48,9 +48,10 @@ pub use self::better_auth::BetterAuth;
 #[cfg(feature = "axum")]
 pub use self::extract::{MissingLayer, PathParam, PathUser};
 pub use self::{
+    better_auth_urls::BetterAuthUrls,
     claims::{ClaimError, Claims, FromClaims},
     clock::{Clock, SystemClock},
-    error::{ConfigError, Error, ErrorKind},
+    error::{ConfigError, ConfigErrorKind, Error, ErrorKind},
     extract::Authenticated,
     future::ResponseFuture,
     gate::Outcome,
@@ -61,5 +62,5 @@ pub use self::{
     service::JwtAuth,
     session::{MissingSession, SessionCheck, SessionState},
     user_path::{PathTemplate, UserPath},
-    verify::{Profile, Verifier, WantsAudience, WantsIssuer},
+    verifier::{Profile, Verifier, VerifierBuilder, WantsAudience, WantsIssuer},
 };

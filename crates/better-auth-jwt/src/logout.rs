@@ -3,10 +3,9 @@
 use std::fmt;
 
 use crate::{
-    error::{Error, ErrorKind},
+    error::Error,
     json::{Document, Value},
-    numeric_date::NumericDate,
-    verify::{Failure, Rules, Verifier, date, text, wait_for_keys},
+    verifier::{Failure, RegisteredClaims, Rules, Verifier, date, invalid, non_empty},
 };
 
 /// The member of `events` that every logout token has.
@@ -53,15 +52,15 @@ impl LogoutVerifier {
     /// Accepts one more issuer in logout tokens. It is another name of the verifier's issuer: its logout tokens are
     /// verified with the same keys and revoke the same sessions.
     #[must_use]
-    pub fn issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
-        self.verifier = self.verifier.logout_issuer(issuer.into());
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.verifier = self.verifier.add_logout_issuer(issuer.into());
         self
     }
 
     /// Accepts one more audience.
     #[must_use]
-    pub fn audience(mut self, audience: impl Into<Box<str>>) -> Self {
-        self.verifier = self.verifier.audience(audience);
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.verifier = self.verifier.add_audience(audience.into());
         self
     }
 
@@ -80,12 +79,12 @@ impl LogoutVerifier {
     ///
     /// The token is rejected, or keys are unavailable.
     pub async fn verify(&self, token: &str) -> Result<LogoutToken, Error> {
-        wait_for_keys(|| self.check(token.as_bytes())).await
+        self.verifier.wait_for_keys(|| self.check(token.as_bytes())).await
     }
 
     fn check(&self, token: &[u8]) -> Result<LogoutToken, Failure> {
-        let (document, rules) = self.verifier.open(token)?;
-        Ok(LogoutToken::read(&document, rules, self.verifier.now())?)
+        let now = self.verifier.now();
+        self.verifier.try_verify_with(token, |document, rules| LogoutToken::read(document, rules, now))
     }
 }
 
@@ -154,44 +153,29 @@ impl LogoutToken {
         &self.jti
     }
 
-    fn read(document: &Document, rules: &Rules, now: u64) -> Result<Self, ErrorKind> {
-        let mut claims = LogoutClaims::default();
-        for value in document.members() {
-            match value.name() {
-                "iss" => claims.issuer = Some(text(value)?),
-                "aud" => claims.audience = Some(value),
-                "exp" => claims.expires = Some(date(value)?),
-                "nbf" => claims.not_before = Some(date(value)?),
-                "iat" => claims.issued = Some(date(value)?),
-                "jti" => claims.jti = Some(name(value)?),
-                "sid" => claims.session = Some(name(value)?),
-                "sub" => claims.user = Some(name(value)?),
-                "events" => claims.is_logout = has_logout_event(value),
-                // So that an ID token is never accepted as a logout token.
-                "nonce" => return Err(ErrorKind::InvalidClaims),
-                // RFC 7800: the token is bound to a key, whose proof is not verified.
-                "cnf" => return Err(ErrorKind::SenderConstrained),
-                _ => {}
-            }
+    fn read(document: &Document, rules: &Rules, now: u64) -> Result<Self, Error> {
+        let claims = RegisteredClaims::read(document);
+        rules.check_common(&claims, now)?;
+        // So that an ID token is never accepted as a logout token.
+        if claims.nonce.is_some() {
+            return Err(invalid("nonce"));
         }
-        let expires = claims.expires.ok_or(ErrorKind::InvalidClaims)?;
-        let issued = claims.issued.ok_or(ErrorKind::InvalidClaims)?;
-        rules.current(expires, claims.not_before.max(Some(issued)), now)?;
-        if !rules.accepts_issuer(claims.issuer) {
-            return Err(ErrorKind::WrongIssuer);
+        if !claims.events.is_some_and(has_logout_event) {
+            return Err(invalid("events"));
         }
-        rules.check_audience(claims.audience)?;
-        let target = match (claims.session, claims.user) {
-            _ if !claims.is_logout => return Err(ErrorKind::InvalidClaims),
+        let issued_at = date(claims.iat, "iat")?.ok_or_else(|| invalid("iat"))?;
+        let id = |claim: Option<_>, name| claim.map(|value| non_empty(Some(value), name)).transpose();
+        let target = match (id(claims.sid, "sid")?, id(claims.sub, "sub")?) {
             (Some(session_id), _) => Target::Session(session_id.into()),
             (None, Some(sub)) => Target::User(sub.into()),
-            (None, None) => return Err(ErrorKind::InvalidClaims),
+            (None, None) => return Err(invalid("sid")),
         };
+        let issuer = claims.iss.and_then(Value::as_str).unwrap_or_default();
         Ok(Self {
-            issuer: rules.session_issuer(claims.issuer).into(),
+            issuer: rules.session_issuer(issuer).into(),
             target,
-            issued_at: issued.ceil(),
-            jti: claims.jti.ok_or(ErrorKind::InvalidClaims)?.into(),
+            issued_at: issued_at.ceil(),
+            jti: non_empty(claims.jti, "jti")?.into(),
         })
     }
 }
@@ -205,27 +189,8 @@ impl fmt::Debug for LogoutToken {
     }
 }
 
-/// The claims of one logout token.
-#[derive(Default)]
-struct LogoutClaims<'d> {
-    issuer: Option<&'d str>,
-    audience: Option<Value<'d>>,
-    expires: Option<NumericDate>,
-    not_before: Option<NumericDate>,
-    issued: Option<NumericDate>,
-    jti: Option<&'d str>,
-    session: Option<&'d str>,
-    user: Option<&'d str>,
-    is_logout: bool,
-}
-
-/// A string that is not empty.
-fn name(value: Value<'_>) -> Result<&str, ErrorKind> {
-    Some(text(value)?).filter(|name| !name.is_empty()).ok_or(ErrorKind::InvalidClaims)
-}
-
 /// Whether `events` is an object that contains the event, which must be an object too.
 fn has_logout_event(events: Value<'_>) -> bool {
-    Document::parse(events.as_json().to_owned())
-        .is_ok_and(|events| events.find(EVENT).is_some_and(|event| event.as_json().starts_with('{')))
+    Document::parse(events.raw())
+        .is_ok_and(|events| events.find(EVENT).is_some_and(|event| event.raw().starts_with('{')))
 }

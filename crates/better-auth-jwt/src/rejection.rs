@@ -177,7 +177,7 @@ impl Challenges {
     }
 
     pub(crate) fn get(&self, kind: ErrorKind) -> Option<HeaderValue> {
-        let value = match (kind, kind.code()) {
+        let value = match (kind, kind.error_code()) {
             (ErrorKind::MissingToken, _) => &self.missing,
             (ErrorKind::Expired, _) => &self.expired,
             (_, Some("invalid_request")) => &self.invalid_request,
@@ -195,7 +195,7 @@ impl Challenges {
         }
         let value = |kind: ErrorKind, scope: Option<&String>| {
             let mut text = base.clone();
-            if let Some(code) = kind.code() {
+            if let Some(code) = kind.error_code() {
                 text += &format!(r#", error="{code}", error_description="{}""#, kind.description());
             }
             if let Some(scope) = scope {
@@ -254,7 +254,7 @@ mod tests {
             of(&challenges, ErrorKind::Expired).unwrap(),
             r#"Bearer realm="api", error="invalid_token", error_description="the token expired""#
         );
-        assert_eq!(of(&challenges, ErrorKind::OtherUser), None);
+        assert_eq!(of(&challenges, ErrorKind::UserMismatch), None);
         assert_eq!(of(&challenges, ErrorKind::KeysUnavailable), None);
         assert_eq!(of(&challenges, ErrorKind::InvalidPath), None);
 
@@ -285,23 +285,22 @@ mod tests {
             (ErrorKind::Expired, "16"),
             (ErrorKind::MissingToken, "16"),
             (ErrorKind::InvalidRequest, "16"),
-            (ErrorKind::OtherUser, "7"),
+            (ErrorKind::UserMismatch, "7"),
             (ErrorKind::KeysUnavailable, "14"),
         ] {
-            let response: Response<String> = GrpcRejection.response(&Error::new(kind, None, None), blank());
+            let response: Response<String> = GrpcRejection.response(&Error::from(kind), blank());
             assert_eq!(response.status(), 200);
             assert_eq!(response.headers()["grpc-status"], code);
             assert!(!response.headers().contains_key("grpc-retry-pushback-ms"));
         }
-        let away = Error::new(ErrorKind::KeysUnavailable, None, Some(std::time::Duration::from_millis(1500)));
+        let away = Error::from(ErrorKind::KeysUnavailable).with_retry_after(std::time::Duration::from_millis(1500));
         let response: Response<String> = GrpcRejection.response(&away, blank());
         assert_eq!(response.headers()["grpc-retry-pushback-ms"], "1500");
     }
 
     #[test]
     fn a_problem_is_json() {
-        let response: Response<String> =
-            ProblemRejection.response(&Error::new(ErrorKind::Expired, None, None), blank());
+        let response: Response<String> = ProblemRejection.response(&Error::from(ErrorKind::Expired), blank());
         let body: serde_json::Value = serde_json::from_str(response.body()).unwrap();
         assert_eq!(body["status"], 401);
         assert_eq!(body["title"], "Unauthorized");
@@ -310,7 +309,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_rounded_up() {
-        let error = Error::new(ErrorKind::KeysUnavailable, None, Some(std::time::Duration::from_millis(1001)));
+        let error = Error::from(ErrorKind::KeysUnavailable).with_retry_after(std::time::Duration::from_millis(1001));
         let response: Response<String> = BearerRejection.response(&error, blank());
         assert_eq!(response.headers()[RETRY_AFTER], "2");
         assert_eq!(response.headers()[CACHE_CONTROL], "no-store");

@@ -185,7 +185,7 @@ impl RevokedSessions {
         let now = self.clock.unix_time();
         session.is_some_and(|revoked_at| !self.is_expired(revoked_at, now))
             || user.is_some_and(|issued_until| {
-                !self.is_expired(issued_until, now) && claims.iat().is_none_or(|issued| issued <= issued_until)
+                !self.is_expired(issued_until, now) && claims.issued_at().is_none_or(|issued| issued <= issued_until)
             })
     }
 

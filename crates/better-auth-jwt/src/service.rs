@@ -14,7 +14,6 @@ use crate::{
     future::{Held, ResponseFuture, respond},
     gate::{Decision, Gate},
     rejection::{BearerRejection, RejectionResponse},
-    verify::MOST_WAITS,
 };
 
 /// Lets requests with a good token through to the inner service, and answers all others itself.
@@ -48,7 +47,7 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        match self.gate.decide(&mut parts, MOST_WAITS) {
+        match self.gate.decide(&mut parts, self.gate.verifier.max_key_fetches()) {
             Decision::Admit => ResponseFuture::calling(self.inner.call(Request::from_parts(parts, body))),
             Decision::Reject(error) => {
                 // What being ready has reserved behind this service, such as a place in a queue, goes
@@ -66,7 +65,7 @@ where
                     rejection: self.rejection.clone(),
                     service,
                     request: Request::from_parts(parts, body),
-                    waits_left: MOST_WAITS - 1,
+                    waits_left: self.gate.verifier.max_key_fetches() - 1,
                 };
                 ResponseFuture::waiting(keys, held)
             }

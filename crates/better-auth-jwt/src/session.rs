@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{claims::Claims, error::ErrorKind, verify::Failure};
+use crate::{
+    claims::Claims,
+    error::{Error, ErrorKind},
+    verifier::{Failure, invalid},
+};
 
 /// When to retry after a check returned [`SessionState::Unknown`].
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -79,12 +83,14 @@ impl Sessions {
 
     pub(crate) fn check(&self, claims: &Claims) -> Result<(), Failure> {
         if self.missing == MissingSession::Reject && claims.session_id().is_none() {
-            return Err(ErrorKind::InvalidClaims.into());
+            return Err(invalid("sid").into());
         }
         match self.check.check(claims) {
             SessionState::Active => Ok(()),
             SessionState::Revoked => Err(ErrorKind::Revoked.into()),
-            SessionState::Unknown => Err(Failure::Unavailable(ErrorKind::SessionsUnavailable, RETRY_AFTER)),
+            SessionState::Unknown => {
+                Err(Error::from(ErrorKind::SessionsUnavailable).with_retry_after(RETRY_AFTER).into())
+            }
         }
     }
 }

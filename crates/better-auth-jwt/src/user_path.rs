@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use http::request::Parts;
-use memchr::memchr;
 
 use crate::error::{ConfigError, ErrorKind};
 
@@ -19,7 +18,7 @@ pub trait UserPath: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoUserInPath`] when the path has no place for a user, and
+    /// [`ErrorKind::MissingPathUser`] when the path has no place for a user, and
     /// [`ErrorKind::InvalidPath`] when what stands there is not acceptable.
     fn user<'p>(&self, parts: &'p mut Parts) -> Result<Cow<'p, str>, ErrorKind>;
 }
@@ -101,7 +100,7 @@ impl PathTemplate {
             let end = match segment {
                 Segment::Fixed(fixed) if text.starts_with(&**fixed) => fixed.len(),
                 Segment::Fixed(_) => return None,
-                Segment::Any | Segment::User => memchr(b'/', text.as_bytes()).unwrap_or(text.len()),
+                Segment::Any | Segment::User => text.find('/').unwrap_or(text.len()),
             };
             let (actual, behind) = text.split_at_checked(end)?;
             if *segment == Segment::User {
@@ -118,7 +117,7 @@ impl PathTemplate {
 
 impl UserPath for PathTemplate {
     fn user<'p>(&self, parts: &'p mut Parts) -> Result<Cow<'p, str>, ErrorKind> {
-        let segment = self.find(parts.uri.path()).ok_or(ErrorKind::NoUserInPath)?;
+        let segment = self.find(parts.uri.path()).ok_or(ErrorKind::MissingPathUser)?;
         decode_segment(segment)
     }
 }
@@ -199,7 +198,7 @@ mod tests {
             ("/api/{user_id}/tasks", "/api/ada/task"),
             ("/api/{user_id}/tasks", "*"),
         ] {
-            assert_eq!(user(template, path), Err(ErrorKind::NoUserInPath), "{template} {path}");
+            assert_eq!(user(template, path), Err(ErrorKind::MissingPathUser), "{template} {path}");
         }
     }
 

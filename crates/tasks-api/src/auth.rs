@@ -54,14 +54,14 @@ pub(crate) fn layer(
 }
 
 fn bound(keys: impl KeySource, config: &AuthConfig) -> Verifier {
-    let keys = Verifier::new(keys);
+    let keys = Verifier::builder(keys);
     let keys = match &config.issuer {
         Some(issuer) => keys.issuer(issuer.as_str()),
-        None => keys.any_issuer(),
+        None => keys.insecure_any_issuer(),
     };
     match &config.audience {
         Some(audience) => keys.audience(audience.as_str()),
-        None => keys.any_audience(),
+        None => keys.insecure_any_audience(),
     }
 }
 

@@ -2,7 +2,7 @@ use std::{collections::HashSet, fmt, net::SocketAddr, num::NonZeroU32, time::Dur
 
 use axum::http::HeaderValue;
 use better_auth_jwt::{
-    BetterAuth, ConfigError,
+    BetterAuthUrls, ConfigError,
     keys::{RemoteKeySet, SharedSecret},
 };
 use clap::{ArgAction, Args};
@@ -211,7 +211,7 @@ fn auth(settings: &Settings, needs: Needs, faults: &mut Faults) -> AuthConfig {
 
     let server = faults.parsed("BETTER_AUTH_URL", &settings.better_auth_url, better_auth);
     let origin = server.as_ref().map(|server| server.origin().to_owned());
-    let logout_issuer = server.as_ref().map(BetterAuth::oauth_issuer);
+    let logout_issuer = server.as_ref().map(BetterAuthUrls::oauth_issuer);
     let logout_audiences = set(&settings.better_auth_logout_audiences).map(list).unwrap_or_default();
     let issuer = set(&settings.better_auth_issuer).map(str::to_owned).or_else(|| origin.clone());
     let audience = set(&settings.better_auth_audience).map(str::to_owned).or(origin);
@@ -245,7 +245,7 @@ fn auth(settings: &Settings, needs: Needs, faults: &mut Faults) -> AuthConfig {
     AuthConfig { secrets, jwks, issuer, audience, logout_issuer, logout_audiences, require_sid }
 }
 
-fn jwks(settings: &Settings, server: Option<BetterAuth>, faults: &mut Faults) -> Option<Jwks> {
+fn jwks(settings: &Settings, server: Option<BetterAuthUrls>, faults: &mut Faults) -> Option<Jwks> {
     let allow_http =
         faults.parsed("BETTER_AUTH_JWKS_ALLOW_HTTP", &settings.better_auth_jwks_allow_http, boolean).unwrap_or(false);
     let (name, url) = match set(&settings.better_auth_jwks_url) {
@@ -271,8 +271,8 @@ impl Jwks {
     }
 }
 
-fn better_auth(text: &str) -> Result<BetterAuth, String> {
-    BetterAuth::new(text).map_err(|error| format!("cannot be used: {error}"))
+fn better_auth(text: &str) -> Result<BetterAuthUrls, String> {
+    BetterAuthUrls::new(text).map_err(|error| format!("cannot be used: {error}"))
 }
 
 fn secret(text: &str) -> Result<Redacted, String> {

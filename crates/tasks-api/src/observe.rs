@@ -153,8 +153,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_handler_that_panics_is_an_answer_like_any_other() {
-        let verifier = Verifier::new(SharedSecret::new("0123456789abcdef0123456789abcdef").unwrap());
-        let verifier = verifier.any_issuer().any_audience();
+        let verifier = Verifier::builder(SharedSecret::new("0123456789abcdef0123456789abcdef").unwrap());
+        let verifier = verifier.insecure_any_issuer().insecure_any_audience().unwrap();
         let rules = LogoutRules::new(&verifier);
         let state = Arc::new(AppState::connect("sqlite::memory:", verifier, rules).await.unwrap());
         let broken = service_fn(async |_: Request| -> Result<Response, Infallible> { panic!("broken") });

@@ -160,7 +160,7 @@ impl Operation {
             ErrorKind::MissingToken,
             ErrorKind::Expired,
             ErrorKind::InvalidSignature,
-            ErrorKind::OtherUser,
+            ErrorKind::UserMismatch,
             ErrorKind::KeysUnavailable,
         ];
         let mut problems: Vec<Problem> = refused.map(|kind| Problem::Refused(auth::refusal(kind))).into();

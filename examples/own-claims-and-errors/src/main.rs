@@ -11,7 +11,7 @@ use std::{env, error::Error};
 
 use axum::{Router, routing::get};
 use better_auth_jwt::{
-    Authenticated, BetterAuth, Claims, ConfigError, JwtAuthLayer, Profile, Verifier,
+    Authenticated, BetterAuthUrls, Claims, ConfigError, JwtAuthLayer, Profile, Verifier,
     keys::{KeySource, RemoteKeySet},
 };
 use tokio::net::TcpListener;
@@ -25,7 +25,7 @@ const RESOURCE: &str = "https://api.example.com";
 async fn main() -> Result<(), Box<dyn Error>> {
     let url =
         env::var("BETTER_AUTH_URL").map_err(|_| "set BETTER_AUTH_URL to the base URL of your Better Auth server")?;
-    let server = BetterAuth::new(&url)?;
+    let server = BetterAuthUrls::new(&url)?;
     let keys = RemoteKeySet::new(server.jwks_url())?;
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
     println!("listening on http://{}", listener.local_addr()?);
@@ -33,9 +33,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Both kinds of token are signed with the same keys. Issuer, audience and `typ` tell them apart.
-fn app(server: &BetterAuth, keys: impl KeySource + Clone) -> Result<Router, ConfigError> {
-    let users = Verifier::new(keys.clone()).issuer(server.origin()).audience(server.origin());
-    let apps = Verifier::new(keys).issuer(server.oauth_issuer()).audience(RESOURCE).profile(Profile::AccessToken);
+fn app(server: &BetterAuthUrls, keys: impl KeySource + Clone) -> Result<Router, ConfigError> {
+    let users = Verifier::builder(keys.clone()).issuer(server.origin()).audience(server.origin()).unwrap();
+    let apps =
+        Verifier::builder(keys).issuer(server.oauth_issuer()).audience(RESOURCE).unwrap().profile(Profile::AccessToken);
 
     let members = JwtAuthLayer::new(users).claims::<Member>().reject_with(refusal);
     let admins = members.clone().require(Member::is_admin);

@@ -2,7 +2,7 @@
 
 use axum::{Router, body::Body};
 use better_auth_jwt::{
-    BetterAuth,
+    BetterAuthUrls,
     keys::{KeySet, RemoteKeySet},
     test_util::Issuer,
 };
@@ -16,12 +16,12 @@ use crate::{RESOURCE, app};
 
 struct Setup {
     issuer: Issuer,
-    server: BetterAuth,
+    server: BetterAuthUrls,
     app: Router,
 }
 
 fn setup() -> Setup {
-    let server = BetterAuth::new("https://app.example.com").unwrap();
+    let server = BetterAuthUrls::new("https://app.example.com").unwrap();
     let issuer = Issuer::new().with_origin(server.origin());
     let app = app(&server, KeySet::from_json(issuer.jwks()).unwrap()).unwrap();
     Setup { issuer, server, app }
@@ -134,7 +134,7 @@ async fn while_keys_cannot_be_had_clients_hear_when_to_try_again() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
-    let server = BetterAuth::new(&url).unwrap();
+    let server = BetterAuthUrls::new(&url).unwrap();
     let app = app(&server, RemoteKeySet::new(server.jwks_url()).unwrap()).unwrap();
     let (status, headers, body) = answer(&app, "/invoices", &Issuer::new().with_origin(url).token("ada")).await;
     assert_eq!((status, headers["retry-after"].to_str().unwrap()), (503, "1"));

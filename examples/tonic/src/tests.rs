@@ -213,7 +213,7 @@ async fn a_call_that_waits_for_its_key_loses_nothing_of_its_stream() {
             }
         }
     });
-    let verifier = Verifier::new(keys.build().unwrap()).issuer(issuer.origin()).audience(issuer.origin());
+    let verifier = Verifier::builder(keys.build().unwrap()).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     let channel = diary(verifier).await;
     let mut ada = client(&channel, token(&issuer, "ada"));
 

@@ -85,7 +85,7 @@ async fn what_would_have_to_wait_hears_so_at_once_and_the_waiting_one_is_served(
             }
         }
     });
-    let verifier = Verifier::new(keys.build().unwrap()).issuer(issuer.origin()).audience(issuer.origin());
+    let verifier = Verifier::builder(keys.build().unwrap()).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     let (client, address, token) = (client(false), start(verifier, 1).await, issuer.token("ada"));
 
     let waiting = tokio::spawn({

@@ -12,7 +12,7 @@ fn verifier(auth: &BetterAuth, fresh: Duration) -> (Verifier, RemoteKeySet) {
         .default_max_age(fresh)
         .build()
         .expect("a loopback URL");
-    (Verifier::new(keys.clone()).issuer(auth.url()).audience(auth.url()), keys)
+    (Verifier::builder(keys.clone()).issuer(auth.url()).audience(auth.url()).unwrap(), keys)
 }
 
 fn header(token: &str) -> String {

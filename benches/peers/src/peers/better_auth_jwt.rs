@@ -44,11 +44,11 @@ pub fn refusing_by_hand() -> Box<dyn Contestant> {
 
 fn layer(setup: &Setup) -> JwtAuthLayer {
     let keys = match (&setup.jwks_url, setup.jwk["kty"].as_str()) {
-        (Some(url), _) => Verifier::new(RemoteKeySet::new(url).expect("a URL")),
-        (None, Some("oct")) => Verifier::new(SharedSecret::new(Setup::SECRET).expect("a secret")),
-        (None, _) => Verifier::new(KeySet::from_json(setup.jwks()).expect("a key set")),
+        (Some(url), _) => Verifier::builder(RemoteKeySet::new(url).expect("a URL")),
+        (None, Some("oct")) => Verifier::builder(SharedSecret::new(Setup::SECRET).expect("a secret")),
+        (None, _) => Verifier::builder(KeySet::from_json(setup.jwks()).expect("a key set")),
     };
-    let verifier = keys.issuer(setup.issuer.origin()).audience(setup.issuer.origin());
+    let verifier = keys.issuer(setup.issuer.origin()).audience(setup.issuer.origin()).unwrap();
     let ended = RevokedSessions::new(Duration::from_secs(8 * 24 * 60 * 60));
     (0..1000).for_each(|number| ended.revoke_session(setup.issuer.origin(), &format!("ended-{number}")).expect("room"));
     JwtAuthLayer::new(verifier)

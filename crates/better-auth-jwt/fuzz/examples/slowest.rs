@@ -97,10 +97,10 @@ fn corpus(measured: &mut Vec<Measured>) -> io::Result<()> {
 /// Rightly signed, so that everything is looked at. HMAC is the cheapest of all signatures and stays in the figure.
 fn tokens(measured: &mut Vec<Measured>) {
     let issuer = Issuer::with_algorithm(Algorithm::HS256);
-    let verifiers = [("", issuer.verifier()), (", 1 MiB", issuer.verifier().longest_token(2 << 20))];
+    let verifiers = [("", issuer.verifier()), (", 1 MiB", issuer.verifier().max_token_size(2 << 20))];
     for ((scale, verifier), room) in verifiers.into_iter().zip([6000, 700_000]) {
-        let other = Issuer::new().verifier().longest_token(2 << 20);
-        let both = issuer.verifier().longest_token(2 << 20).or(other).or(issuer.verifier());
+        let other = Issuer::new().verifier().max_token_size(2 << 20);
+        let both = issuer.verifier().max_token_size(2 << 20).or(other).or(issuer.verifier());
         for (name, value) in slow_json(room) {
             let mut claims = issuer.claims("ada").to_string();
             claims.insert_str(1, &format!("\"x\":{value},"));

@@ -57,11 +57,11 @@ fn expected(template: &str, path: &str) -> Result<String, ErrorKind> {
     }
     let fits = |(pattern, segment): (&&str, &&str)| pattern == segment || *pattern == "*" || pattern.starts_with('{');
     if template.len() != path.len() || !template.iter().zip(&path).all(fits) {
-        return Err(ErrorKind::NoUserInPath);
+        return Err(ErrorKind::MissingPathUser);
     }
     let place = template.iter().position(|pattern| pattern.starts_with('{')).expect("a user");
     match path[place] {
-        "" => Err(ErrorKind::NoUserInPath),
+        "" => Err(ErrorKind::MissingPathUser),
         segment => decoded(segment).ok_or(ErrorKind::InvalidPath),
     }
 }

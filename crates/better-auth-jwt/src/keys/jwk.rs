@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::{Algorithm, DecodingKey, Key, RejectedKey};
-use crate::json::{Document, Value, unescape};
+use crate::{
+    header::MAX_KEY_ID,
+    json::{Document, Value, unescape},
+};
 
 /// Why a JWK is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,8 +65,6 @@ impl fmt::Display for JwkError {
 
 impl std::error::Error for JwkError {}
 
-/// The longest `kid` of a key or token, in bytes.
-pub(crate) const MAX_KEY_ID: usize = 256;
 
 /// Reads one element of a set's `keys`.
 pub(super) fn parse(json: &str, default_rsa_algorithm: Option<Algorithm>) -> Result<Key, RejectedKey> {

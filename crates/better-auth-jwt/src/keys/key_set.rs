@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, fmt, sync::Arc};
 
 use super::{Algorithm, JwkError, Key, KeySource, Readiness, jwk};
-use crate::{error::ConfigError, json::Document, jws::Header};
+use crate::{error::ConfigError, header::Header, json::Document};
 
 /// The public keys of a JWKS document you already have: verification without a network.
 ///

@@ -18,7 +18,6 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use jsonwebtoken::DecodingKey;
 
-pub(crate) use self::jwk::MAX_KEY_ID;
 #[cfg(feature = "jwks")]
 pub use self::remote::{FetchError, JwksRequest, JwksResponse, KeyStatus, RemoteKeySet, RemoteKeySetBuilder};
 pub use self::{
@@ -28,7 +27,7 @@ pub use self::{
     key_set::{KeySet, RejectedKey},
     shared_secret::SharedSecret,
 };
-use crate::jws::Header;
+use crate::header::Header;
 
 /// A source of verification keys.
 ///

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{Algorithm, Key, KeySource};
-use crate::{error::ConfigError, jws::Header};
+use crate::{error::ConfigError, header::Header};
 
 /// Better Auth's published default, used outside production.
 const BETTER_AUTH_DEFAULT: &str = "better-auth-secret-12345678901234567890";

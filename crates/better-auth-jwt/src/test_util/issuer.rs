@@ -8,14 +8,14 @@ use aws_lc_rs::{
     rsa::KeySize,
     signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair},
 };
-use base64_simd::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::{TestClock, endpoint::Endpoint};
 use crate::{
+    base64url,
     clock::Clock,
     keys::{Algorithm, KeySet, SharedSecret},
-    verify::Verifier,
+    verifier::Verifier,
 };
 
 /// Issues valid and deliberately invalid tokens.
@@ -139,12 +139,13 @@ impl Issuer {
         let verifier = match &self.signer {
             // A weak secret is a mistake in the test; the panic is documented above.
             Signer::Secret(secret) => {
-                Verifier::new(SharedSecret::with_algorithm(self.algorithm, [secret]).expect("a strong secret"))
+                Verifier::builder(SharedSecret::with_algorithm(self.algorithm, [secret]).expect("a strong secret"))
             }
-            // This issuer made the set itself.
-            _ => Verifier::new(KeySet::from_json(self.jwks()).expect("a key set")),
+            // The set is of this issuer's own making.
+            _ => Verifier::builder(KeySet::from_json(self.jwks()).expect("a key set")),
         };
-        verifier.issuer(&*self.origin).audience(&*self.origin).clock(self.clock.clone())
+        // An origin of the test's own is not empty.
+        verifier.issuer(&*self.origin).audience(&*self.origin).expect("an origin").clock(self.clock.clone())
     }
 
     /// A valid token for this user, which expires after 15 minutes.
@@ -162,7 +163,7 @@ impl Issuer {
         let claims = json!({
             "sub": user, "aud": resource, "client_id": "client", "azp": "client", "scope": scope, "sid": "session",
             "iss": format!("{}/api/auth", self.origin), "iat": now, "exp": now + 3600,
-            "jti": URL_SAFE_NO_PAD.encode_to_string(random(24)),
+            "jti": base64url::encode(random(24)),
         });
         self.sign_with_header(&header, &claims)
     }
@@ -184,7 +185,7 @@ impl Issuer {
         let now = self.clock.unix_time();
         json!({
             "iss": self.origin, "aud": self.origin, "iat": now, "exp": now + 120, "sid": session,
-            "jti": URL_SAFE_NO_PAD.encode_to_string(random(24)),
+            "jti": base64url::encode(random(24)),
             "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
         })
     }
@@ -227,11 +228,7 @@ impl Issuer {
 
     /// A token with exactly these bytes as header and payload, validly signed.
     pub fn sign_bytes(&self, header: &[u8], payload: &[u8]) -> String {
-        self.sign_text(&format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode_to_string(header),
-            URL_SAFE_NO_PAD.encode_to_string(payload)
-        ))
+        self.sign_text(&format!("{}.{}", base64url::encode(header), base64url::encode(payload)))
     }
 
     /// This text, a dot, and a valid signature over the text.
@@ -265,7 +262,7 @@ impl Issuer {
                 signature
             }
         };
-        format!("{text}.{}", URL_SAFE_NO_PAD.encode_to_string(signature))
+        format!("{text}.{}", base64url::encode(signature))
     }
 
     /// The public key as a JWK, in the form Better Auth publishes it.
@@ -274,7 +271,7 @@ impl Issuer {
     ///
     /// The issuer signs with a secret, which has no public key.
     pub fn jwk(&self) -> Value {
-        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);
+        let text = |bytes: &[u8]| base64url::encode(bytes);
         let mut jwk = match &self.signer {
             // A mistake in the test; the panic is documented above.
             Signer::Secret(_) => panic!("a secret has no public key"),
@@ -343,7 +340,7 @@ impl Signer {
 
 /// Keys have ids, secrets have none.
 fn new_key_id(algorithm: Algorithm) -> Option<String> {
-    (!algorithm.is_symmetric()).then(|| URL_SAFE_NO_PAD.encode_to_string(random(24)))
+    (!algorithm.is_symmetric()).then(|| base64url::encode(random(24)))
 }
 
 fn random(bytes: usize) -> Vec<u8> {

@@ -245,8 +245,11 @@ async fn whatever_the_endpoint_does_later_the_last_good_set_serves() {
     ] {
         let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
         let keys = endpoint.keys().clock(issuer.clock()).build().unwrap();
-        let verifier =
-            Verifier::new(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).clock(issuer.clock());
+        let verifier = Verifier::builder(keys.clone())
+            .issuer(issuer.origin())
+            .audience(issuer.origin())
+            .unwrap()
+            .clock(issuer.clock());
         let layer = JwtAuthLayer::new(verifier);
         let status = async |token: &str| answer(&layer, request("/", &bearer(token))).await.status().as_u16();
         assert_eq!(status(&issuer.token("ada")).await, 200);
@@ -267,7 +270,7 @@ async fn a_stalled_endpoint_stalls_no_known_key() {
     let issuer = Issuer::new();
     let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
     let keys = endpoint.keys().timeout(Duration::from_secs(2)).build().unwrap();
-    let layer = JwtAuthLayer::new(Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin()));
+    let layer = JwtAuthLayer::new(Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap());
     assert_eq!(answer(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
     endpoint.act(Act::Hang);
     let stranger = bearer(&Issuer::new().token("ada"));
@@ -289,7 +292,11 @@ async fn an_etag_is_sent_back_and_not_modified_understood() {
     let endpoint =
         Endpoint::start(http("200 OK", "etag: \"v1\"\r\ncache-control: max-age=100\r\n", &issuer.jwks())).await;
     let keys = endpoint.keys().clock(issuer.clock()).build().unwrap();
-    let verifier = Verifier::new(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).clock(issuer.clock());
+    let verifier = Verifier::builder(keys.clone())
+        .issuer(issuer.origin())
+        .audience(issuer.origin())
+        .unwrap()
+        .clock(issuer.clock());
     assert!(verifier.verify(&issuer.token("ada")).await.is_ok());
     endpoint.act(http("304 Not Modified", "cache-control: max-age=100\r\n", ""));
     issuer.clock().advance(Duration::from_secs(99));
@@ -306,7 +313,7 @@ async fn a_cold_crowd_makes_one_connection() {
     let issuer = Arc::new(Issuer::new());
     let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
     let keys = endpoint.keys().build().unwrap();
-    let layer = JwtAuthLayer::new(Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin()));
+    let layer = JwtAuthLayer::new(Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap());
     let crowd: Vec<_> = (0..200)
         .map(|n| {
             let (layer, token) = (layer.clone(), bearer(&issuer.token(&format!("user-{n}"))));
@@ -324,7 +331,8 @@ async fn ten_thousand_random_kids_cause_a_burst_of_fetches() {
     let issuer = Issuer::new();
     let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
     let keys = endpoint.keys().build().unwrap();
-    let layer = JwtAuthLayer::new(Verifier::new(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()));
+    let layer =
+        JwtAuthLayer::new(Verifier::builder(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).unwrap());
     assert_eq!(answer(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
     let claims = issuer.claims("ada");
     let good = issuer.token("ada");

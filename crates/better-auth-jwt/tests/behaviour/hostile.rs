@@ -69,20 +69,20 @@ async fn headers() {
         ("typ JWT", with("typ", json!("JWT")), None),
         ("typ jwt", with("typ", json!("jwt")), None),
         ("typ as a media type", with("typ", json!("application/jwt")), None),
-        ("typ of an access token", with("typ", json!("at+jwt")), Some(WrongType)),
-        ("typ of a logout token", with("typ", json!("logout+jwt")), Some(WrongType)),
-        ("typ of the session cache", with("typ", json!("better-auth.session-cache+jwt")), Some(WrongType)),
-        ("typ unknown", with("typ", json!("evil+jwt")), Some(WrongType)),
-        ("typ empty", with("typ", json!("")), Some(WrongType)),
+        ("typ of an access token", with("typ", json!("at+jwt")), Some(InvalidType)),
+        ("typ of a logout token", with("typ", json!("logout+jwt")), Some(InvalidType)),
+        ("typ of the session cache", with("typ", json!("better-auth.session-cache+jwt")), Some(InvalidType)),
+        ("typ unknown", with("typ", json!("evil+jwt")), Some(InvalidType)),
+        ("typ empty", with("typ", json!("")), Some(InvalidType)),
         ("typ null", with("typ", json!(null)), Some(Malformed)),
-        ("cty of a nested token", with("cty", json!("JWT")), Some(WrongType)),
-        ("crit with an unknown extension", with("crit", json!(["x"])), Some(CriticalHeader)),
-        ("crit empty", with("crit", json!([])), Some(CriticalHeader)),
-        ("crit null", with("crit", json!(null)), Some(CriticalHeader)),
-        ("crit naming a claim", with("crit", json!(["exp"])), Some(CriticalHeader)),
-        ("crit a string", with("crit", json!("exp")), Some(CriticalHeader)),
-        ("b64 false", with("b64", json!(false)), Some(CriticalHeader)),
-        ("b64 true", with("b64", json!(true)), Some(CriticalHeader)),
+        ("cty of a nested token", with("cty", json!("JWT")), Some(InvalidType)),
+        ("crit with an unknown extension", with("crit", json!(["x"])), Some(UnsupportedCriticalHeader)),
+        ("crit empty", with("crit", json!([])), Some(UnsupportedCriticalHeader)),
+        ("crit null", with("crit", json!(null)), Some(UnsupportedCriticalHeader)),
+        ("crit naming a claim", with("crit", json!(["exp"])), Some(UnsupportedCriticalHeader)),
+        ("crit a string", with("crit", json!("exp")), Some(UnsupportedCriticalHeader)),
+        ("b64 false", with("b64", json!(false)), Some(UnsupportedCriticalHeader)),
+        ("b64 true", with("b64", json!(true)), Some(UnsupportedCriticalHeader)),
         ("jku is not followed", with("jku", json!("http://127.0.0.1:1/jwks")), None),
         ("x5u is not followed", with("x5u", json!("file:///etc/passwd")), None),
         ("an array", "[]".to_owned(), Some(Malformed)),
@@ -182,33 +182,34 @@ async fn claims() {
         ("iat long ago", with("iat", json!(1)), None),
         ("iat a string", with("iat", json!("1")), Some(InvalidClaims)),
         ("iat negative", with("iat", json!(-1)), Some(InvalidClaims)),
-        ("iss missing", without("iss"), Some(WrongIssuer)),
+        ("iss missing", without("iss"), Some(InvalidIssuer)),
+        ("iss empty", with("iss", json!("")), Some(InvalidClaims)),
         ("iss null", with("iss", json!(null)), Some(InvalidClaims)),
         ("iss an array with ours", with("iss", json!([origin, "https://evil.example"])), Some(InvalidClaims)),
         ("iss a number", with("iss", json!(1)), Some(InvalidClaims)),
-        ("iss with a slash", with("iss", json!(format!("{origin}/"))), Some(WrongIssuer)),
-        ("iss with the base path", with("iss", json!(format!("{origin}/api/auth"))), Some(WrongIssuer)),
-        ("iss in capitals", with("iss", json!(origin.to_uppercase())), Some(WrongIssuer)),
-        ("iss with a NUL", with("iss", json!(format!("{origin}\0"))), Some(WrongIssuer)),
-        ("iss a prefix of ours", with("iss", json!(&origin[..origin.len() - 1])), Some(WrongIssuer)),
+        ("iss with a slash", with("iss", json!(format!("{origin}/"))), Some(InvalidIssuer)),
+        ("iss with the base path", with("iss", json!(format!("{origin}/api/auth"))), Some(InvalidIssuer)),
+        ("iss in capitals", with("iss", json!(origin.to_uppercase())), Some(InvalidIssuer)),
+        ("iss with a NUL", with("iss", json!(format!("{origin}\0"))), Some(InvalidIssuer)),
+        ("iss a prefix of ours", with("iss", json!(&origin[..origin.len() - 1])), Some(InvalidIssuer)),
         ("iss written with escapes", raw("iss", &format!("\"{}\"", origin.replace('/', "\\/"))), None),
-        ("aud missing", without("aud"), Some(WrongAudience)),
+        ("aud missing", without("aud"), Some(InvalidAudience)),
         ("aud null", with("aud", json!(null)), Some(InvalidClaims)),
         ("aud a number", with("aud", json!(123)), Some(InvalidClaims)),
         ("aud an object", with("aud", json!({"0": origin})), Some(InvalidClaims)),
         ("aud empty", with("aud", json!("")), Some(InvalidClaims)),
-        ("aud an empty array", with("aud", json!([])), Some(WrongAudience)),
+        ("aud an empty array", with("aud", json!([])), Some(InvalidAudience)),
         ("aud an array with ours", with("aud", json!(["https://other.example", origin])), None),
-        ("aud an array without ours", with("aud", json!(["https://other.example"])), Some(WrongAudience)),
+        ("aud an array without ours", with("aud", json!(["https://other.example"])), Some(InvalidAudience)),
         ("aud an array with ours and a number", with("aud", json!([origin, 1])), Some(InvalidClaims)),
         ("aud an array with ours and null", with("aud", json!([origin, null])), Some(InvalidClaims)),
         ("aud a nested array", with("aud", json!([[origin]])), Some(InvalidClaims)),
-        ("aud with a slash", with("aud", json!(format!("{origin}/"))), Some(WrongAudience)),
-        ("aud that contains ours", with("aud", json!(format!("x{origin}"))), Some(WrongAudience)),
-        ("aud in capitals", with("aud", json!(origin.to_uppercase())), Some(WrongAudience)),
+        ("aud with a slash", with("aud", json!(format!("{origin}/"))), Some(InvalidAudience)),
+        ("aud that contains ours", with("aud", json!(format!("x{origin}"))), Some(InvalidAudience)),
+        ("aud in capitals", with("aud", json!(origin.to_uppercase())), Some(InvalidAudience)),
         ("aud with 64 entries", with("aud", json!(vec![origin; 64])), None),
         ("aud with 65 entries", with("aud", json!(vec![origin; 65])), Some(InvalidClaims)),
-        ("aud of the session cache", with("aud", json!("better-auth:session-cache")), Some(WrongAudience)),
+        ("aud of the session cache", with("aud", json!("better-auth:session-cache")), Some(InvalidAudience)),
         ("sub missing", without("sub"), Some(InvalidClaims)),
         ("sub null", with("sub", json!(null)), Some(InvalidClaims)),
         ("sub empty", with("sub", json!("")), Some(InvalidClaims)),
@@ -224,13 +225,14 @@ async fn claims() {
         ),
         ("a nested claim twice", with("x", json!({})).replace("\"x\":{}", r#""x":[{"y":1,"y":2}]"#), Some(Malformed)),
         ("email null", with("email", json!(null)), None),
-        ("email a number", with("email", json!(1)), Some(InvalidClaims)),
-        ("name an object", with("name", json!({})), Some(InvalidClaims)),
+        ("email a number, which no rule reads", with("email", json!(1)), None),
+        ("email an array, which no rule reads", with("email", json!(["ada@example.com"])), None),
+        ("name an object, which no rule reads", with("name", json!({})), None),
         ("sid null", with("sid", json!(null)), None),
         ("sid an array", with("sid", json!([])), Some(InvalidClaims)),
-        ("jti a number", with("jti", json!(1)), Some(InvalidClaims)),
-        ("a client-credentials token", with("client_id", json!("ada")), Some(NotAUser)),
-        ("one that only names the party", with("azp", json!("ada")), Some(NotAUser)),
+        ("jti a number, which no rule reads", with("jti", json!(1)), None),
+        ("a client-credentials token", with("client_id", json!("ada")), Some(ClientToken)),
+        ("one that only names the party", with("azp", json!("ada")), Some(ClientToken)),
         ("a user's token from a client", with("client_id", json!("some-client")), None),
         // RFC 7800: the token is bound to a key, and a bearer proves nothing about keys.
         (
@@ -256,7 +258,7 @@ async fn claims() {
         ),
         ("cnf inside of another claim binds nothing", with("x", json!({"cnf": {"jkt": "x"}})), None),
         ("CNF in capitals is another claim", with("CNF", json!({"jkt": "x"})), None),
-        ("a number no float can hold, in a claim nobody reads", raw("x", "1e999"), None),
+        ("a number no float can hold, in a claim that no rule reads", raw("x", "1e999"), None),
         ("an array", "[1]".to_owned(), Some(Malformed)),
         ("a string", "\"x\"".to_owned(), Some(Malformed)),
         ("null", "null".to_owned(), Some(Malformed)),
@@ -275,7 +277,7 @@ async fn claims() {
         (
             "Better Auth's e-mail verification",
             json!({"email": "ada@example.com", "userId": "ada", "iat": now, "exp": now + 3600}).to_string(),
-            Some(WrongIssuer),
+            Some(InvalidIssuer),
         ),
     ];
     let header = issuer.header().to_string();
@@ -304,8 +306,14 @@ async fn sender_constrained_tokens_are_rejected_in_every_profile() {
         for proof in [json!({"jkt": "x"}), json!({"x5t#S256": "x"}), json!(null)] {
             claims["cnf"] = proof;
             let bound = issuer.sign_with_header(&header, &claims);
-            let lenient = Verifier::new(KeySet::from_json(issuer.jwks()).unwrap());
-            let lenient = lenient.any_issuer().any_audience().allow_clients().profile(profile).clock(issuer.clock());
+            let lenient = Verifier::builder(KeySet::from_json(issuer.jwks()).unwrap());
+            let lenient = lenient
+                .insecure_any_issuer()
+                .insecure_any_audience()
+                .unwrap()
+                .allow_client_credentials()
+                .profile(profile)
+                .clock(issuer.clock());
             for verifier in [&verifier, &lenient] {
                 assert_eq!(verdict(verifier, &bound).await, Some(SenderConstrained), "{profile:?} {claims}");
             }
@@ -356,7 +364,7 @@ async fn serialisations() {
         ("no header", format!(".{payload}.{signature}"), Some(Malformed)),
         ("two parts", format!("{header}.{payload}"), Some(Malformed)),
         ("four parts", format!("{token}.x"), Some(Malformed)),
-        ("five parts are a JWE", format!("{header}.a.b.c.d"), Some(Encrypted)),
+        ("five parts are a JWE", format!("{header}.a.b.c.d"), Some(EncryptedToken)),
         ("a leading dot", format!(".{token}"), Some(Malformed)),
         (
             "flattened JSON",
@@ -390,19 +398,19 @@ async fn serialisations() {
             format!("{header}.{payload}.{}", issuer.token("bob").rsplit('.').next().unwrap()),
             Some(InvalidSignature),
         ),
-        ("a session token", "A".repeat(32), Some(SessionToken)),
+        ("a session token", "A".repeat(32), Some(OpaqueToken)),
         (
             "a signed session token",
             format!("{}.FDyzCJ92X3qT3McOzfs6kDJA5Hu57vpcvsvj3kzAOiU=", "A".repeat(32)),
-            Some(SessionToken),
+            Some(OpaqueToken),
         ),
         ("exactly as large as allowed", "A".repeat(8192), Some(Malformed)),
-        ("too large", "A".repeat(8193), Some(TooLarge)),
-        ("much too large", ".".repeat(1_000_000), Some(TooLarge)),
+        ("too large", "A".repeat(8193), Some(TokenTooLarge)),
+        ("much too large", ".".repeat(1_000_000), Some(TokenTooLarge)),
         ("dots", ".".repeat(8000), Some(Malformed)),
     ];
     check(&verifier, rows.map(|(idea, token, expected)| (idea.to_owned(), token, expected))).await;
-    assert_eq!(verdict(&issuer.verifier().longest_token(100), &token).await, Some(TooLarge));
+    assert_eq!(verdict(&issuer.verifier().max_token_size(100), &token).await, Some(TokenTooLarge));
 }
 
 #[tokio::test]
@@ -491,12 +499,12 @@ async fn a_key_verifies_its_own_algorithm_only() {
 
 #[tokio::test]
 async fn psychic_and_otherwise_shaped_ecdsa_signatures_are_refused() {
-    use base64_simd::URL_SAFE_NO_PAD;
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     for (algorithm, length) in [(Algorithm::ES256, 64), (Algorithm::ES384, 96), (Algorithm::ES512, 132)] {
         let issuer = Issuer::with_algorithm(algorithm);
         let token = issuer.token("ada");
         let (signed, signature) = token.rsplit_once('.').unwrap();
-        let good = URL_SAFE_NO_PAD.decode_to_vec(signature).unwrap();
+        let good = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
         assert_eq!(good.len(), length);
         let mut one = vec![0; length];
         one[length - 1] = 1;
@@ -511,7 +519,7 @@ async fn psychic_and_otherwise_shaped_ecdsa_signatures_are_refused() {
             [&[0], &good[..]].concat(),
             [&good[length / 2..], &good[..length / 2]].concat(),
         ] {
-            let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode_to_string(&bad));
+            let token = format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(&bad));
             assert_eq!(verdict(&issuer.verifier(), &token).await, Some(InvalidSignature), "{algorithm} {bad:?}");
         }
     }
@@ -520,8 +528,10 @@ async fn psychic_and_otherwise_shaped_ecdsa_signatures_are_refused() {
 #[tokio::test]
 async fn secrets_in_rotation_are_all_in_force_and_no_others() {
     let (new, old, gone) = (Issuer::with_secret([1; 32]), Issuer::with_secret([2; 32]), Issuer::with_secret([3; 32]));
-    let verifier =
-        Verifier::new(SharedSecret::keyring([[1; 32], [2; 32]]).unwrap()).issuer(new.origin()).audience(new.origin());
+    let verifier = Verifier::builder(SharedSecret::keyring([[1; 32], [2; 32]]).unwrap())
+        .issuer(new.origin())
+        .audience(new.origin())
+        .unwrap();
     assert_eq!(verdict(&verifier, &new.token("ada")).await, None);
     assert_eq!(verdict(&verifier, &old.token("ada")).await, None);
     assert_eq!(verdict(&verifier, &gone.token("ada")).await, Some(InvalidSignature));
@@ -531,7 +541,7 @@ async fn secrets_in_rotation_are_all_in_force_and_no_others() {
 async fn a_set_with_two_fitting_keys_wants_a_kid() {
     let (a, b) = (Issuer::new(), Issuer::new());
     let keys = KeySet::from_json(json!({"keys": [a.jwk(), b.jwk()]}).to_string()).unwrap();
-    let verifier = Verifier::new(keys).issuer(a.origin()).audience(a.origin());
+    let verifier = Verifier::builder(keys).issuer(a.origin()).audience(a.origin()).unwrap();
     assert_eq!(verdict(&verifier, &a.token("ada")).await, None);
     let token = a.sign_with_header(&json!({"alg": "EdDSA"}), &a.claims("ada"));
     assert_eq!(verdict(&verifier, &token).await, Some(UnknownKey));
@@ -551,10 +561,10 @@ async fn several_issuers_keep_to_their_own_keys_and_rules() {
     let rows = [
         ("admin's key under web's name", admin.sign(&web.claims("ada")), InvalidSignature),
         ("web's key under admin's name", web.sign(&admin.claims("ada")), InvalidSignature),
-        ("the secret under admin's name", secret.sign(&admin.claims("ada")), WrongIssuer),
-        ("an issuer nobody knows", web.sign(&web_at(&web, "https://evil.example")), WrongIssuer),
-        ("no issuer", web.sign(&without_issuer(&web)), WrongIssuer),
-        ("web's keys for admin's audience", web.sign(&with_audience(&web, admin.origin())), WrongAudience),
+        ("the secret under admin's name", secret.sign(&admin.claims("ada")), InvalidIssuer),
+        ("an issuer nobody knows", web.sign(&web_at(&web, "https://evil.example")), InvalidIssuer),
+        ("no issuer", web.sign(&without_issuer(&web)), InvalidIssuer),
+        ("web's keys for admin's audience", web.sign(&with_audience(&web, admin.origin())), InvalidAudience),
     ];
     for (idea, token, expected) in rows {
         assert_eq!(verdict(&verifier, &token).await, Some(expected), "{idea}");
@@ -615,22 +625,22 @@ async fn access_tokens_pass_only_where_they_are_asked_for() {
     let rows = [
         ("an access token", issuer.sign_with_header(&header("at+jwt"), &good), None),
         ("typ as a media type", issuer.sign_with_header(&header("application/AT+JWT"), &good), None),
-        ("typ JWT", issuer.sign_with_header(&header("JWT"), &good), Some(WrongType)),
-        ("no typ", issuer.sign(&good), Some(WrongType)),
+        ("typ JWT", issuer.sign_with_header(&header("JWT"), &good), Some(InvalidType)),
+        ("no typ", issuer.sign(&good), Some(InvalidType)),
         ("without client_id", issuer.sign_with_header(&header("at+jwt"), &without("client_id")), Some(InvalidClaims)),
         ("without jti", issuer.sign_with_header(&header("at+jwt"), &without("jti")), Some(InvalidClaims)),
         ("without iat", issuer.sign_with_header(&header("at+jwt"), &without("iat")), Some(InvalidClaims)),
-        ("without aud", issuer.sign_with_header(&header("at+jwt"), &without("aud")), Some(WrongAudience)),
-        ("a client's own", issuer.sign_with_header(&header("at+jwt"), &client), Some(NotAUser)),
+        ("without aud", issuer.sign_with_header(&header("at+jwt"), &without("aud")), Some(InvalidAudience)),
+        ("a client's own", issuer.sign_with_header(&header("at+jwt"), &client), Some(ClientToken)),
     ];
     check(&access, rows.map(|(idea, token, expected)| (idea.to_owned(), token, expected))).await;
-    let clients = issuer.verifier().profile(Profile::AccessToken).allow_clients();
+    let clients = issuer.verifier().profile(Profile::AccessToken).allow_client_credentials();
     assert_eq!(verdict(&clients, &issuer.sign_with_header(&header("at+jwt"), &client)).await, None);
 
     let both = issuer.verifier().or(access);
     assert_eq!(verdict(&both, &issuer.token("ada")).await, None);
     assert_eq!(verdict(&both, &issuer.sign_with_header(&header("at+jwt"), &good)).await, None);
-    assert_eq!(verdict(&both, &issuer.sign_with_header(&header("logout+jwt"), &good)).await, Some(WrongType));
+    assert_eq!(verdict(&both, &issuer.sign_with_header(&header("logout+jwt"), &good)).await, Some(InvalidType));
     assert_eq!(
         verdict(&both, &issuer.sign_with_header(&header("at+jwt"), &without("jti"))).await,
         Some(InvalidClaims),
@@ -647,7 +657,7 @@ async fn a_maximum_age_asks_for_iat() {
     for (iat, expected) in [
         (json!(now), None),
         (json!(now - 90), None),
-        (json!(now - 91), Some(TooOld)),
+        (json!(now - 91), Some(MaxAgeExceeded)),
         (json!("x"), Some(InvalidClaims)),
     ] {
         claims["iat"] = iat.clone();
@@ -660,7 +670,7 @@ async fn a_maximum_age_asks_for_iat() {
 #[tokio::test]
 async fn another_claim_can_name_the_user_but_sub_is_required_all_the_same() {
     let issuer = Issuer::new();
-    let verifier = issuer.verifier().user_claim("id");
+    let verifier = issuer.verifier().user_id_claim("id");
     let mut claims = issuer.claims("custom|42");
     claims["id"] = json!("42");
     assert_eq!(verifier.verify(&issuer.sign(&claims)).await.unwrap().user_id(), "42");
@@ -676,7 +686,7 @@ async fn another_claim_can_name_the_user_but_sub_is_required_all_the_same() {
 #[tokio::test]
 async fn waived_issuer_and_audience_must_still_be_of_the_right_type() {
     let issuer = Issuer::with_secret([5; 32]);
-    let verifier = Verifier::shared_secret([5; 32]).unwrap().any_issuer().any_audience();
+    let verifier = Verifier::shared_secret([5; 32]).unwrap().insecure_any_issuer().insecure_any_audience().unwrap();
     let mut claims = issuer.claims("ada");
     for member in ["iss", "aud"] {
         claims.as_object_mut().unwrap().remove(member);
@@ -702,7 +712,8 @@ async fn waived_issuer_and_audience_must_still_be_of_the_right_type() {
 #[test]
 fn nothing_that_holds_a_secret_prints_it() {
     let secret = "k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n";
-    let verifier = Verifier::shared_secret(secret).unwrap().issuer("https://a.example").audience("https://a.example");
+    let verifier =
+        Verifier::shared_secret(secret).unwrap().issuer("https://a.example").audience("https://a.example").unwrap();
     let layer = JwtAuthLayer::new(verifier.clone());
     let printed = format!("{verifier:?} {layer:?} {:?} {:?}", SharedSecret::new(secret), Issuer::with_secret(secret));
     assert!(!printed.contains(secret), "{printed}");
@@ -715,13 +726,13 @@ fn the_jws_level_alone_takes_any_payload() {
     let keys = KeySet::from_json(issuer.jwks()).unwrap();
     let header = issuer.header().to_string();
     let token = issuer.sign_bytes(header.as_bytes(), b"not JSON");
-    assert_eq!(jws::verify(&token, &keys), Ok(b"not JSON".to_vec()));
-    assert_eq!(jws::verify(&Issuer::new().token("ada"), &keys), Err(UnknownKey));
+    assert_eq!(jws::verify(&token, &keys).unwrap(), b"not JSON");
+    assert_eq!(jws::verify(&Issuer::new().token("ada"), &keys).unwrap_err().kind(), UnknownKey);
     let forged = Issuer::new().sign_bytes(header.as_bytes(), b"not JSON");
-    assert_eq!(jws::verify(&forged, &keys), Err(InvalidSignature));
+    assert_eq!(jws::verify(&forged, &keys).unwrap_err().kind(), InvalidSignature);
     let symmetric = issuer.sign_bytes(br#"{"alg":"HS256"}"#, b"");
-    assert_eq!(jws::verify(&symmetric, &keys), Err(UnsupportedAlgorithm));
-    assert_eq!(jws::verify("x", &keys), Err(Malformed));
+    assert_eq!(jws::verify(&symmetric, &keys).unwrap_err().kind(), UnsupportedAlgorithm);
+    assert_eq!(jws::verify("x", &keys).unwrap_err().kind(), Malformed);
 }
 
 #[tokio::test]
@@ -730,7 +741,7 @@ async fn rsa_keys_that_name_no_algorithm_get_the_one_that_was_allowed() {
     let mut jwk = issuer.jwk();
     jwk.as_object_mut().unwrap().remove("alg");
     let set = json!({ "keys": [jwk] }).to_string();
-    let verifier = |keys: KeySet| Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin());
+    let verifier = |keys: KeySet| Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     assert!(KeySet::from_json(&set).is_err());
     let ps256 = verifier(KeySet::from_json_with_default_rsa_algorithm(&set, Algorithm::PS256).unwrap());
     assert_eq!(verdict(&ps256, &issuer.token("ada")).await, None);
@@ -747,7 +758,7 @@ async fn rsa_keys_that_name_no_algorithm_get_the_one_that_was_allowed() {
         move |_| std::future::ready(Ok(JwksResponse::new(set.clone())))
     });
     let remote = remote.default_rsa_algorithm(Algorithm::PS256).build().unwrap();
-    let remote = Verifier::new(remote).issuer(issuer.origin()).audience(issuer.origin());
+    let remote = Verifier::builder(remote).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     assert_eq!(verdict(&remote, &issuer.token("ada")).await, None);
 }
 
@@ -767,8 +778,10 @@ async fn keys_of_every_kind_come_from_jsonwebtokens_readers_too() {
         let printed = format!("{key:?}");
         assert!(printed.contains(member("kid")) && printed.contains(&algorithm.to_string()), "{printed}");
         assert!(!printed.contains(member(if member("kty") == "RSA" { "n" } else { "x" })), "{printed}");
-        let verifier =
-            Verifier::new(KeySet::from_keys([key]).unwrap()).issuer(issuer.origin()).audience(issuer.origin());
+        let verifier = Verifier::builder(KeySet::from_keys([key]).unwrap())
+            .issuer(issuer.origin())
+            .audience(issuer.origin())
+            .unwrap();
         assert_eq!(verdict(&verifier, &issuer.token("ada")).await, None, "{algorithm}");
         let forged = Issuer::with_algorithm(algorithm).sign_with_header(&issuer.header(), &issuer.claims("ada"));
         assert_eq!(verdict(&verifier, &forged).await, Some(InvalidSignature), "{algorithm}");

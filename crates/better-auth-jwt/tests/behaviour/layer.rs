@@ -103,14 +103,14 @@ async fn a_path_without_a_user_fails_closed() {
     let layer = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap());
     let response = answer(&layer, request("/other/ada", &bearer(&issuer.token("ada")))).await;
     assert_eq!(response.status(), 403);
-    assert_eq!(response.extensions().get(), Some(&ErrorKind::NoUserInPath));
+    assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingPathUser));
 }
 
 #[tokio::test]
 async fn a_closure_can_find_the_user_elsewhere() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier()).match_user(|parts: &Parts| {
-        let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).ok_or(ErrorKind::NoUserInPath)?;
+        let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).ok_or(ErrorKind::MissingPathUser)?;
         Ok(host.split('.').next().unwrap_or_default().to_owned())
     });
     for (host, status) in [("ada.example.com", 200), ("bob.example.com", 403), ("", 403)] {
@@ -157,7 +157,7 @@ async fn claims_arrive_in_a_type_of_ones_own_and_rules_see_them() {
     });
     for (role, status, kind) in [
         (json!("admin"), 200, None),
-        (json!("user"), 403, Some(ErrorKind::Refused)),
+        (json!("user"), 403, Some(ErrorKind::Forbidden)),
         (json!(1), 401, Some(ErrorKind::InvalidClaims)),
         (json!(null), 401, Some(ErrorKind::InvalidClaims)),
     ] {
@@ -181,7 +181,7 @@ async fn rules_given_before_the_claims_type_changes_stay_in_force() {
         .claims::<Own>();
     for (banned, scope, kind) in [
         (false, "tasks:read", None),
-        (true, "tasks:read", Some(ErrorKind::Refused)),
+        (true, "tasks:read", Some(ErrorKind::Forbidden)),
         (false, "tasks:write", Some(ErrorKind::InsufficientScope)),
     ] {
         let mut claims = issuer.claims("ada");
@@ -348,7 +348,7 @@ async fn the_instance_that_was_polled_ready_is_the_one_called_after_waiting_for_
     })
     .build()
     .unwrap();
-    let verifier = better_auth_jwt::Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin());
+    let verifier = better_auth_jwt::Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     let clones = Arc::new(AtomicUsize::new(0));
     let mut service = JwtAuthLayer::new(verifier).layer(Fussy { ready: false, clones: clones.clone() });
     for expected_clones in [1, 1, 1] {

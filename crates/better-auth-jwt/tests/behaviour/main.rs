@@ -16,6 +16,7 @@ mod sessions;
 mod test_issuer;
 mod token_cache;
 mod tower_stack;
+mod verifier;
 mod waiting;
 
 use std::convert::Infallible;

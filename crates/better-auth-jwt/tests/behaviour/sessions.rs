@@ -125,7 +125,7 @@ async fn revoking_a_user_rejects_the_tokens_issued_until_then() {
 async fn a_user_is_revoked_by_sub_whichever_claim_identifies_the_user() {
     let issuer = Issuer::new();
     let revoked = revoked(&issuer);
-    let layer = JwtAuthLayer::new(issuer.verifier().user_claim("id")).sessions(revoked.clone(), MissingSession::Allow);
+    let layer = JwtAuthLayer::new(issuer.verifier().user_id_claim("id")).sessions(revoked.clone(), MissingSession::Allow);
     let mut claims = issuer.claims("ada");
     claims["id"] = json!("42");
     let token = issuer.sign(&claims);
@@ -141,7 +141,7 @@ async fn another_claim_can_contain_the_session_id() {
     let revoked = revoked(&issuer);
     revoked.revoke_session(issuer.origin(), "phone").unwrap();
     let layer =
-        JwtAuthLayer::new(issuer.verifier().session_claim("device")).sessions(revoked.clone(), MissingSession::Reject);
+        JwtAuthLayer::new(issuer.verifier().session_id_claim("device")).sessions(revoked.clone(), MissingSession::Reject);
     let mut claims = issuer.claims("ada");
     claims["sid"] = json!("phone");
     assert_eq!(outcome(&layer, &issuer.sign(&claims)).await, Some(ErrorKind::InvalidClaims));
@@ -158,7 +158,7 @@ async fn another_claim_can_contain_the_session_id() {
     // A session id of another type must not count as missing: the token could never be revoked.
     claims["device"] = json!(7);
     let accepting =
-        JwtAuthLayer::new(issuer.verifier().session_claim("device")).sessions(revoked.clone(), MissingSession::Allow);
+        JwtAuthLayer::new(issuer.verifier().session_id_claim("device")).sessions(revoked.clone(), MissingSession::Allow);
     assert_eq!(outcome(&accepting, &issuer.sign(&claims)).await, Some(ErrorKind::InvalidClaims));
 }
 

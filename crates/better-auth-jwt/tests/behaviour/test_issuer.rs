@@ -1,7 +1,7 @@
 //! The issuer that users test their own services with.
 
 use better_auth_jwt::{
-    BetterAuth, ErrorKind, JwtAuthLayer, Profile, Verifier,
+    BetterAuthUrls, ErrorKind, JwtAuthLayer, Profile, Verifier,
     keys::{Algorithm, RemoteKeySet},
     test_util::Issuer,
 };
@@ -51,10 +51,11 @@ async fn the_endpoint_ends_with_its_issuer() {
 #[tokio::test]
 async fn access_tokens_open_what_is_meant_for_them_and_nothing_else() {
     let issuer = Issuer::new().serve_jwks();
-    let server = BetterAuth::new(issuer.origin()).unwrap();
-    let apps = Verifier::new(RemoteKeySet::new(server.jwks_url()).unwrap())
+    let server = BetterAuthUrls::new(issuer.origin()).unwrap();
+    let apps = Verifier::builder(RemoteKeySet::new(server.jwks_url()).unwrap())
         .issuer(server.oauth_issuer())
         .audience("https://api.example.com")
+        .unwrap()
         .profile(Profile::AccessToken);
     let apps = JwtAuthLayer::new(apps).require_scope("invoices:read").unwrap();
     let users = JwtAuthLayer::new(Verifier::better_auth(issuer.origin()).unwrap());
@@ -63,8 +64,8 @@ async fn access_tokens_open_what_is_meant_for_them_and_nothing_else() {
     assert_eq!(outcome(&apps, &token("https://api.example.com", "openid")).await, Some(ErrorKind::InsufficientScope));
     assert_eq!(
         outcome(&apps, &token("https://other.example.com", "invoices:read")).await,
-        Some(ErrorKind::WrongAudience)
+        Some(ErrorKind::InvalidAudience)
     );
-    assert_eq!(outcome(&apps, &issuer.token("ada")).await, Some(ErrorKind::WrongType));
-    assert_eq!(outcome(&users, &token(issuer.origin(), "invoices:read")).await, Some(ErrorKind::WrongType));
+    assert_eq!(outcome(&apps, &issuer.token("ada")).await, Some(ErrorKind::InvalidType));
+    assert_eq!(outcome(&users, &token(issuer.origin(), "invoices:read")).await, Some(ErrorKind::InvalidType));
 }

@@ -100,7 +100,7 @@ impl KeySource for LateKeys {
 fn late_verifier(issuer: &Issuer) -> (Verifier, watch::Sender<bool>) {
     let (publish, published) = watch::channel(false);
     let keys = LateKeys { keys: KeySet::from_json(issuer.jwks()).unwrap(), published };
-    (Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin()), publish)
+    (Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap(), publish)
 }
 
 fn with_token(issuer: &Issuer) -> Request<String> {

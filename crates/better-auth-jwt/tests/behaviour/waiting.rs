@@ -94,7 +94,8 @@ pub(crate) fn setup() -> Setup {
     let issuer = Issuer::new();
     let (clock, endpoint) = (issuer.clock(), Endpoint::default());
     let keys = endpoint.keys(&clock);
-    let verifier = Verifier::new(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).clock(clock.clone());
+    let verifier =
+        Verifier::builder(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).unwrap().clock(clock.clone());
     Setup { layer: JwtAuthLayer::new(verifier), issuer, clock, endpoint, keys }
 }
 
@@ -203,6 +204,79 @@ async fn retry_after_of_the_endpoint_is_honoured_up_to_five_minutes() {
 }
 
 #[tokio::test]
+async fn an_unknown_kid_is_looked_for_once_and_then_not_for_thirty_seconds() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    for n in 0..100 {
+        let stranger = Issuer::new().key_id(format!("stranger-{n}"));
+        assert_eq!(setup.get(&stranger.token("ada")).await, (401, Some(ErrorKind::UnknownKey)));
+    }
+    assert_eq!(setup.endpoint.fetches(), 2);
+    assert_eq!(setup.keys.status().suppressed, 100, "each was answered from memory in the end");
+    // The issuer rotates now; its new key is served as soon as the cooldown is over.
+    let rotated = Issuer::new().key_id("rotated");
+    setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
+    setup.advance(29);
+    assert_eq!(setup.get(&rotated.token("ada")).await.0, 401);
+    setup.advance(1);
+    assert_eq!(setup.get(&rotated.token("ada")).await.0, 200);
+    assert!(setup.accepted().await);
+    assert_eq!(setup.endpoint.fetches(), 3);
+}
+
+#[tokio::test]
+async fn while_searches_cool_down_a_logout_by_a_new_key_is_asked_to_come_again() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    let verifier =
+        Verifier::builder(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin()).unwrap();
+    let logouts = LogoutVerifier::from(&verifier.clock(setup.clock.clone()));
+    let (stranger, rotated) = (Issuer::new().key_id("stranger"), Issuer::new().key_id("rotated"));
+    let refused = async |issuer: &Issuer| {
+        let error = logouts.verify(&issuer.logout_token("session")).await.unwrap_err();
+        (error.kind(), error.retry_after())
+    };
+    assert_eq!(refused(&stranger).await, (ErrorKind::UnknownKey, None));
+    setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
+    setup.advance(10);
+    assert_eq!(refused(&rotated).await, (ErrorKind::KeysUnavailable, Some(Duration::from_secs(20))));
+    assert_eq!(refused(&stranger).await, (ErrorKind::UnknownKey, None), "it was looked for");
+    assert_eq!(
+        setup.get(&rotated.token("ada")).await,
+        (401, Some(ErrorKind::UnknownKey)),
+        "a client fetches a token anew"
+    );
+    setup.advance(20);
+    assert!(logouts.verify(&rotated.logout_token("session")).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_first_load_does_not_start_the_cooldown() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert!(setup.accepted().await);
+    let rotated = Issuer::new().key_id("rotated");
+    setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
+    assert_eq!(setup.get(&rotated.token("ada")).await.0, 200);
+}
+
+#[tokio::test]
+async fn the_load_for_an_unknown_kid_was_its_search_too() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    let (stranger, other) = (Issuer::new().key_id("stranger"), Issuer::new().key_id("other"));
+    for (token, fetches) in [(&stranger, 1), (&stranger, 1), (&other, 2), (&stranger, 2), (&other, 2)] {
+        assert_eq!(setup.get(&token.token("ada")).await, (401, Some(ErrorKind::UnknownKey)));
+        assert_eq!(setup.endpoint.fetches(), fetches);
+    }
+    setup.advance(30);
+    assert_eq!(setup.get(&stranger.token("ada")).await, (401, Some(ErrorKind::UnknownKey)));
+    assert_eq!(setup.endpoint.fetches(), 3);
+}
+
+#[tokio::test]
 async fn an_answer_of_the_own_fetch_function_may_be_too_large_as_well() {
     let setup = setup();
     let padded = format!("{}{}", " ".repeat(256 * 1024 + 1 - setup.issuer.jwks().len()), setup.issuer.jwks());
@@ -220,8 +294,8 @@ fn nothing_that_is_printed_names_a_key() {
         format!("{:?}", setup.keys),
         format!("{:?}", setup.layer),
         format!("{:?}", RemoteKeySet::with_fetch(async |_| Err(FetchError::Timeout))),
-        format!("{:?}", Verifier::new(setup.keys.clone())),
-        format!("{:?}", Verifier::new(setup.keys.clone()).any_issuer()),
+        format!("{:?}", Verifier::builder(setup.keys.clone())),
+        format!("{:?}", Verifier::builder(setup.keys.clone()).insecure_any_issuer()),
     ] {
         assert!(printed.starts_with(|first: char| first.is_ascii_uppercase()) && !printed.contains("kid"), "{printed}");
     }
@@ -521,7 +595,8 @@ impl KeySource for Promises {
 async fn a_source_that_only_promises_keys_is_not_waited_for_for_ever() {
     let issuer = Issuer::new();
     let asked = Arc::new(AtomicUsize::new(0));
-    let verifier = Verifier::new(Promises(asked.clone())).issuer(issuer.origin()).audience(issuer.origin());
+    let verifier =
+        Verifier::builder(Promises(asked.clone())).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     let response = answer(&JwtAuthLayer::new(verifier.clone()), request("/", &bearer(&issuer.token("ada")))).await;
     assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
     assert_eq!(asked.swap(0, Ordering::SeqCst), 3, "waited for two fetches, and no third");
@@ -546,7 +621,10 @@ impl KeySource for Careless {
 #[tokio::test]
 async fn a_key_that_a_careless_source_hands_out_for_another_algorithm_is_not_used() {
     let issuer = Issuer::new();
-    let verifier = Verifier::new(Careless(KeySet::from_json(issuer.jwks()).unwrap())).any_issuer().any_audience();
+    let verifier = Verifier::builder(Careless(KeySet::from_json(issuer.jwks()).unwrap()))
+        .insecure_any_issuer()
+        .insecure_any_audience()
+        .unwrap();
     assert!(verifier.verify(&issuer.token("ada")).await.is_ok());
     let token = issuer.sign_with_header(&json!({"alg": "Ed25519"}), &issuer.claims("ada"));
     assert_eq!(verifier.verify(&token).await.unwrap_err().kind(), ErrorKind::UnknownKey);
@@ -555,7 +633,8 @@ async fn a_key_that_a_careless_source_hands_out_for_another_algorithm_is_not_use
 #[tokio::test]
 async fn a_verifier_is_as_ready_as_the_best_of_its_sources() {
     let setup = setup();
-    let remote = || Verifier::new(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin());
+    let remote =
+        || Verifier::builder(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin()).unwrap();
     assert_eq!(remote().readiness(), Readiness::Unavailable);
     assert_eq!(remote().or(Issuer::with_secret([7; 32]).verifier()).readiness(), Readiness::Ready);
     setup.settle().await;

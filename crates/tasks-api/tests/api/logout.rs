@@ -140,7 +140,7 @@ async fn to_repeat_it_is_200_and_changes_nothing() {
 
 #[tokio::test]
 async fn what_is_no_logout_token_for_us_is_400_and_changes_nothing() {
-    let verifier = Verifier::shared_secret(SECRET).unwrap().issuer(ORIGIN).audience(ORIGIN);
+    let verifier = Verifier::shared_secret(SECRET).unwrap().issuer(ORIGIN).audience(ORIGIN).unwrap();
     let app = TestApp::verified_by(verifier, |state| state).await;
     let with = |name: &str, value: Value| {
         let mut claims = logout_claims("phone");
@@ -229,9 +229,9 @@ async fn a_logout_token_opens_no_door() {
 
 #[tokio::test]
 async fn other_issuers_and_audiences_of_logout_tokens_are_those_that_were_named() {
-    let verifier = Verifier::shared_secret(SECRET).unwrap().issuer(ORIGIN).audience(ORIGIN);
+    let verifier = Verifier::shared_secret(SECRET).unwrap().issuer(ORIGIN).audience(ORIGIN).unwrap();
     let mut rules = LogoutRules::new(&verifier);
-    rules.verifier = rules.verifier.issuer(format!("{ORIGIN}/api/auth")).audience("client");
+    rules.verifier = rules.verifier.issuer(format!("{ORIGIN}/api/auth")).audience("client").unwrap();
     let database = Database::new();
     let app = TestApp::of(AppState::connect(database.url(), verifier, rules).await.unwrap(), database);
     let mut claims = logout_claims("phone");

@@ -28,7 +28,7 @@ async fn app_with_issuer(is_up: &Arc<AtomicBool>, fresh: Duration) -> TestApp {
     });
     let keys = keys.default_max_age(fresh).max_age_bounds(fresh, fresh).backoff(Duration::ZERO, Duration::ZERO);
     let keys = keys.build().unwrap();
-    let verifier = Verifier::new(keys.clone()).any_issuer().any_audience();
+    let verifier = Verifier::builder(keys.clone()).insecure_any_issuer().insecure_any_audience().unwrap();
     TestApp::verified_by(verifier, |state| state.watch_keys(keys)).await
 }
 

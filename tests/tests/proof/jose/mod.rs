@@ -99,14 +99,14 @@ impl Reason {
     fn answers(self, kind: ErrorKind) -> bool {
         match self {
             Self::Base64 | Self::Text | Self::Duplicate | Self::Depth => kind == ErrorKind::Malformed,
-            Self::Size => matches!(kind, ErrorKind::TooLarge | ErrorKind::Malformed),
+            Self::Size => matches!(kind, ErrorKind::TokenTooLarge | ErrorKind::Malformed),
             Self::Type => matches!(kind, ErrorKind::Malformed | ErrorKind::InvalidClaims),
-            Self::Critical => kind == ErrorKind::CriticalHeader,
-            Self::Typ | Self::Nested => kind == ErrorKind::WrongType,
+            Self::Critical => kind == ErrorKind::UnsupportedCriticalHeader,
+            Self::Typ | Self::Nested => kind == ErrorKind::InvalidType,
             Self::Date | Self::Audience | Self::NoUser => kind == ErrorKind::InvalidClaims,
             Self::Fraction => matches!(kind, ErrorKind::Expired | ErrorKind::NotYetValid),
             Self::Future => kind == ErrorKind::NotYetValid,
-            Self::Client => kind == ErrorKind::NotAUser,
+            Self::Client => kind == ErrorKind::ClientToken,
         }
     }
 }
