@@ -32,7 +32,7 @@ async fn main() {
     let verifier = Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin());
     let inner: fn(_) -> _ = |_| std::future::ready(Ok(Response::new(())));
     // Every good request looks its key up.
-    let service = JwtAuthLayer::new(verifier).cached_tokens(0).layer(service_fn(inner));
+    let service = JwtAuthLayer::new(verifier).token_cache_capacity(0).layer(service_fn(inner));
     let good = issuer.token("ada");
     let claims = issuer.claims("ada");
     let forged: Vec<String> = (0..10_000)

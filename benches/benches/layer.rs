@@ -111,7 +111,7 @@ fn measure(algorithm: Algorithm) -> Medians {
 
     let auth = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap());
     // Without memory every sight is the first.
-    let forgetful = auth.clone().cached_tokens(0);
+    let forgetful = auth.clone().token_cache_capacity(0);
     let own = forgetful.clone().claims::<OwnClaims>();
     let inner = || service_fn(answer);
     let [mut raws, mut firsts, mut owns, mut seens] = [const { Vec::new() }; 4];

@@ -13,16 +13,15 @@ use std::{
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use tower_service::Service;
 
 use crate::{
-    error::ErrorKind,
+    error::{ErrorKind, whole_seconds},
     logout::{Logout, LogoutVerifier},
-    rejection::write_retry_after,
     revoked::{RevocationsFull, RevokedSessions},
 };
 
@@ -201,7 +200,7 @@ impl Refusal {
             }
             Self::Unavailable(after) => {
                 let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, String::new());
-                write_retry_after(after, response.headers_mut());
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
                 response
             }
         }

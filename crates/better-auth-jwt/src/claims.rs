@@ -37,8 +37,6 @@ pub struct Claims {
     pub(crate) places: Places,
     /// `exp`, rounded down.
     pub(crate) expires: u64,
-    /// Whether whoever has verified them lets them pass only where the path names their user.
-    pub(crate) user_matched: bool,
 }
 
 /// Where a document says what is asked for on every request.
@@ -53,7 +51,7 @@ pub(crate) struct Places {
 impl Claims {
     /// A token's payload, to be read and checked where it stays.
     pub(crate) fn unread(payload: String) -> Self {
-        Self { document: Document::unread(payload), places: Places::default(), expires: 0, user_matched: false }
+        Self { document: Document::unread(payload), places: Places::default(), expires: 0 }
     }
 
     /// The user this token was issued to: `sub`, unless the verifier names another claim.
@@ -146,6 +144,13 @@ impl fmt::Debug for Claims {
 /// It names the claim that was asked for. serde's own message is left out, since that quotes values.
 #[derive(Debug)]
 pub struct ClaimError(Option<Box<str>>);
+
+impl ClaimError {
+    /// The name of the claim, if one was asked for by name.
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
 
 impl fmt::Display for ClaimError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -285,7 +290,7 @@ mod tests {
         let document = Document::parse(json.to_owned()).unwrap();
         let place = |name| document.find(name).and_then(Value::place).unwrap_or_default();
         let places = Places { user: place("sub"), subject: place("sub"), session: place("sid") };
-        Claims { document, places, expires: 2, user_matched: false }
+        Claims { document, places, expires: 2 }
     }
 
     const ADA: &str = r#"{"iat":1.5,"name":"Ada \"L\"","email":null,"sub":"ada","exp":2,"iss":"https://a","aud":["x","y\u007a"],

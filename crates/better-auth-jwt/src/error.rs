@@ -1,59 +1,155 @@
 //! What can be wrong with a request, and with a configuration.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
-use http::{HeaderValue, StatusCode};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, RETRY_AFTER, VARY, WWW_AUTHENTICATE},
+};
 
-/// Why a request was refused.
+use crate::{claims::ClaimError, path::PathError};
+
+/// Why a request was rejected.
 ///
-/// The client learns [`status`](Self::status), [`challenge`](Self::challenge) and
-/// [`description`](Self::description), which come from small closed sets; the log learns
-/// [`kind`](Self::kind). Neither holds anything of the request.
+/// The client receives [`status`](Self::status), [`challenge`](Self::challenge) and
+/// [`description`](Self::description). [`kind`](Self::kind), [`claim`](Self::claim) and
+/// [`rule`](Self::rule) are for the log. None of them contains data of the request.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
+    claim: Option<Cow<'static, str>>,
+    rule: Option<Cow<'static, str>>,
+    missing_scopes: Option<Box<str>>,
     challenge: Option<HeaderValue>,
     retry_after: Option<Duration>,
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, challenge: Option<HeaderValue>, retry_after: Option<Duration>) -> Self {
-        Self { kind, challenge, retry_after }
-    }
-
     /// Which check failed.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The HTTP status of the answer.
+    /// The name of the claim that failed the check, where there is one.
+    pub fn claim(&self) -> Option<&str> {
+        self.claim.as_deref()
+    }
+
+    /// The name of the rule that rejected the request, for [`ErrorKind::Refused`] and
+    /// [`ErrorKind::RuleUnavailable`].
+    pub fn rule(&self) -> Option<&str> {
+        self.rule.as_deref()
+    }
+
+    /// The HTTP status of the response.
     pub fn status(&self) -> StatusCode {
         self.kind.status()
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750, section 3), where the answer carries one.
+    /// The value of `WWW-Authenticate` (RFC 6750, section 3), if the response carries one.
     pub fn challenge(&self) -> Option<&HeaderValue> {
         self.challenge.as_ref()
     }
 
-    /// After how long a retry makes sense, when the answer is 503.
+    /// How long the client should wait before it tries again, if the response is 503.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// One sentence for the client, from a closed set.
+    /// A sentence for the client, from a fixed set.
     pub fn description(&self) -> &'static str {
         self.kind.description()
+    }
+
+    /// Writes the headers that every HTTP response to a rejected request needs: the challenge,
+    /// `Retry-After`, and those that keep the response out of caches (RFC 9111, section 3.5).
+    ///
+    /// For [custom responses](crate::RejectionResponse).
+    pub fn write_headers(&self, headers: &mut HeaderMap) {
+        if let Some(challenge) = &self.challenge {
+            headers.insert(WWW_AUTHENTICATE, challenge.clone());
+        }
+        if let Some(after) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+        }
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.append(VARY, HeaderValue::from_static("Authorization"));
+    }
+
+    /// The scopes that the token lacks, separated by spaces.
+    pub(crate) fn missing_scopes(&self) -> Option<&str> {
+        self.missing_scopes.as_deref()
+    }
+
+    pub(crate) fn with_claim(mut self, claim: impl Into<Cow<'static, str>>) -> Self {
+        self.claim = Some(claim.into());
+        self
+    }
+
+    pub(crate) fn with_rule(mut self, rule: impl Into<Cow<'static, str>>) -> Self {
+        self.rule = Some(rule.into());
+        self
+    }
+
+    pub(crate) fn with_missing_scopes(mut self, scopes: impl Into<Box<str>>) -> Self {
+        self.missing_scopes = Some(scopes.into());
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    pub(crate) fn with_challenge(mut self, challenge: Option<HeaderValue>) -> Self {
+        self.challenge = challenge;
+        self
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self { kind, claim: None, rule: None, missing_scopes: None, challenge: None, retry_after: None }
+    }
+}
+
+impl From<ClaimError> for Error {
+    fn from(error: ClaimError) -> Self {
+        Self { claim: error.name().map(|name| Cow::Owned(name.to_owned())), ..ErrorKind::InvalidClaims.into() }
+    }
+}
+
+impl From<PathError> for Error {
+    fn from(error: PathError) -> Self {
+        match error {
+            PathError::Missing => ErrorKind::NoUserInPath.into(),
+            PathError::Invalid => ErrorKind::InvalidPath.into(),
+        }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)
+        self.kind.fmt(f)?;
+        if let Some(claim) = &self.claim {
+            write!(f, " (claim `{claim}`)")?;
+        }
+        if let Some(rule) = &self.rule {
+            write!(f, " (rule `{rule}`)")?;
+        }
+        if let Some(scopes) = &self.missing_scopes {
+            write!(f, " (missing: {scopes})")?;
+        }
+        Ok(())
     }
 }
 
 impl std::error::Error for Error {}
+
+/// RFC 9110, section 10.2.3: `Retry-After` has whole seconds. Rounded up, so that the wait is long enough.
+pub(crate) fn whole_seconds(after: Duration) -> u64 {
+    (after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1)
+}
 
 /// Which check refused a request.
 ///
@@ -107,6 +203,9 @@ pub enum ErrorKind {
     OtherUser,
     /// The layer guards a route whose path names no user: a mistake in the service, not the client.
     NoUserInPath,
+    /// A claim is not the value in the path that [`match_claim`](crate::JwtAuthLayer::match_claim) compares
+    /// it with.
+    ClaimMismatch,
     /// A rule given with `require` refused the claims.
     Refused,
     /// The token lacks a scope that the route asks for.
@@ -117,15 +216,57 @@ pub enum ErrorKind {
     KeysUnavailable,
     /// Whether the token's session has been ended cannot be told at the moment.
     SessionsUnavailable,
+    /// An async rule failed or took too long.
+    RuleUnavailable,
 }
 
 impl ErrorKind {
+    /// A stable name, for a metric's label or an error code of your own.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingToken => "missing_token",
+            Self::InvalidRequest => "invalid_request",
+            Self::TooLarge => "too_large",
+            Self::Malformed => "malformed",
+            Self::SessionToken => "session_token",
+            Self::Encrypted => "encrypted",
+            Self::UnsupportedAlgorithm => "unsupported_algorithm",
+            Self::CriticalHeader => "critical_header",
+            Self::WrongType => "wrong_type",
+            Self::UnknownKey => "unknown_key",
+            Self::InvalidSignature => "invalid_signature",
+            Self::InvalidClaims => "invalid_claims",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::TooOld => "too_old",
+            Self::WrongIssuer => "wrong_issuer",
+            Self::WrongAudience => "wrong_audience",
+            Self::NotAUser => "not_a_user",
+            Self::SenderConstrained => "sender_constrained",
+            Self::Revoked => "revoked",
+            Self::OtherUser => "other_user",
+            Self::NoUserInPath => "no_user_in_path",
+            Self::ClaimMismatch => "claim_mismatch",
+            Self::Refused => "refused",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::InvalidPath => "invalid_path",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::SessionsUnavailable => "sessions_unavailable",
+            Self::RuleUnavailable => "rule_unavailable",
+        }
+    }
+
     /// The HTTP status of the answer.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::InvalidRequest | Self::InvalidPath => StatusCode::BAD_REQUEST,
-            Self::OtherUser | Self::NoUserInPath | Self::Refused | Self::InsufficientScope => StatusCode::FORBIDDEN,
-            Self::KeysUnavailable | Self::SessionsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::OtherUser | Self::ClaimMismatch | Self::NoUserInPath | Self::Refused | Self::InsufficientScope => {
+                StatusCode::FORBIDDEN
+            }
+            Self::KeysUnavailable | Self::SessionsUnavailable | Self::RuleUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::UNAUTHORIZED,
         }
     }
@@ -150,10 +291,12 @@ impl ErrorKind {
             Self::MissingToken => "a bearer token is required",
             Self::InvalidRequest => "the Authorization header is not valid",
             Self::Expired => "the token expired",
-            Self::OtherUser | Self::NoUserInPath | Self::Refused => "access denied",
+            Self::OtherUser | Self::ClaimMismatch | Self::NoUserInPath | Self::Refused => "access denied",
             Self::InsufficientScope => "the token lacks a required scope",
             Self::InvalidPath => "the path is not valid",
-            Self::KeysUnavailable | Self::SessionsUnavailable => "tokens cannot be verified at the moment",
+            Self::KeysUnavailable | Self::SessionsUnavailable | Self::RuleUnavailable => {
+                "tokens cannot be verified at the moment"
+            }
             _ => "the token is not valid",
         }
     }
@@ -188,10 +331,12 @@ impl fmt::Display for ErrorKind {
             Self::Revoked => "the token's session has been ended",
             Self::OtherUser => "the path names another user than the token",
             Self::NoUserInPath => "the layer guards a route whose path names no user; check match_user and the route",
+            Self::ClaimMismatch => "a claim is not the value in the path",
             Self::Refused => "a required rule refused the claims",
             Self::InsufficientScope => "the token lacks a required scope",
             Self::InvalidPath => "the user's path segment is not acceptable",
             Self::KeysUnavailable => "no keys to verify with; is the issuer reachable?",
+            Self::RuleUnavailable => "an async rule failed or took too long",
             Self::SessionsUnavailable => "it cannot be told whether the token's session has been ended",
         })
     }

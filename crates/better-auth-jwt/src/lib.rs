@@ -6,6 +6,10 @@
     doc = "A Tower layer that verifies the JWTs Better Auth issues."
 )]
 
+mod authenticated;
+mod authorizer;
+#[cfg(feature = "axum")]
+mod axum;
 #[cfg(feature = "backchannel-logout")]
 mod backchannel;
 mod base64url;
@@ -18,11 +22,10 @@ mod clock;
 #[cfg(doc)]
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
+mod deadline;
 mod digits;
 mod error;
-mod extract;
 mod future;
-mod gate;
 mod header_memo;
 mod json;
 pub mod jws;
@@ -30,34 +33,38 @@ pub mod keys;
 mod layer;
 mod logout;
 mod numeric_date;
+mod outcome;
+mod path;
 mod rejection;
 mod revoked;
+mod rule;
 mod service;
 mod session;
 #[cfg(feature = "test-util")]
 pub mod test_util;
-mod user_path;
+mod token_source;
 mod verify;
 
+#[cfg(feature = "axum")]
+pub use self::axum::{AuthenticatedRejection, PathParam, PathUser};
 #[cfg(feature = "backchannel-logout")]
 pub use self::backchannel::{BackchannelLogout, LogoutSink};
 #[cfg(feature = "remote-jwks")]
 pub use self::better_auth::BetterAuth;
-#[cfg(feature = "axum")]
-pub use self::extract::{MissingLayer, PathParam, PathUser};
 pub use self::{
+    authenticated::Authenticated,
     claims::{ClaimError, Claims, FromClaims},
     clock::{Clock, SystemClock},
     error::{ConfigError, Error, ErrorKind},
-    extract::Authenticated,
     future::ResponseFuture,
-    gate::Outcome,
     layer::JwtAuthLayer,
     logout::{LoggedOut, Logout, LogoutVerifier},
-    rejection::{BearerRejection, GrpcRejection, ProblemRejection, RejectionResponse, write_headers},
+    outcome::Outcome,
+    path::{PathError, PathTemplate, PathValue},
+    rejection::{BearerRejection, GrpcRejection, ProblemRejection, RejectionResponse},
     revoked::{RevocationsFull, RevokedSessions},
     service::JwtAuth,
     session::{SessionCheck, SessionState, WithoutSession},
-    user_path::{PathTemplate, UserPath},
+    token_source::TokenSource,
     verify::{Profile, Verifier, WantsAudience, WantsIssuer},
 };

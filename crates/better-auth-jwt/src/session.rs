@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{claims::Claims, error::ErrorKind, verify::Failure};
+use crate::{
+    claims::Claims,
+    error::{Error, ErrorKind},
+};
 
 /// When to try again after a check that could not tell.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -77,14 +80,14 @@ impl Sessions {
         Self { check: Arc::new(check), without }
     }
 
-    pub(crate) fn check(&self, claims: &Claims) -> Result<(), Failure> {
+    pub(crate) fn check(&self, claims: &Claims) -> Result<(), Error> {
         if self.without == WithoutSession::Refuse && claims.session_id().is_none() {
-            return Err(ErrorKind::InvalidClaims.into());
+            return Err(Error::from(ErrorKind::InvalidClaims).with_claim("sid"));
         }
         match self.check.look_up(claims) {
             SessionState::Live => Ok(()),
             SessionState::Ended => Err(ErrorKind::Revoked.into()),
-            SessionState::Unknown => Err(Failure::Unavailable(ErrorKind::SessionsUnavailable, RETRY_AFTER)),
+            SessionState::Unknown => Err(Error::from(ErrorKind::SessionsUnavailable).with_retry_after(RETRY_AFTER)),
         }
     }
 }

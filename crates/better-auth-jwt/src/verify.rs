@@ -66,8 +66,6 @@ pub(crate) struct Rules {
     user_claim: &'static str,
     session_claim: &'static str,
     clients_allowed: bool,
-    /// Nobody passes whose user the path does not name.
-    user_matched: bool,
 }
 
 /// What a token is for. One that is for something else never passes.
@@ -99,7 +97,7 @@ pub enum Profile {
     ///     .issuer(server.oauth_issuer())
     ///     .audience("https://api.example.com")
     ///     .profile(Profile::AccessToken);
-    /// let auth = JwtAuthLayer::new(verifier).require_scope("invoices:read")?;
+    /// let auth = JwtAuthLayer::new(verifier).require_scopes(["invoices:read"])?;
     /// # let _ = auth;
     /// # Ok::<(), better_auth_jwt::ConfigError>(())
     /// ```
@@ -293,12 +291,6 @@ impl Verifier {
         self
     }
 
-    /// The same for somebody who lets tokens pass only where the path names their user.
-    pub(crate) fn for_path_users(mut self) -> Self {
-        self.for_each_rules(|rules| rules.user_matched = true);
-        self
-    }
-
     /// The claims of a rightly signed token, and whose rules they must satisfy, without waiting.
     pub(crate) fn open(&self, token: &[u8]) -> Result<(Document, &Rules), Failure> {
         let token = self.split(token)?;
@@ -404,7 +396,6 @@ impl WantsAudience {
             user_claim: "sub",
             session_claim: "sid",
             clients_allowed: false,
-            user_matched: false,
         };
         Verifier {
             trusts: vec![Trust { keys: self.keys, rules }],
@@ -429,10 +420,7 @@ pub(crate) async fn wait_for_keys<T>(check: impl Fn() -> Result<T, Failure>) -> 
         keys.await;
         outcome = check();
     }
-    outcome.map_err(|failure| {
-        let (kind, retry_after) = failure.settled();
-        Error::new(kind, None, retry_after)
-    })
+    outcome.map_err(Failure::into_error)
 }
 
 /// What [`Verifier::check`] found.
@@ -454,26 +442,32 @@ pub(crate) struct Standing {
 
 /// Why [`Verifier::check`] has no claims.
 pub(crate) enum Failure {
-    Refused(ErrorKind),
+    Rejected(Error),
     /// After this a second look may find the key.
     Wait(Pin<Box<dyn Future<Output = ()> + Send>>),
     Unavailable(ErrorKind, Duration),
 }
 
 impl Failure {
-    /// What a failure means when there is no more waiting.
-    pub(crate) fn settled(self) -> (ErrorKind, Option<Duration>) {
+    /// The error if there is no more waiting.
+    pub(crate) fn into_error(self) -> Error {
         match self {
-            Self::Refused(kind) => (kind, None),
-            Self::Wait(_) => (ErrorKind::KeysUnavailable, Some(Duration::from_secs(1))),
-            Self::Unavailable(kind, retry_after) => (kind, Some(retry_after)),
+            Self::Rejected(error) => error,
+            Self::Wait(_) => Error::from(ErrorKind::KeysUnavailable).with_retry_after(Duration::from_secs(1)),
+            Self::Unavailable(kind, retry_after) => Error::from(kind).with_retry_after(retry_after),
         }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Rejected(error)
     }
 }
 
 impl From<ErrorKind> for Failure {
     fn from(kind: ErrorKind) -> Self {
-        Self::Refused(kind)
+        Self::Rejected(kind.into())
     }
 }
 
@@ -490,7 +484,7 @@ impl Trust {
                 Refresh::TooSoon(after) if self.rules.expects == Expects::Logout => {
                     Failure::Unavailable(ErrorKind::KeysUnavailable, after)
                 }
-                Refresh::Pointless | Refresh::TooSoon(_) => Failure::Refused(ErrorKind::UnknownKey),
+                Refresh::Pointless | Refresh::TooSoon(_) => ErrorKind::UnknownKey.into(),
                 Refresh::Wait(keys) => Failure::Wait(keys),
                 Refresh::Unavailable(after) => Failure::Unavailable(ErrorKind::KeysUnavailable, after),
             }),
@@ -581,7 +575,6 @@ impl Rules {
             return Err(ErrorKind::InvalidClaims);
         }
         (claims.places, claims.expires) = (seen.places, expires.floor());
-        claims.user_matched = self.user_matched;
         Ok(begin..end)
     }
 

@@ -23,18 +23,18 @@ pub fn as_it_comes(setup: &Setup) -> Box<dyn Contestant> {
 
 /// Without memory: every sight of a token is the first.
 pub fn first_sight(setup: &Setup) -> Box<dyn Contestant> {
-    layered(layer(setup).cached_tokens(0))
+    layered(layer(setup).token_cache_capacity(0))
 }
 
 /// The same with a claims type of the user's.
 pub fn own_claims(setup: &Setup) -> Box<dyn Contestant> {
-    layered(layer(setup).cached_tokens(0).claims::<MyClaims>())
+    layered(layer(setup).token_cache_capacity(0).claims::<MyClaims>())
 }
 
 /// With so little memory that all but three of many tokens that take turns are forgotten before they
 /// come again.
 pub fn remembering(setup: &Setup) -> Box<dyn Contestant> {
-    layered(layer(setup).cached_tokens(4))
+    layered(layer(setup).token_cache_capacity(4))
 }
 
 /// Its refusals without the layer: what they cost whoever gives them.

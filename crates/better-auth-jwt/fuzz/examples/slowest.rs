@@ -13,7 +13,7 @@ use std::{
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use better_auth_jwt::{
-    JwtAuthLayer, PathTemplate, UserPath, Verifier,
+    JwtAuthLayer, PathTemplate, PathValue, Verifier,
     keys::{Algorithm, KeySet},
     test_util::Issuer,
 };

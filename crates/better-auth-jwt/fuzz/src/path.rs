@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::LazyLock};
 
 use axum::{Router, routing::get};
-use better_auth_jwt::{ErrorKind, JwtAuthLayer, PathParam, PathTemplate, UserPath};
+use better_auth_jwt::{ErrorKind, JwtAuthLayer, PathParam, PathTemplate, PathValue};
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode, Uri, header::AUTHORIZATION};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};

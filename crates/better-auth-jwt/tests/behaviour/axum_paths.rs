@@ -189,7 +189,7 @@ async fn preflights_reach_the_service_only_where_the_layer_lets_them() {
         let options = async |claims: Option<Authenticated<Claims>>| format!("preflight {}", claims.is_some());
         Router::new().route("/api/{user_id}/tasks", get(whoami).options(options)).route_layer(auth)
     };
-    let (closed, open) = (app(auth()), app(auth().allow_preflights()));
+    let (closed, open) = (app(auth()), app(auth().allow_cors_preflight()));
     for (method, headers, status) in [
         ("OPTIONS", &["origin", "access-control-request-method"][..], 200),
         ("OPTIONS", &["origin"], 401),

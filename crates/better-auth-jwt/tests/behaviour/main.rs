@@ -10,6 +10,7 @@ mod layer;
 mod logout_tokens;
 mod remembered;
 mod revoked;
+mod rules;
 mod sessions;
 mod test_issuer;
 mod tower_stack;

@@ -84,8 +84,9 @@ async fn a_token_seen_before_needs_no_key() {
 async fn path_and_rules_are_looked_at_every_time() {
     let issuer = Issuer::new();
     let banned = Arc::new(AtomicBool::new(false));
-    let layer =
-        JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap()).require({
+    let layer = JwtAuthLayer::new(issuer.verifier())
+        .match_user(PathTemplate::new("/api/{user_id}/*").unwrap())
+        .require("rule", {
             let banned = banned.clone();
             move |_: &Claims| !banned.load(Ordering::Relaxed)
         });
@@ -185,7 +186,7 @@ async fn keys_that_say_nothing_about_changes_are_looked_up_every_time() {
         assert_eq!(outcome(&layer, "/", &token).await, None);
         assert_eq!(keys.lookups(), lookups);
     }
-    let forgetful = forgetful.cached_tokens(0);
+    let forgetful = forgetful.token_cache_capacity(0);
     for lookups in 4..7 {
         assert_eq!(outcome(&forgetful, "/", &token).await, None);
         assert_eq!(keys.lookups(), lookups, "there is no room");

@@ -32,8 +32,9 @@ async fn an_ended_session_takes_its_tokens_along_and_no_others_remembered_or_not
     let issuer = Issuer::new();
     for most in [0, 1000] {
         let revoked = revoked(&issuer);
-        let layer =
-            JwtAuthLayer::new(issuer.verifier()).cached_tokens(most).sessions(revoked.clone(), WithoutSession::Refuse);
+        let layer = JwtAuthLayer::new(issuer.verifier())
+            .token_cache_capacity(most)
+            .sessions(revoked.clone(), WithoutSession::Refuse);
         let (phone, laptop) = (issuer.token_in_session("ada", "phone"), issuer.token_in_session("ada", "laptop"));
         for token in [&phone, &phone, &laptop] {
             assert_eq!(outcome(&layer, token).await, None);
@@ -70,7 +71,7 @@ async fn the_client_hears_that_the_token_is_not_valid_and_tries_again_where_that
     assert!(!unknown.headers().contains_key("www-authenticate"));
     assert_eq!(unknown.extensions().get(), Some(&ErrorKind::SessionsUnavailable));
 
-    let grpc = answer(&layer(SessionState::Unknown).reject_with(GrpcRejection), request("/", &token)).await;
+    let grpc = answer(&layer(SessionState::Unknown).rejection_response(GrpcRejection), request("/", &token)).await;
     assert_eq!(grpc.headers()["grpc-status"], "14");
 }
 
@@ -169,7 +170,7 @@ async fn the_session_comes_before_path_and_rules_and_survives_a_change_of_claims
     let layer = JwtAuthLayer::new(issuer.verifier())
         .sessions(Arc::new(Opinion(SessionState::Ended)), WithoutSession::Accept)
         .match_user(PathTemplate::new("/api/{user_id}/*").unwrap())
-        .require(|_| panic!("nobody asks about a session that has ended"));
+        .require("rule", |_| panic!("nobody asks about a session that has ended"));
     assert_eq!(outcome(&layer, &issuer.token("bob")).await, Some(ErrorKind::Revoked));
     let own = layer.claims::<Own>();
     let response = answer(&own, request("/api/ada/tasks", &bearer(&issuer.token("bob")))).await;
