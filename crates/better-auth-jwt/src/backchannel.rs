@@ -20,9 +20,8 @@ use http_body_util::{BodyExt, Limited};
 use tower_service::Service;
 
 use crate::{
-    error::ErrorKind,
+    error::{ErrorKind, whole_seconds},
     logout::{LogoutToken, LogoutVerifier},
-    rejection::write_retry_after,
     revoked::{CapacityError, RevokedSessions},
 };
 
@@ -203,7 +202,7 @@ impl LogoutError {
             }
             Self::Unavailable(after) => {
                 let mut response = response(StatusCode::SERVICE_UNAVAILABLE, String::new());
-                write_retry_after(after, response.headers_mut());
+                response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
                 response
             }
         }

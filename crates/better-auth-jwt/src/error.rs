@@ -2,17 +2,24 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use http::{HeaderValue, StatusCode};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, RETRY_AFTER, VARY, WWW_AUTHENTICATE},
+};
+
+use crate::path::PathError;
 
 /// Why a request was rejected.
 ///
 /// The client receives [`status`](Self::status), [`challenge`](Self::challenge) and
-/// [`description`](Self::description). [`kind`](Self::kind) and [`claim`](Self::claim) are for the log. None of them
-/// contains a value of the request.
+/// [`description`](Self::description). [`kind`](Self::kind), [`claim`](Self::claim) and [`rule`](Self::rule) are for the
+/// log. None of them contains a value of the request.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     claim: Option<Cow<'static, str>>,
+    rule: Option<Cow<'static, str>>,
+    missing_scopes: Option<Box<str>>,
     challenge: Option<HeaderValue>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -27,6 +34,12 @@ impl Error {
     /// The name of the claim that failed the check, where there is one.
     pub fn claim(&self) -> Option<&str> {
         self.claim.as_deref()
+    }
+
+    /// The name of the rule that rejected the request, for [`ErrorKind::Forbidden`] and
+    /// [`ErrorKind::RuleUnavailable`].
+    pub fn rule(&self) -> Option<&str> {
+        self.rule.as_deref()
     }
 
     /// The HTTP status of the response.
@@ -47,6 +60,36 @@ impl Error {
     /// A sentence for the client, from a fixed set.
     pub fn description(&self) -> &'static str {
         self.kind.description()
+    }
+
+    /// Writes the headers that every HTTP response to a rejected request needs: the challenge, `Retry-After`, and those
+    /// that keep the response out of caches (RFC 9111, section 3.5).
+    ///
+    /// For [custom responses](crate::RejectionResponse).
+    pub fn write_headers(&self, headers: &mut HeaderMap) {
+        if let Some(challenge) = &self.challenge {
+            headers.insert(WWW_AUTHENTICATE, challenge.clone());
+        }
+        if let Some(after) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+        }
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.append(VARY, HeaderValue::from_static("Authorization"));
+    }
+
+    /// The scopes that the token lacks, separated by spaces.
+    pub(crate) fn missing_scopes(&self) -> Option<&str> {
+        self.missing_scopes.as_deref()
+    }
+
+    pub(crate) fn with_rule(mut self, rule: impl Into<Cow<'static, str>>) -> Self {
+        self.rule = Some(rule.into());
+        self
+    }
+
+    pub(crate) fn with_missing_scopes(mut self, scopes: impl Into<Box<str>>) -> Self {
+        self.missing_scopes = Some(scopes.into());
+        self
     }
 
     pub(crate) fn with_claim(mut self, claim: impl Into<Cow<'static, str>>) -> Self {
@@ -72,18 +115,33 @@ impl Error {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, claim: None, challenge: None, retry_after: None, source: None }
+        Self { kind, claim: None, rule: None, missing_scopes: None, challenge: None, retry_after: None, source: None }
+    }
+}
+
+impl From<PathError> for Error {
+    fn from(error: PathError) -> Self {
+        match error {
+            PathError::Missing => ErrorKind::MissingPathValue.into(),
+            PathError::Invalid => ErrorKind::InvalidPath.into(),
+        }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.kind.fmt(f)?;
-        match &self.claim {
+        if let Some(claim) = &self.claim {
             // Escaped: the name of a custom claim comes from the token.
-            Some(claim) => write!(f, " (claim `{}`)", claim.escape_debug()),
-            None => Ok(()),
+            write!(f, " (claim `{}`)", claim.escape_debug())?;
         }
+        if let Some(rule) = &self.rule {
+            write!(f, " (rule `{rule}`)")?;
+        }
+        if let Some(scopes) = &self.missing_scopes {
+            write!(f, " (missing: {scopes})")?;
+        }
+        Ok(())
     }
 }
 
@@ -91,6 +149,11 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|source| &**source as _)
     }
+}
+
+/// RFC 9110, section 10.2.3: `Retry-After` has whole seconds. Rounded up, so that the wait is long enough.
+pub(crate) fn whole_seconds(after: Duration) -> u64 {
+    (after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1)
 }
 
 /// Which check rejected a request.
@@ -144,18 +207,23 @@ pub enum ErrorKind {
     Revoked,
     /// The user in the path is not the token's.
     UserMismatch,
-    /// The layer protects a route whose path has no user: a mistake in the service, not the client.
-    MissingPathUser,
-    /// A rule given with `require` rejected the claims.
+    /// A claim is not the value in the path that [`match_claim`](crate::JwtAuthLayer::match_claim) compares it with.
+    ClaimMismatch,
+    /// The path does not contain the user id, or another value that the layer compares: the layer protects the wrong route,
+    /// which is a mistake in the service, not the client.
+    MissingPathValue,
+    /// A rule given with [`require`](crate::JwtAuthLayer::require) or one of its variants rejected the request.
     Forbidden,
     /// The token lacks a scope that the route requires.
     InsufficientScope,
-    /// The user's path segment is invalid: an encoded separator, a control character, or broken encoding.
+    /// A value in the path is invalid: an encoded separator, a control character, or broken encoding.
     InvalidPath,
     /// Keys are unavailable.
     KeysUnavailable,
     /// Whether the token's session has been revoked cannot be determined.
     SessionsUnavailable,
+    /// An async rule failed or took too long.
+    RuleUnavailable,
 }
 
 impl ErrorKind {
@@ -184,12 +252,14 @@ impl ErrorKind {
             Self::SenderConstrained => "sender_constrained",
             Self::Revoked => "revoked",
             Self::UserMismatch => "user_mismatch",
-            Self::MissingPathUser => "missing_path_user",
+            Self::ClaimMismatch => "claim_mismatch",
+            Self::MissingPathValue => "missing_path_value",
             Self::Forbidden => "forbidden",
             Self::InsufficientScope => "insufficient_scope",
             Self::InvalidPath => "invalid_path",
             Self::KeysUnavailable => "keys_unavailable",
             Self::SessionsUnavailable => "sessions_unavailable",
+            Self::RuleUnavailable => "rule_unavailable",
         }
     }
 
@@ -197,10 +267,14 @@ impl ErrorKind {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::InvalidRequest | Self::InvalidPath => StatusCode::BAD_REQUEST,
-            Self::UserMismatch | Self::MissingPathUser | Self::Forbidden | Self::InsufficientScope => {
-                StatusCode::FORBIDDEN
+            Self::UserMismatch
+            | Self::ClaimMismatch
+            | Self::MissingPathValue
+            | Self::Forbidden
+            | Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::KeysUnavailable | Self::SessionsUnavailable | Self::RuleUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::KeysUnavailable | Self::SessionsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNAUTHORIZED,
         }
     }
@@ -225,10 +299,11 @@ impl ErrorKind {
             Self::MissingToken => "a bearer token is required",
             Self::InvalidRequest => "the Authorization header is not valid",
             Self::Expired => "the token expired",
-            Self::UserMismatch | Self::MissingPathUser | Self::Forbidden => "access denied",
+            Self::UserMismatch | Self::ClaimMismatch | Self::MissingPathValue | Self::Forbidden => "access denied",
             Self::InsufficientScope => "the token lacks a required scope",
             Self::InvalidPath => "the path is not valid",
             Self::KeysUnavailable | Self::SessionsUnavailable => "tokens cannot be verified now",
+            Self::RuleUnavailable => "access cannot be decided now",
             _ => "the token is not valid",
         }
     }
@@ -266,13 +341,15 @@ impl fmt::Display for ErrorKind {
             }
             Self::Revoked => "the token's session has been revoked",
             Self::UserMismatch => "the path contains another user than the token",
-            Self::MissingPathUser => {
-                "the layer protects a route whose path contains no user; check match_user and the route"
+            Self::ClaimMismatch => "the path contains another value than the claim",
+            Self::MissingPathValue => {
+                "the route's path does not contain the value that the layer compares; check match_user, match_claim and the route"
             }
-            Self::Forbidden => "a required rule rejected the claims",
+            Self::Forbidden => "a rule rejected the request",
             Self::InsufficientScope => "the token lacks a required scope",
-            Self::InvalidPath => "the user's path segment is invalid",
+            Self::InvalidPath => "a value in the path is invalid",
             Self::KeysUnavailable => "keys are unavailable; is the issuer reachable?",
+            Self::RuleUnavailable => "an async rule failed or took too long",
             Self::SessionsUnavailable => "whether the token's session has been revoked cannot be determined",
         })
     }

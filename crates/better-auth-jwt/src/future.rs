@@ -3,28 +3,28 @@
 use std::{
     fmt,
     future::Future,
-    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, request::Parts};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
+    authorizer::{Authorizer, Decision, Resume},
     claims::FromClaims,
     error::Error,
-    gate::{Decision, Gate},
     rejection::RejectionResponse,
 };
 
 pin_project! {
-    /// The answer of the inner service, or a rejection.
+    /// Response future of [`JwtAuth`](crate::JwtAuth).
     ///
-    /// Usually it is the inner future and nothing else; only a token whose key must be fetched
-    /// makes it wait first.
+    /// # Panics
+    ///
+    /// Panics if it is polled after it has returned a rejection.
     pub struct ResponseFuture<S, ReqBody, ResBody, C, R>
     where
         S: Service<Request<ReqBody>>,
@@ -40,33 +40,33 @@ pin_project! {
     where
         S: Service<Request<ReqBody>>,
     {
-        Calling { #[pin] future: S::Future },
-        Waiting { keys: Pin<Box<dyn Future<Output = ()> + Send>>, held: Option<Box<Held<S, ReqBody, C, R>>> },
+        Called { #[pin] future: S::Future },
+        Pending { decision: PendingDecision<C>, request: Option<Box<PendingRequest<S, ReqBody, C, R>>> },
         Rejected { response: Option<Response<ResBody>> },
     }
 }
 
-/// What a waiting request keeps: itself, and the service that was ready for it. Boxed, since it
-/// would make every future as large.
-pub(crate) struct Held<S, ReqBody, C, R> {
-    pub(crate) gate: Arc<Gate<C>>,
+type PendingDecision<C> = Pin<Box<dyn Future<Output = Resume<C>> + Send>>;
+
+/// A request that waits for a decision, with the service that was ready for it. Boxed, because every
+/// response future would be as large otherwise.
+pub(crate) struct PendingRequest<S, ReqBody, C, R> {
+    pub(crate) authorizer: Arc<Authorizer<C>>,
     pub(crate) rejection: R,
-    pub(crate) service: S,
+    pub(crate) inner: S,
     pub(crate) request: Request<ReqBody>,
-    /// How many more fetches it may wait for.
-    pub(crate) waits_left: u8,
 }
 
 impl<S, ReqBody, ResBody, C, R> ResponseFuture<S, ReqBody, ResBody, C, R>
 where
     S: Service<Request<ReqBody>>,
 {
-    pub(crate) fn calling(future: S::Future) -> Self {
-        Self { state: State::Calling { future } }
+    pub(crate) fn called(future: S::Future) -> Self {
+        Self { state: State::Called { future } }
     }
 
-    pub(crate) fn waiting(keys: Pin<Box<dyn Future<Output = ()> + Send>>, held: Held<S, ReqBody, C, R>) -> Self {
-        Self { state: State::Waiting { keys, held: Some(Box::new(held)) } }
+    pub(crate) fn pending(decision: PendingDecision<C>, request: PendingRequest<S, ReqBody, C, R>) -> Self {
+        Self { state: State::Pending { decision, request: Some(Box::new(request)) } }
     }
 
     pub(crate) fn rejected(response: Response<ResBody>) -> Self {
@@ -83,20 +83,15 @@ where
     type Output = Result<Response<ResBody>, S::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        const COMPLETED: &str = "future polled after completion";
         loop {
             let mut state = self.as_mut().project().state;
             let next = match state.as_mut().project() {
-                StateProj::Calling { future } => return future.poll(cx),
-                StateProj::Rejected { response } => match response.take() {
-                    Some(response) => return Poll::Ready(Ok(response)),
-                    None => return Poll::Pending, // polled again after it was ready: nothing more comes
-                },
-                StateProj::Waiting { keys, held } => {
-                    ready!(keys.as_mut().poll(cx));
-                    match held.take() {
-                        Some(held) => held.go_on(),
-                        None => return Poll::Pending,
-                    }
+                StateProj::Called { future } => return future.poll(cx),
+                StateProj::Rejected { response } => return Poll::Ready(Ok(response.take().expect(COMPLETED))),
+                StateProj::Pending { decision, request } => {
+                    let resume = ready!(decision.as_mut().poll(cx));
+                    request.take().expect(COMPLETED).resume(resume)
                 }
             };
             state.set(next);
@@ -104,37 +99,28 @@ where
     }
 }
 
-impl<S, ReqBody, C, R> Held<S, ReqBody, C, R> {
-    fn go_on<ResBody>(mut self) -> State<S, ReqBody, ResBody, C, R>
+impl<S, ReqBody, C, R> PendingRequest<S, ReqBody, C, R> {
+    fn resume<ResBody>(mut self, resume: Resume<C>) -> State<S, ReqBody, ResBody, C, R>
     where
         S: Service<Request<ReqBody>>,
         C: FromClaims,
         R: RejectionResponse<ResBody>,
     {
         let (mut parts, body) = self.request.into_parts();
-        match self.gate.decide(&mut parts, self.waits_left) {
-            Decision::Admit => State::Calling { future: self.service.call(Request::from_parts(parts, body)) },
-            Decision::Reject(error) => State::Rejected { response: Some(respond(&self.rejection, &error, &mut parts)) },
-            Decision::Wait(keys) => {
+        match self.authorizer.resume(&mut parts, resume) {
+            Decision::Allow => State::Called { future: self.inner.call(Request::from_parts(parts, body)) },
+            Decision::Deny(error) => State::Rejected { response: Some(reject(&self.rejection, &error)) },
+            Decision::Pending(decision) => {
                 self.request = Request::from_parts(parts, body);
-                self.waits_left -= 1;
-                State::Waiting { keys, held: Some(Box::new(self)) }
+                State::Pending { decision, request: Some(Box::new(self)) }
             }
         }
     }
 }
 
-/// The answer to a refused request, with the reason where outer layers find it.
-pub(crate) fn respond<B>(rejection: &impl RejectionResponse<B>, error: &Error, refused: &mut Parts) -> Response<B> {
-    // Cleared, the request's maps have room for the answer's headers and extensions, and nothing is
-    // allocated for them.
-    let mut blank = Response::new(());
-    mem::swap(blank.headers_mut(), &mut refused.headers);
-    mem::swap(blank.extensions_mut(), &mut refused.extensions);
-    blank.headers_mut().clear();
-    blank.extensions_mut().clear();
-
-    let mut response = rejection.response(error, blank);
+/// The response to a rejected request. Outer layers find the reason in its extensions.
+pub(crate) fn reject<B>(rejection: &impl RejectionResponse<B>, error: &Error) -> Response<B> {
+    let mut response = rejection.response(error);
     response.extensions_mut().insert(error.kind());
     response
 }
@@ -144,6 +130,6 @@ where
     S: Service<Request<ReqBody>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ResponseFuture")
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }

@@ -1,26 +1,28 @@
-//! What the user configures.
+//! The layer and its configuration.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, error::Error as StdError, fmt, future::Future, sync::Arc, time::Duration};
 
 use http::request::Parts;
 use tower_layer::Layer;
 
 use crate::{
+    authenticated::Authenticated,
+    authorizer::{Authorizer, Decision, Policy},
     claims::{Claims, FromClaims},
-    error::{ConfigError, ErrorKind},
-    gate::{Gate, Outcome},
+    error::{ConfigError, Error},
+    outcome::Outcome,
+    path::PathValue,
     rejection::BearerRejection,
+    rule::{Rule, is_scope_token},
     service::JwtAuth,
     session::{MissingSession, SessionCheck, Sessions},
-    token_cache::TokenCache,
-    user_path::UserPath,
+    token_source::TokenSource,
     verifier::Verifier,
 };
 
-/// A Tower layer that lets only requests with a good bearer token through.
+/// A Tower layer that only lets requests with a valid bearer token through.
 ///
-/// Handlers get the claims as [`Authenticated`](crate::Authenticated), from the request's
-/// extensions or, in axum, as an extractor.
+/// Handlers find the claims as [`Authenticated`] in the request's extensions; in axum it is an extractor.
 ///
 /// ```
 /// use better_auth_jwt::{JwtAuthLayer, PathTemplate, Verifier};
@@ -37,38 +39,46 @@ use crate::{
 /// # Ok::<(), better_auth_jwt::ConfigError>(())
 /// ```
 ///
-/// The service behind the layer must be `Clone`, as axum's and tonic's are; `tower::buffer` makes
-/// one that is not. Errors are the inner service's: refused requests are answered, not failed.
+/// The inner service must be `Clone`, as axum's and tonic's are; wrap other services in `tower::buffer`.
+/// Errors are those of the inner service: rejected requests get a response, not an error.
 ///
-/// What limits or sheds load stands outside, so that requests that wait for keys count, and so does
-/// a CORS layer, whose headers the browser wants to see on refusals too.
+/// Put concurrency limits and load shedding outside this layer, so that requests that wait for keys
+/// count. Put CORS outside too, so that error responses carry its headers.
 ///
-/// The token is looked at once, when the request begins. A stream or a WebSocket may outlive it: end
-/// long ones at [`Claims::exp`].
+/// The token is checked once, when the request starts; streams and WebSockets may outlive it. End long
+/// ones when the token expires: see [`Claims::exp`].
 ///
-/// The client hears little about a refusal. Which check failed is in the log with the feature
-/// `tracing`, is passed to [`observe`](Self::observe), and is in the response's extensions as an
-/// [`ErrorKind`].
+/// # Order of checks
+///
+/// The token, its session, the user id in the path, the other path values, scopes, and rules in the order
+/// in which they were added. Async rules come last. The first check that fails decides.
+///
+/// # What clients and logs learn
+///
+/// Clients learn the status and a fixed description. Which check failed is logged with the feature
+/// `tracing`, passed to [`on_outcome`](Self::on_outcome), and in the response's extensions as an
+/// [`ErrorKind`](crate::ErrorKind). Rejected requests are logged at `debug`, because clients without a
+/// valid token can cause them; misconfigured routes and failing dependencies are logged at `warn`.
+#[must_use = "layers do nothing until they are applied to a service"]
 pub struct JwtAuthLayer<C = Claims, R = BearerRejection> {
-    /// Shared with the services made, of which some routers make one for each request.
-    gate: Arc<Gate<C>>,
+    /// Shared with the services: some routers make a service for each request.
+    authorizer: Arc<Authorizer<C>>,
     rejection: R,
 }
 
 impl JwtAuthLayer {
-    /// A layer that asks for a token this verifier accepts.
+    /// Creates a layer that requires a token which this verifier accepts.
     pub fn new(verifier: Verifier) -> Self {
-        Self { gate: Arc::new(Gate::new(verifier)), rejection: BearerRejection }
+        Self { authorizer: Arc::new(Authorizer::new(verifier)), rejection: BearerRejection }
     }
 }
 
 impl<R> JwtAuthLayer<Claims, R> {
-    /// The same layer with claims of your own type, which handlers then get.
+    /// Changes the type of the claims that handlers get to any type that implements `Deserialize`.
     ///
-    /// A token whose claims are not of that shape is refused with 401, which makes a client fetch
-    /// another token. So let what may be missing be an `Option`, and refuse it with a rule: that is
-    /// 403. Rules given with [`require`](JwtAuthLayer::require) after this see the new type; those
-    /// given before stay in force.
+    /// A token whose claims do not deserialise is rejected with 401, which makes clients fetch another
+    /// one. Make optional claims an `Option` and reject them with [`require`](JwtAuthLayer::require), which
+    /// gives 403. Rules that are added after this see the new type; rules from before stay in force.
     ///
     /// ```
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
@@ -77,209 +87,340 @@ impl<R> JwtAuthLayer<Claims, R> {
     /// struct Member {
     ///     #[serde(rename = "sub")]
     ///     id: String,
-    ///     // Better Auth's admin plugin: several roles are joined by commas.
+    ///     // Better Auth's admin plugin joins several roles with commas.
     ///     role: Option<String>,
     /// }
     ///
-    /// let admins = JwtAuthLayer::new(verifier)
-    ///     .claims::<Member>()
-    ///     .require(|member| member.role.iter().flat_map(|roles| roles.split(',')).any(|role| role == "admin"));
+    /// let admins = JwtAuthLayer::new(verifier).claims::<Member>().require("admin", |member| {
+    ///     member.role.iter().flat_map(|roles| roles.split(',')).any(|role| role == "admin")
+    /// });
     /// ```
-    #[must_use]
     pub fn claims<C: FromClaims>(self) -> JwtAuthLayer<C, R> {
-        JwtAuthLayer { gate: Arc::new(Arc::unwrap_or_clone(self.gate).with_claims()), rejection: self.rejection }
+        let authorizer = Arc::unwrap_or_clone(self.authorizer).with_claims();
+        JwtAuthLayer { authorizer: Arc::new(authorizer), rejection: self.rejection }
     }
 }
 
 impl<C: FromClaims, R> JwtAuthLayer<C, R> {
-    /// Asks that the path names the token's user: 403 for another's, and for a path that names none.
-    #[must_use]
-    pub fn match_user(mut self, path: impl UserPath) -> Self {
-        self.gate = Arc::new(Arc::unwrap_or_clone(self.gate).with_user_path(path));
+    /// Requires the user id in the path to be the token's: 403 if it is another one, or if the path has
+    /// none.
+    pub fn match_user(mut self, path: impl PathValue) -> Self {
+        self.policy_mut().path_user = Some(Arc::new(path));
         self
     }
 
-    /// Rejects tokens of revoked sessions with 401, and with 503 if the state of the session is unavailable. Cached
+    /// Requires a claim to be the string at this position of the path: 403 if it is missing, another
+    /// string, or not a string. May be called several times.
+    ///
+    /// A claim says what was true when the token was issued. Better Auth's organization plugin, for
+    /// example, lets `definePayload` add the active organization of the session, whose member the user may
+    /// not be any more; look memberships up with [`require_async`](Self::require_async) if that matters.
+    ///
+    /// ```
+    /// # use better_auth_jwt::{JwtAuthLayer, PathTemplate, test_util::Issuer};
+    /// # let verifier = Issuer::new().verifier();
+    /// let auth = JwtAuthLayer::new(verifier)
+    ///     .match_claim("activeOrganizationId", PathTemplate::new("/orgs/{org_id}/*")?);
+    /// # Ok::<(), better_auth_jwt::ConfigError>(())
+    /// ```
+    pub fn match_claim(mut self, claim: impl Into<Cow<'static, str>>, path: impl PathValue) -> Self {
+        self.policy_mut().path_claims.push((claim.into(), Arc::new(path)));
+        self
+    }
+
+    /// Rejects tokens of revoked sessions with 401, and with 503 while that cannot be determined. Cached
     /// tokens are checked too.
     ///
-    /// [`RevokedSessions`](crate::RevokedSessions) is such a check. `missing` decides how to treat tokens without a
+    /// [`RevokedSessions`](crate::RevokedSessions) is such a check. You decide how to treat tokens without a
     /// session id.
     ///
     /// ```
     /// use std::time::Duration;
-    /// use better_auth_jwt::{JwtAuthLayer, MissingSession, RevokedSessions};
+    /// use better_auth_jwt::{JwtAuthLayer, RevokedSessions, MissingSession};
     /// # use better_auth_jwt::test_util::Issuer;
     /// # let verifier = Issuer::new().verifier();
     ///
-    /// let revoked = RevokedSessions::new(Duration::from_secs(16 * 60)); // tokens live for 15 minutes
+    /// let revoked = RevokedSessions::new(Duration::from_secs(16 * 60)); // tokens are valid for 15 minutes
     /// let auth = JwtAuthLayer::new(verifier).sessions(revoked.clone(), MissingSession::Reject);
     /// revoked.revoke_session("https://app.example.com", "FwSmAw7Yk0Xvp3bZ")?; // its tokens get 401 from now on
     /// # let _ = auth;
     /// # Ok::<(), better_auth_jwt::CapacityError>(())
     /// ```
-    #[must_use]
     pub fn sessions(mut self, check: impl SessionCheck, missing: MissingSession) -> Self {
-        self.gate_mut().sessions = Some(Sessions::new(check, missing));
+        self.policy_mut().sessions = Some(Sessions::new(check, missing));
         self
     }
 
-    /// Asks that the claims satisfy a rule: 403 where they don't. May be called repeatedly.
+    /// Requires the claims to satisfy a rule: otherwise 403. May be called several times.
+    ///
+    /// The name is for the log and for [`Error::rule`]; clients do not learn which rule rejected them.
     ///
     /// ```
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
     /// # let verifier = Issuer::new().verifier();
-    /// let auth = JwtAuthLayer::new(verifier).require(|claims| claims.get("emailVerified").unwrap_or(false));
+    /// let auth = JwtAuthLayer::new(verifier)
+    ///     .require("verified email", |claims| claims.get("emailVerified").unwrap_or(false));
     /// ```
+    pub fn require(
+        self,
+        name: impl Into<Cow<'static, str>>,
+        rule: impl Fn(&C) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.require_request(name, move |claims, _| rule(claims))
+    }
+
+    /// Requires the claims and the request's head (method, path, headers) to satisfy a rule: otherwise 403.
     ///
-    /// All rules end in the same answer, [`ErrorKind::Forbidden`]; where clients must be told which it
-    /// was, the handler checks.
-    #[must_use]
-    pub fn require(mut self, rule: impl Fn(&C) -> bool + Send + Sync + 'static) -> Self {
-        self.gate_mut().own_rules.push(Arc::new(rule));
+    /// The head is mutable because axum's extractors and [`PathValue::extract`] need it to be.
+    ///
+    /// ```
+    /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
+    /// # let verifier = Issuer::new().verifier();
+    /// use http::Method;
+    ///
+    /// let auth = JwtAuthLayer::new(verifier).require_request("editor", |claims, parts| {
+    ///     parts.method == Method::GET || claims.get::<String>("role").is_ok_and(|role| role == "editor")
+    /// });
+    /// ```
+    pub fn require_request(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        rule: impl Fn(&C, &mut Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.authorizer_mut().rules.push(Rule::new(name.into(), rule));
         self
     }
 
-    /// Lets requests without a token through as anonymous, without claims; the path is then not
-    /// compared. A bad token is still refused.
-    #[must_use]
+    /// Requires an async rule to be satisfied, such as a lookup in a database: otherwise 403.
+    ///
+    /// If the rule fails or takes longer than [`rule_timeout`](Self::rule_timeout), the response is 503; the
+    /// feature `tracing` logs the error, so it must not contain secrets. The function is called only for
+    /// requests that pass all other checks, with a copy of the request's head. The future is dropped if the
+    /// client disconnects.
+    ///
+    /// Time limits need a tokio runtime with its timer enabled. A layer without async rules costs nothing
+    /// extra.
+    ///
+    /// ```
+    /// # use std::convert::Infallible;
+    /// # use better_auth_jwt::{JwtAuthLayer, PathTemplate, PathValue, test_util::Issuer};
+    /// # let verifier = Issuer::new().verifier();
+    /// # #[derive(Clone)] struct Database;
+    /// # impl Database { async fn is_member(&self, _: &str, _: &str) -> Result<bool, Infallible> { Ok(true) } }
+    /// # let database = Database;
+    /// let org_id = PathTemplate::new("/orgs/{org_id}/*")?;
+    /// let auth = JwtAuthLayer::new(verifier).require_async("organization member", move |claims, mut parts| {
+    ///     let (database, org_id) = (database.clone(), org_id.clone());
+    ///     async move {
+    ///         match org_id.extract(&mut parts) {
+    ///             Ok(org_id) => database.is_member(claims.user_id(), &org_id).await,
+    ///             Err(_) => Ok(false),
+    ///         }
+    ///     }
+    /// });
+    /// # Ok::<(), better_auth_jwt::ConfigError>(())
+    /// ```
+    pub fn require_async<F, E>(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        rule: impl Fn(Arc<C>, Parts) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<bool, E>> + Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        self.authorizer_mut().rules.push(Rule::new_async(name.into(), rule));
+        self
+    }
+
+    /// How long each async rule may take. 5 seconds by default.
+    pub fn rule_timeout(mut self, timeout: Duration) -> Self {
+        self.policy_mut().rule_timeout = timeout;
+        self
+    }
+
+    /// Requires all of these scopes of an access token: otherwise 403 `insufficient_scope`, with the
+    /// missing scopes in the challenge (RFC 6750, section 3.1). May be called several times.
+    ///
+    /// # Errors
+    ///
+    /// A scope is empty or contains characters that RFC 6749, section 3.3, does not allow, such as spaces.
+    pub fn require_scopes<S: Into<Box<str>>>(
+        mut self,
+        scopes: impl IntoIterator<Item = S>,
+    ) -> Result<Self, ConfigError> {
+        let scopes: Vec<Box<str>> = scopes.into_iter().map(Into::into).collect();
+        if let Some(invalid) = scopes.iter().find(|scope| !is_scope_token(scope)) {
+            return Err(ConfigError::new(format!(
+                "the scope {invalid:?} must be printable ASCII without spaces, quotes and backslashes"
+            )));
+        }
+        self.policy_mut().scopes.require(scopes);
+        Ok(self)
+    }
+
+    /// Requires scopes that depend on the request, such as its method or, in gRPC, its path.
+    ///
+    /// ```
+    /// # use better_auth_jwt::{GrpcRejection, JwtAuthLayer, test_util::Issuer};
+    /// # let verifier = Issuer::new().verifier();
+    /// let auth = JwtAuthLayer::new(verifier)
+    ///     .require_scopes_for(|parts| match parts.uri.path() {
+    ///         "/notes.v1.Notes/Get" | "/notes.v1.Notes/List" => &["notes:read"],
+    ///         _ => &["notes:write"],
+    ///     })
+    ///     .rejection_response(GrpcRejection);
+    /// ```
+    pub fn require_scopes_for(
+        mut self,
+        scopes: impl Fn(&Parts) -> &'static [&'static str] + Send + Sync + 'static,
+    ) -> Self {
+        self.policy_mut().scopes.require_by_request(scopes);
+        self
+    }
+
+    /// Lets requests without a token through as anonymous, without claims.
+    ///
+    /// Paths, rules and scopes are not checked for them. A token that is present must still be valid.
     pub fn optional(mut self) -> Self {
-        self.gate_mut().optional = true;
+        self.policy_mut().optional = true;
         self
     }
 
     /// Lets CORS preflights through without a token: `OPTIONS` requests with `Origin` and
     /// `Access-Control-Request-Method`.
     ///
-    /// Only needed where the service behind the layer answers them; a CORS layer outside of this
-    /// one already does, and then also puts its headers on this layer's refusals.
-    #[must_use]
-    pub fn allow_preflights(mut self) -> Self {
-        self.gate_mut().preflights = true;
+    /// You need this only if the inner service responds to them. A CORS layer outside of this one already
+    /// does, and puts its headers on error responses too.
+    pub fn allow_cors_preflight(mut self) -> Self {
+        self.policy_mut().allow_cors_preflight = true;
         self
     }
 
-    /// Looks for the token in another place too, such as a cookie or a WebSocket's subprotocol.
-    ///
-    /// A request with a token in both places is refused with 400 (RFC 6750, section 3.1). Take none
-    /// from the query: it ends up in logs and in histories.
-    ///
-    /// Browsers cannot set `Authorization` for a WebSocket, but they can offer
-    /// `new WebSocket(url, ["bearer", token])`; the service then selects `bearer`:
-    ///
-    /// ```
-    /// # use better_auth_jwt::{JwtAuthLayer, Verifier};
-    /// # let verifier = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n")?.insecure_any_issuer().insecure_any_audience()?;
-    /// let auth = JwtAuthLayer::new(verifier).token_from(|parts| {
-    ///     let offered = parts.headers.get("sec-websocket-protocol")?.to_str().ok()?;
-    ///     let mut protocols = offered.split(',').map(str::trim);
-    ///     protocols.find(|protocol| *protocol == "bearer")?;
-    ///     protocols.next()
-    /// });
-    /// # Ok::<(), better_auth_jwt::ConfigError>(())
-    /// ```
-    ///
-    /// A cookie is sent by the browser whoever asks it to, so it needs `SameSite` and a check of
-    /// `Origin` besides:
-    ///
-    /// ```
-    /// # use better_auth_jwt::{JwtAuthLayer, Verifier};
-    /// # let verifier = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n")?.insecure_any_issuer().insecure_any_audience()?;
-    /// let auth = JwtAuthLayer::new(verifier).token_from(|parts| {
-    ///     let cookies = parts.headers.get("cookie")?.to_str().ok()?;
-    ///     cookies.split("; ").find_map(|cookie| cookie.strip_prefix("api_token="))
-    /// });
-    /// # Ok::<(), better_auth_jwt::ConfigError>(())
-    /// ```
-    #[must_use]
-    pub fn token_from(mut self, place: impl Fn(&Parts) -> Option<&str> + Send + Sync + 'static) -> Self {
-        self.gate_mut().token_from = Some(Arc::new(place));
+    /// Where the token is found. [`TokenSource::bearer`] by default.
+    pub fn token_source(mut self, source: TokenSource) -> Self {
+        self.policy_mut().token_source = source;
         self
     }
 
     /// The maximum size of the cache of verified tokens, in bytes. 16 MiB by default; 0 for no cache.
     ///
-    /// A cached token costs no signature check. Its times, session and keys are checked on every request all the same,
-    /// and so are the path and the rules. A token of Better Auth takes about 2 KiB, so the default has room for 8,000.
-    /// The tokens that have not been used for longest are dropped first, and those unused for half an hour in any case.
+    /// A cached token costs no signature check. Times, keys, session, path and rules are still checked on every request.
+    /// A token of Better Auth takes about 2 KiB, so the default has room for 8,000. The tokens that have not been used for
+    /// longest are dropped first, and those unused for half an hour in any case.
     ///
-    /// Clones of a layer share its cache. A layer made by [`match_user`](Self::match_user) or
-    /// [`claims`](JwtAuthLayer::claims) has another one of the same size, since it caches other values.
-    #[must_use]
+    /// Clones of a layer share its cache. [`claims`](JwtAuthLayer::claims) makes another one of the same size, because it
+    /// caches other values.
     pub fn token_cache_size(mut self, bytes: usize) -> Self {
-        self.gate_mut().cache = Arc::new(TokenCache::new(bytes));
+        self.authorizer_mut().set_token_cache_size(bytes);
         self
     }
 
-    /// Calls a function with the outcome of every request: for metrics, in whatever library.
+    /// Calls a function with the outcome of every request, for metrics.
     ///
-    /// It runs on the request's path, so it should do no more than count.
-    #[must_use]
-    pub fn observe(mut self, observer: impl Fn(Outcome) + Send + Sync + 'static) -> Self {
-        self.gate_mut().observer = Some(Arc::new(observer));
-        self
-    }
-
-    /// Answers refused requests another way: [`ProblemRejection`](crate::ProblemRejection),
-    /// [`GrpcRejection`](crate::GrpcRejection), or a function of your own.
+    /// It is called synchronously, so it should only count. Outer layers can read the
+    /// [`ErrorKind`](crate::ErrorKind) from the response's extensions instead; use that where the response
+    /// matters, and this where accepted requests count too.
     ///
     /// ```
-    /// use better_auth_jwt::{Error, JwtAuthLayer, write_headers};
+    /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
+    /// # let verifier = Issuer::new().verifier();
+    /// # fn count(_: &'static str) {}
+    /// let auth = JwtAuthLayer::new(verifier).on_outcome(|outcome| count(outcome.as_str()));
+    /// ```
+    pub fn on_outcome(mut self, function: impl Fn(Outcome<'_>) + Send + Sync + 'static) -> Self {
+        self.policy_mut().on_outcome = Some(Arc::new(function));
+        self
+    }
+
+    /// Customises the response to rejected requests: [`ProblemRejection`](crate::ProblemRejection),
+    /// [`GrpcRejection`](crate::GrpcRejection), or a function.
+    ///
+    /// ```
+    /// use better_auth_jwt::{Error, JwtAuthLayer};
     /// use http::Response;
     /// # use better_auth_jwt::test_util::Issuer;
     /// # let verifier = Issuer::new().verifier();
     ///
-    /// let auth = JwtAuthLayer::new(verifier).reject_with(|error: &Error| {
+    /// let auth = JwtAuthLayer::new(verifier).rejection_response(|error: &Error| {
     ///     let mut response = Response::new(error.description().to_owned());
     ///     *response.status_mut() = error.status();
-    ///     write_headers(error, response.headers_mut()); // the challenge, Retry-After, no-store
+    ///     error.write_headers(response.headers_mut()); // the challenge, Retry-After, no-store
     ///     response
     /// });
     /// # let _ = auth;
     /// ```
-    ///
-    /// A function sees the error and not the request, so that nothing of the request can be echoed.
-    #[must_use]
-    pub fn reject_with<R2>(self, rejection: R2) -> JwtAuthLayer<C, R2> {
-        JwtAuthLayer { gate: self.gate, rejection }
+    pub fn rejection_response<R2>(self, rejection: R2) -> JwtAuthLayer<C, R2> {
+        JwtAuthLayer { authorizer: self.authorizer, rejection }
     }
 
     /// The realm in the challenge. `api` by default.
     ///
     /// # Errors
     ///
-    /// The realm is empty or has characters that a challenge cannot hold.
+    /// The realm is empty or contains characters that are not allowed in a quoted string.
     pub fn realm(mut self, realm: &str) -> Result<Self, ConfigError> {
-        self.gate_mut().challenges.realm(realm)?;
+        self.policy_mut().challenges.set_realm(realm)?;
         Ok(self)
     }
 
-    /// The URL of this service's protected resource metadata, named in the challenge
-    /// (RFC 9728, section 5.1).
+    /// The URL of this service's protected resource metadata, for the challenge (RFC 9728, section 5.1).
     ///
     /// # Errors
     ///
-    /// The URL is empty or has characters that a challenge cannot hold.
+    /// The URL is empty or contains characters that are not allowed in a quoted string.
     pub fn resource_metadata(mut self, url: &str) -> Result<Self, ConfigError> {
-        self.gate_mut().challenges.resource_metadata(url)?;
+        self.policy_mut().challenges.set_resource_metadata(url)?;
         Ok(self)
     }
 
-    /// Asks for all of these scopes of an access token, separated by spaces: 403 `insufficient_scope` for a token
-    /// without them (RFC 6750, section 3.1).
+    /// Authorizes a request without a service: for WebSockets, workers and other frameworks.
+    ///
+    /// All checks of the layer apply. On success the claims are returned and inserted into the request's
+    /// extensions, like those of an outer layer before them are removed. `None` stands for an anonymous
+    /// request of an [optional](Self::optional) layer, or an allowed CORS preflight.
+    ///
+    /// For a message of a queue, build the request that it stands for:
+    ///
+    /// ```
+    /// # use better_auth_jwt::{JwtAuthLayer, PathTemplate, test_util::Issuer};
+    /// # let issuer = Issuer::new();
+    /// # let (verifier, token) = (issuer.verifier(), issuer.token("ada"));
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// use http::{Request, header::AUTHORIZATION};
+    ///
+    /// let auth = JwtAuthLayer::new(verifier).match_user(PathTemplate::new("/jobs/{user_id}")?);
+    ///
+    /// let request = Request::get("/jobs/ada").header(AUTHORIZATION, format!("Bearer {token}"));
+    /// let (mut parts, ()) = request.body(())?.into_parts();
+    /// let claims = auth.authorize(&mut parts).await?.expect("the layer is not optional");
+    /// assert_eq!(claims.0.user_id(), "ada");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// The text is empty or has characters that a challenge cannot hold.
-    pub fn require_scope(mut self, scope: &str) -> Result<Self, ConfigError> {
-        self.gate_mut().challenges.scope(scope)?;
-        let required: Vec<String> = scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
-        let rule = move |claims: &Claims| required.iter().all(|scope| claims.scopes().any(|held| held == scope));
-        self.gate_mut().rules.push((Arc::new(rule), ErrorKind::InsufficientScope));
-        Ok(self)
+    /// The request is rejected.
+    pub async fn authorize(&self, parts: &mut Parts) -> Result<Option<Authenticated<C>>, Error> {
+        let mut decision = self.authorizer.decide(parts);
+        loop {
+            match decision {
+                Decision::Allow => return Ok(parts.extensions.get().cloned()),
+                Decision::Deny(error) => return Err(error),
+                Decision::Pending(pending) => decision = self.authorizer.resume(parts, pending.await),
+            }
+        }
     }
 
-    fn gate_mut(&mut self) -> &mut Gate<C> {
-        Arc::make_mut(&mut self.gate)
+    fn authorizer_mut(&mut self) -> &mut Authorizer<C> {
+        Arc::make_mut(&mut self.authorizer)
+    }
+
+    fn policy_mut(&mut self) -> &mut Policy {
+        &mut self.authorizer_mut().policy
     }
 }
 
@@ -287,19 +428,19 @@ impl<S, C, R: Clone> Layer<S> for JwtAuthLayer<C, R> {
     type Service = JwtAuth<S, C, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        JwtAuth::new(inner, self.gate.clone(), self.rejection.clone())
+        JwtAuth::new(inner, self.authorizer.clone(), self.rejection.clone())
     }
 }
 
 impl<C, R: Clone> Clone for JwtAuthLayer<C, R> {
-    // Derived, it would ask for `C: Clone`.
+    // A derived impl would require `C: Clone`.
     fn clone(&self) -> Self {
-        Self { gate: self.gate.clone(), rejection: self.rejection.clone() }
+        Self { authorizer: self.authorizer.clone(), rejection: self.rejection.clone() }
     }
 }
 
 impl<C, R> fmt::Debug for JwtAuthLayer<C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtAuthLayer").field("verifier", &self.gate.verifier).finish_non_exhaustive()
+        f.debug_struct("JwtAuthLayer").field("verifier", &self.authorizer.policy.verifier).finish_non_exhaustive()
     }
 }

@@ -6,6 +6,10 @@
     doc = "A Tower layer that verifies the JWTs Better Auth issues."
 )]
 
+mod authenticated;
+mod authorizer;
+#[cfg(feature = "axum")]
+mod axum;
 #[cfg(feature = "backchannel-logout")]
 mod backchannel;
 mod base64url;
@@ -18,10 +22,9 @@ mod clock;
 #[cfg(doc)]
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
+mod deadline;
 mod error;
-mod extract;
 mod future;
-mod gate;
 #[cfg(any(doc, doctest))]
 pub mod guides;
 mod header;
@@ -31,36 +34,40 @@ pub mod keys;
 mod layer;
 mod logout;
 mod numeric_date;
+mod outcome;
+mod path;
 mod rejection;
 mod revoked;
+mod rule;
 mod service;
 mod session;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 mod token_cache;
-mod user_path;
+mod token_source;
 mod verifier;
 
+#[cfg(feature = "axum")]
+pub use self::axum::{AuthenticatedRejection, PathParam, PathUser};
 #[cfg(feature = "backchannel-logout")]
 pub use self::backchannel::{BackChannelLogout, LogoutHandler};
 #[cfg(feature = "jwks-reqwest")]
 pub use self::better_auth::BetterAuth;
-#[cfg(feature = "axum")]
-pub use self::extract::{MissingLayer, PathParam, PathUser};
 pub use self::{
+    authenticated::Authenticated,
     better_auth_urls::BetterAuthUrls,
     claims::{ClaimError, Claims, FromClaims},
     clock::{Clock, SystemClock},
     error::{ConfigError, ConfigErrorKind, Error, ErrorKind},
-    extract::Authenticated,
     future::ResponseFuture,
-    gate::Outcome,
     layer::JwtAuthLayer,
     logout::{LogoutTarget, LogoutToken, LogoutVerifier},
-    rejection::{BearerRejection, GrpcRejection, ProblemRejection, RejectionResponse, write_headers},
+    outcome::Outcome,
+    path::{PathError, PathTemplate, PathValue},
+    rejection::{BearerRejection, GrpcRejection, ProblemRejection, RejectionResponse},
     revoked::{CapacityError, RevokedSessions},
     service::JwtAuth,
     session::{MissingSession, SessionCheck, SessionState},
-    user_path::{PathTemplate, UserPath},
+    token_source::TokenSource,
     verifier::{Profile, Verifier, VerifierBuilder, WantsAudience, WantsIssuer},
 };

@@ -10,24 +10,40 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use crate::{
+    authorizer::{Authorizer, Decision},
     claims::{Claims, FromClaims},
-    future::{Held, ResponseFuture, respond},
-    gate::{Decision, Gate},
+    future::{PendingRequest, ResponseFuture, reject},
     rejection::{BearerRejection, RejectionResponse},
 };
 
-/// Lets requests with a good token through to the inner service, and answers all others itself.
+/// Passes requests with a valid token to the inner service, and responds to all others itself.
 ///
 /// Made by [`JwtAuthLayer`](crate::JwtAuthLayer).
+#[must_use = "services do nothing unless called"]
 pub struct JwtAuth<S, C = Claims, R = BearerRejection> {
     inner: S,
-    gate: Arc<Gate<C>>,
+    authorizer: Arc<Authorizer<C>>,
     rejection: R,
 }
 
 impl<S, C, R> JwtAuth<S, C, R> {
-    pub(crate) fn new(inner: S, gate: Arc<Gate<C>>, rejection: R) -> Self {
-        Self { inner, gate, rejection }
+    pub(crate) fn new(inner: S, authorizer: Arc<Authorizer<C>>, rejection: R) -> Self {
+        Self { inner, authorizer, rejection }
+    }
+
+    /// Returns a reference to the inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns a mutable reference to the inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
     }
 }
 
@@ -47,36 +63,35 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        match self.gate.decide(&mut parts, self.gate.verifier.max_key_fetches()) {
-            Decision::Admit => ResponseFuture::calling(self.inner.call(Request::from_parts(parts, body))),
-            Decision::Reject(error) => {
-                // What being ready has reserved behind this service, such as a place in a queue, goes
-                // back: this instance may not be called for long.
+        match self.authorizer.decide(&mut parts) {
+            Decision::Allow => ResponseFuture::called(self.inner.call(Request::from_parts(parts, body))),
+            Decision::Deny(error) => {
+                // Gives back what the inner service has reserved by becoming ready, such as a permit:
+                // this instance may not be called for a long time.
                 self.inner = self.inner.clone();
-                ResponseFuture::rejected(respond(&self.rejection, &error, &mut parts))
+                ResponseFuture::rejected(reject(&self.rejection, &error))
             }
-            Decision::Wait(keys) => {
-                // The instance that was polled ready is the one to call; the clone was not.
+            Decision::Pending(decision) => {
+                // The instance that was polled ready is the one to call; the clone is not ready.
                 // https://docs.rs/tower-service/latest/tower_service/trait.Service.html#be-careful-when-cloning-inner-services
                 let clone = self.inner.clone();
-                let service = mem::replace(&mut self.inner, clone);
-                let held = Held {
-                    gate: self.gate.clone(),
+                let inner = mem::replace(&mut self.inner, clone);
+                let pending = PendingRequest {
+                    authorizer: self.authorizer.clone(),
                     rejection: self.rejection.clone(),
-                    service,
+                    inner,
                     request: Request::from_parts(parts, body),
-                    waits_left: self.gate.verifier.max_key_fetches() - 1,
                 };
-                ResponseFuture::waiting(keys, held)
+                ResponseFuture::pending(decision, pending)
             }
         }
     }
 }
 
 impl<S: Clone, C, R: Clone> Clone for JwtAuth<S, C, R> {
-    // Derived, it would ask for `C: Clone`.
+    // A derived impl would require `C: Clone`.
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), gate: self.gate.clone(), rejection: self.rejection.clone() }
+        Self { inner: self.inner.clone(), authorizer: self.authorizer.clone(), rejection: self.rejection.clone() }
     }
 }
 

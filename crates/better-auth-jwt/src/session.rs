@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     claims::Claims,
     error::{Error, ErrorKind},
-    verifier::{Failure, invalid},
+    verifier::invalid,
 };
 
 /// When to retry after a check returned [`SessionState::Unknown`].
@@ -81,16 +81,14 @@ impl Sessions {
         Self { check: Arc::new(check), missing }
     }
 
-    pub(crate) fn check(&self, claims: &Claims) -> Result<(), Failure> {
+    pub(crate) fn check(&self, claims: &Claims) -> Result<(), Error> {
         if self.missing == MissingSession::Reject && claims.session_id().is_none() {
-            return Err(invalid("sid").into());
+            return Err(invalid("sid"));
         }
         match self.check.check(claims) {
             SessionState::Active => Ok(()),
             SessionState::Revoked => Err(ErrorKind::Revoked.into()),
-            SessionState::Unknown => {
-                Err(Error::from(ErrorKind::SessionsUnavailable).with_retry_after(RETRY_AFTER).into())
-            }
+            SessionState::Unknown => Err(Error::from(ErrorKind::SessionsUnavailable).with_retry_after(RETRY_AFTER)),
         }
     }
 }

@@ -7,7 +7,6 @@ use axum::{
 use better_auth_jwt::{
     Claims, ConfigError, Error, ErrorKind, JwtAuthLayer, LogoutVerifier, PathParam, Verifier,
     keys::{KeySource, RemoteKeySet, SharedSecret},
-    write_headers,
 };
 
 use crate::{
@@ -49,8 +48,8 @@ pub(crate) fn layer(
     JwtAuthLayer::new(verifier)
         .sessions(logouts, without_session)
         .match_user(PathParam("user_id"))
-        .observe(move |outcome| metrics.authenticated(outcome))
-        .reject_with(refuse)
+        .on_outcome(move |outcome| metrics.authenticated(outcome))
+        .rejection_response(refuse)
 }
 
 fn bound(keys: impl KeySource, config: &AuthConfig) -> Verifier {
@@ -67,7 +66,7 @@ fn bound(keys: impl KeySource, config: &AuthConfig) -> Verifier {
 
 fn refuse(error: &Error) -> Response {
     let mut response = Problem::Refused(refusal(error.kind())).into_response();
-    write_headers(error, response.headers_mut());
+    error.write_headers(response.headers_mut());
     response
 }
 

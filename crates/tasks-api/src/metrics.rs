@@ -75,9 +75,9 @@ impl Metrics {
         self.durations.with_label_values(&labels).observe(took.as_secs_f64());
     }
 
-    pub(crate) fn authenticated(&self, outcome: Outcome) {
+    pub(crate) fn authenticated(&self, outcome: Outcome<'_>) {
         match outcome {
-            Outcome::Rejected(kind) => self.rejected.with_label_values(&[snake_case(&format!("{kind:?}"))]).inc(),
+            Outcome::Rejected(error) => self.rejected.with_label_values(&[error.kind().as_str()]).inc(),
             Outcome::Verified => self.verified.inc(),
             _ => {}
         }
@@ -154,15 +154,4 @@ fn method_label(method: &Method) -> &str {
         known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known,
         _ => "other",
     }
-}
-
-fn snake_case(name: &str) -> String {
-    let mut snake = String::new();
-    for letter in name.chars() {
-        if letter.is_uppercase() && !snake.is_empty() {
-            snake.push('_');
-        }
-        snake.push(letter.to_ascii_lowercase());
-    }
-    snake
 }

@@ -38,9 +38,9 @@ fn app(server: &BetterAuthUrls, keys: impl KeySource + Clone) -> Result<Router, 
     let apps =
         Verifier::builder(keys).issuer(server.oauth_issuer()).audience(RESOURCE).unwrap().profile(Profile::AccessToken);
 
-    let members = JwtAuthLayer::new(users).claims::<Member>().reject_with(refusal);
-    let admins = members.clone().require(Member::is_admin);
-    let partners = JwtAuthLayer::new(apps).require_scope("invoices:read")?.reject_with(refusal);
+    let members = JwtAuthLayer::new(users).claims::<Member>().rejection_response(refusal);
+    let admins = members.clone().require("admin", Member::is_admin);
+    let partners = JwtAuthLayer::new(apps).require_scopes(["invoices:read"])?.rejection_response(refusal);
 
     Ok(Router::new()
         .route("/invoices", get(invoices).layer(members))

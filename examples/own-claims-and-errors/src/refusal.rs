@@ -4,7 +4,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use better_auth_jwt::{Error, ErrorKind, write_headers};
+use better_auth_jwt::{Error, ErrorKind};
 use http::StatusCode;
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 pub(crate) fn refusal(error: &Error) -> Response {
     let body = json!({ "error": { "code": code(error.kind()), "message": error.description() } });
     let mut response = (error.status(), Json(body)).into_response();
-    write_headers(error, response.headers_mut());
+    error.write_headers(response.headers_mut());
     response
 }
 

@@ -37,8 +37,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn server(verifier: Verifier) -> Result<Router, tonic_reflection::server::Error> {
     let auth = JwtAuthLayer::new(verifier)
-        .require(|claims| claims.get("emailVerified").unwrap_or(false)) // PERMISSION_DENIED
-        .reject_with(GrpcRejection);
+        .require("rule", |claims| claims.get("emailVerified").unwrap_or(false)) // PERMISSION_DENIED
+        .rejection_response(GrpcRejection);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<DiaryServer<Diary>>().await;
     let reflection = tonic_reflection::server::Builder::configure()

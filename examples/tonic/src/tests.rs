@@ -249,7 +249,7 @@ async fn health_and_reflection_answer_without_a_token() {
 #[tokio::test]
 async fn a_layer_around_the_whole_server_guards_health_too() {
     let issuer = Issuer::new();
-    let auth = JwtAuthLayer::new(issuer.verifier()).reject_with(GrpcRejection);
+    let auth = JwtAuthLayer::new(issuer.verifier()).rejection_response(GrpcRejection);
     let (_, service) = tonic_health::server::health_reporter();
     let server = Server::builder().layer(auth).add_service(service);
     let channel = connect(|incoming| server.serve_with_incoming(incoming)).await;

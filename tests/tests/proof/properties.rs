@@ -104,13 +104,13 @@ proptest! {
         prop_assert!(is_one_of_the_answers(plain.headers()), "{:?}", plain.headers());
         prop_assert_eq!(plain.body(), "");
 
-        let problem = answer(&layer.clone().reject_with(ProblemRejection), "/", credentials.clone());
+        let problem = answer(&layer.clone().rejection_response(ProblemRejection), "/", credentials.clone());
         prop_assert!(is_one_of_the_answers(problem.headers()), "{:?}", problem.headers());
         let text = problem.body();
         prop_assert!(DETAILS.iter().any(|detail| text.ends_with(&format!(r#""detail":"{detail}"}}"#))), "{}", text);
         prop_assert!(text.len() < 150, "{}", text);
 
-        let grpc = answer(&layer.reject_with(GrpcRejection), "/", credentials);
+        let grpc = answer(&layer.rejection_response(GrpcRejection), "/", credentials);
         prop_assert_eq!(grpc.status(), 200);
         let message = grpc.headers().get("grpc-message").expect("a message");
         prop_assert!(DETAILS.iter().any(|detail| message == detail), "{:?}", message);

@@ -13,7 +13,7 @@ use std::{
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use better_auth_jwt::{
-    JwtAuthLayer, PathTemplate, UserPath, Verifier,
+    JwtAuthLayer, PathTemplate, PathValue, Verifier,
     keys::{Algorithm, KeySet},
     test_util::Issuer,
 };
@@ -273,7 +273,7 @@ fn paths(measured: &mut Vec<Measured>) {
             let path = format!("/api/{}", text.repeat(60_000 / text.len()));
             let (mut parts, ()) = Request::get(&path).body(()).expect("a request").into_parts();
             measure(measured, format!("path: {name} for {template}"), path.len(), || {
-                let _ = matcher.user(&mut parts).is_ok();
+                let _ = matcher.extract(&mut parts).is_ok();
             });
         }
     }

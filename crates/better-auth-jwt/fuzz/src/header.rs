@@ -54,7 +54,7 @@ fn answer(values: &[HeaderValue]) -> Response<String> {
         request.headers_mut().append(AUTHORIZATION, value.clone());
     }
     let enter = async |_: Request<String>| Ok::<_, Infallible>(Response::new("entered".to_owned()));
-    let service = LAYER.clone().reject_with(ProblemRejection).layer(service_fn(enter));
+    let service = LAYER.clone().rejection_response(ProblemRejection).layer(service_fn(enter));
     let Ok(response) = service.oneshot(request).now_or_never().expect("an answer at once");
     response
 }

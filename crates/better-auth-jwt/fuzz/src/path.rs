@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::LazyLock};
 
 use axum::{Router, routing::get};
-use better_auth_jwt::{ErrorKind, JwtAuthLayer, PathParam, PathTemplate, UserPath};
+use better_auth_jwt::{JwtAuthLayer, PathError, PathParam, PathTemplate, PathValue};
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode, Uri, header::AUTHORIZATION};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -41,14 +41,14 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn user(template: &str, uri: &Uri) -> Result<String, ErrorKind> {
+fn user(template: &str, uri: &Uri) -> Result<String, PathError> {
     let (mut parts, ()) = Request::get(uri).body(()).expect("a request").into_parts();
     let template = PathTemplate::new(template).expect("a template");
-    template.user(&mut parts).map(|user| user.into_owned())
+    template.extract(&mut parts).map(|user| user.into_owned())
 }
 
 /// The user by RFC 3986, read once more.
-fn expected(template: &str, path: &str) -> Result<String, ErrorKind> {
+fn expected(template: &str, path: &str) -> Result<String, PathError> {
     let mut template: Vec<&str> = template.split('/').collect();
     let mut path: Vec<&str> = path.split('/').collect();
     if template.last() == Some(&"*") {
@@ -57,12 +57,12 @@ fn expected(template: &str, path: &str) -> Result<String, ErrorKind> {
     }
     let fits = |(pattern, segment): (&&str, &&str)| pattern == segment || *pattern == "*" || pattern.starts_with('{');
     if template.len() != path.len() || !template.iter().zip(&path).all(fits) {
-        return Err(ErrorKind::MissingPathUser);
+        return Err(PathError::Missing);
     }
     let place = template.iter().position(|pattern| pattern.starts_with('{')).expect("a user");
     match path[place] {
-        "" => Err(ErrorKind::MissingPathUser),
-        segment => decoded(segment).ok_or(ErrorKind::InvalidPath),
+        "" => Err(PathError::Missing),
+        segment => decoded(segment).ok_or(PathError::Invalid),
     }
 }
 
@@ -89,7 +89,7 @@ fn reaches_its_path(template: &str, user_id: &str) {
 }
 
 /// What the template lets in, axum's router lets in, and what one refuses, the other does.
-fn router_agrees(uri: &Uri, found: &Result<String, ErrorKind>) {
+fn router_agrees(uri: &Uri, found: &Result<String, PathError>) {
     let user = found.as_deref().unwrap_or("ada");
     let request = || {
         let request = Request::get(uri).header(AUTHORIZATION, format!("Bearer {}", issuer::token(user)));
@@ -101,7 +101,7 @@ fn router_agrees(uri: &Uri, found: &Result<String, ErrorKind>) {
     let (by_template, by_router) = (by_template.status(), by_router.status());
     let expected = match found {
         Ok(_) => StatusCode::OK,
-        Err(ErrorKind::InvalidPath) => StatusCode::BAD_REQUEST,
+        Err(PathError::Invalid) => StatusCode::BAD_REQUEST,
         Err(_) => StatusCode::FORBIDDEN,
     };
     assert_eq!(by_template, expected, "{uri}");

@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn names_are_compared_exactly() {
         for algorithm in Algorithm::ALL {
-            assert_eq!(algorithm.as_str().parse(), Ok(algorithm));
+            assert_eq!(algorithm.as_str().parse().ok(), Some(algorithm));
             assert_eq!(format!("{algorithm:?}"), algorithm.to_string(), "the variants are named alike");
         }
         for name in

@@ -65,7 +65,6 @@ impl fmt::Display for JwkError {
 
 impl std::error::Error for JwkError {}
 
-
 /// Reads one element of a set's `keys`.
 pub(super) fn parse(json: &str, default_rsa_algorithm: Option<Algorithm>) -> Result<Key, RejectedKey> {
     let rejected = |key_id, error| RejectedKey { key_id, error };

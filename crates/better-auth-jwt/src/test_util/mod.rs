@@ -76,7 +76,7 @@ use crate::{
     clock::{Clock, SystemClock},
     error::ConfigError,
     keys::{Algorithm, SharedSecret},
-    verify::{Failure, Verifier},
+    verifier::{Failure, Verifier},
 };
 
 /// Claims for tests of handlers, without a token: as a layer with [`match_user`](crate::JwtAuthLayer::match_user) would
@@ -90,16 +90,16 @@ use crate::{
 pub fn claims(claims: Value) -> Arc<Claims> {
     // Without HMAC there is nothing to test; the panics on invalid claims are documented above.
     let keys = SharedSecret::of_any_secrets(Algorithm::HS256, [[7; 32]]).expect("a secret");
-    let verifier = Verifier::new(keys).any_issuer().any_audience().for_path_users();
+    let verifier = Verifier::builder(keys).insecure_any_issuer().insecure_any_audience().expect("a configuration");
     let mut all = json!({ "exp": SystemClock.unix_time() + 900 });
     match (all.as_object_mut(), claims) {
         (Some(all), Value::Object(claims)) => all.extend(claims),
         _ => panic!("claims are a JSON object"),
     }
     let token = Issuer::with_secret([7; 32]).sign(&all);
-    match verifier.check(token.as_bytes(), verifier.now()) {
+    match verifier.try_verify(token.as_bytes(), verifier.now()) {
         Ok(verified) => verified.claims,
-        Err(failure) => panic!("a token with these claims would be rejected: {}", Failure::settled(failure).0),
+        Err(failure) => panic!("a token with these claims would be rejected: {}", Failure::into_error(failure)),
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) use self::{
 use crate::{
     claims::Claims,
     clock::Clock,
+    deadline,
     error::{ConfigError, Error, ErrorKind},
     header::Header,
     json::Document,
@@ -30,6 +31,9 @@ use crate::{
 /// How many fetches of one issuer's keys a token may wait for: one that started too early to contain its key, and the
 /// next.
 const FETCHES_PER_ISSUER: usize = 2;
+
+/// When to try again if keys did not arrive in time.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Verifies tokens: with which keys, and by which rules.
 ///
@@ -73,7 +77,7 @@ pub enum Profile {
     ///     .issuer(urls.oauth_issuer())
     ///     .audience("https://api.example.com")?
     ///     .profile(Profile::AccessToken);
-    /// let auth = JwtAuthLayer::new(verifier).require_scope("invoices:read")?;
+    /// let auth = JwtAuthLayer::new(verifier).require_scopes(["invoices:read"])?;
     /// # let _ = auth;
     /// # Ok::<(), better_auth_jwt::ConfigError>(())
     /// ```
@@ -191,8 +195,8 @@ impl Verifier {
         self.issuers.iter().map(|issuer| issuer.keys.readiness()).max().unwrap_or(Readiness::Unavailable)
     }
 
-    /// Verifies a token outside of the layer, such as one that was sent over a WebSocket. It does not check whether the
-    /// session has been revoked: ask a [`SessionCheck`](crate::SessionCheck).
+    /// Verifies a token outside of the layer. Sessions, paths, scopes and rules are not checked: use
+    /// [`JwtAuthLayer::authorize`](crate::JwtAuthLayer::authorize) for those.
     ///
     /// # Errors
     ///
@@ -261,7 +265,9 @@ impl Verifier {
         let mut outcome = attempt();
         for _ in 0..self.max_key_fetches() {
             let Err(Failure::Pending(keys)) = outcome else { break };
-            keys.await;
+            if !deadline::for_keys(keys).await {
+                return Err(Error::from(ErrorKind::KeysUnavailable).with_retry_after(RETRY_AFTER));
+            }
             outcome = attempt();
         }
         outcome.map_err(Failure::into_error)
@@ -280,11 +286,6 @@ impl Verifier {
     /// The listed issuers, in the order in which they were added. None if any is accepted.
     pub fn issuers(&self) -> impl Iterator<Item = String> {
         self.issuers.iter().flat_map(|issuer| issuer.rules.issuers.names().iter().cloned().collect::<Vec<_>>())
-    }
-
-    /// Accepts one more issuer, with the same keys and rules.
-    pub(crate) fn add_issuer(self, issuer: String) -> Self {
-        self.with_rules(|rules| rules.issuers.add(issuer.clone()))
     }
 
     /// Accepts one more audience.
@@ -349,7 +350,7 @@ impl Failure {
     pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Rejected(error) => error,
-            Self::Pending(_) => Error::from(ErrorKind::KeysUnavailable).with_retry_after(Duration::from_secs(1)),
+            Self::Pending(_) => Error::from(ErrorKind::KeysUnavailable).with_retry_after(RETRY_AFTER),
         }
     }
 }

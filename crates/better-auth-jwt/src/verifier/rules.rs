@@ -154,9 +154,12 @@ impl Rules {
         if issuer == Some("") {
             return Err(invalid("iss"));
         }
-        let is_accepted = self.issuers.accepts(issuer)
-            || issuer.is_some_and(|issuer| self.logout_issuers.iter().any(|accepted| accepted == issuer));
-        if is_accepted { Ok(()) } else { Err(Error::from(ErrorKind::InvalidIssuer).with_claim("iss")) }
+        if self.accepts_issuer(issuer) { Ok(()) } else { Err(Error::from(ErrorKind::InvalidIssuer).with_claim("iss")) }
+    }
+
+    pub(super) fn accepts_issuer(&self, issuer: Option<&str>) -> bool {
+        self.issuers.accepts(issuer)
+            || issuer.is_some_and(|issuer| self.logout_issuers.iter().any(|accepted| accepted == issuer))
     }
 
     /// The issuer whose sessions an accepted logout token revokes, by a name that access tokens have too.

@@ -7,7 +7,7 @@ use std::{
     task::Poll,
 };
 
-use super::rules::{ExpectedToken, Rules, invalid};
+use super::rules::{Rules, invalid};
 use crate::{
     error::{Error, ErrorKind},
     header::Header,
@@ -80,7 +80,7 @@ pub(super) fn verify_with_each<'v, T>(
     };
     let candidates = || {
         candidates().filter(|(_, issuer)| match &claimed_issuer {
-            Some(claimed) => issuer.rules.issuers.accepts(claimed.as_deref()),
+            Some(claimed) => issuer.rules.accepts_issuer(claimed.as_deref()),
             None => true,
         })
     };

@@ -118,7 +118,7 @@ async fn unmatched_paths_fail_closed_and_only_layer_sees_them() {
     for path in ["/", "/api/ada", "/api/ada/tasks/", "//api/ada/tasks", "/api/ada/../bob/tasks"] {
         let response = get_with(&app, path, &token).await;
         assert_eq!(response.status(), 403, "{path}");
-        assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingPathUser), "{path}");
+        assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingPathValue), "{path}");
         assert_eq!(get_with(&app, path, "").await.status(), 401, "{path}");
     }
     let app = Router::new().route("/api/{user_id}/tasks", get(whoami)).route_layer(auth());
@@ -133,7 +133,7 @@ async fn a_route_that_names_the_user_otherwise_or_twice_fails_closed() {
     for (route, path) in [("/api/{user}/tasks", "/api/ada/tasks"), ("/tasks", "/tasks"), ("/api/{*rest}", "/api/ada")] {
         let app = Router::new().route(route, get(whoami)).route_layer(auth());
         let response = get_with(&app, path, &token).await;
-        assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingPathUser), "{route}");
+        assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingPathValue), "{route}");
     }
     let inner = Router::new().route("/{user_id}", get(whoami)).route_layer(auth());
     let app = Router::new().nest_service("/{user_id}", inner);
@@ -189,7 +189,7 @@ async fn preflights_reach_the_service_only_where_the_layer_lets_them() {
         let options = async |claims: Option<Authenticated<Claims>>| format!("preflight {}", claims.is_some());
         Router::new().route("/api/{user_id}/tasks", get(whoami).options(options)).route_layer(auth)
     };
-    let (closed, open) = (app(auth()), app(auth().allow_preflights()));
+    let (closed, open) = (app(auth()), app(auth().allow_cors_preflight()));
     for (method, headers, status) in [
         ("OPTIONS", &["origin", "access-control-request-method"][..], 200),
         ("OPTIONS", &["origin"], 401),

@@ -20,7 +20,7 @@ fn value<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 }
 
 fn verifier(issuer: &Issuer, keys: RemoteKeySet) -> Verifier {
-    Verifier::new(keys).issuer(issuer.origin()).audience(issuer.origin()).clock(issuer.clock())
+    Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap().clock(issuer.clock())
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use std::{
 };
 
 use better_auth_jwt::{
-    Authenticated, Claims, Error, ErrorKind, GrpcRejection, JwtAuthLayer, Outcome, PathTemplate, ProblemRejection,
-    keys::Algorithm, test_util::Issuer,
+    Authenticated, Claims, Error, ErrorKind, GrpcRejection, JwtAuthLayer, PathError, PathTemplate, ProblemRejection,
+    TokenSource, keys::Algorithm, test_util::Issuer,
 };
 use http::{HeaderMap, Request, Response, request::Parts};
 use serde_json::json;
@@ -103,14 +103,14 @@ async fn a_path_without_a_user_fails_closed() {
     let layer = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap());
     let response = answer(&layer, request("/other/ada", &bearer(&issuer.token("ada")))).await;
     assert_eq!(response.status(), 403);
-    assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingPathUser));
+    assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingPathValue));
 }
 
 #[tokio::test]
 async fn a_closure_can_find_the_user_elsewhere() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier()).match_user(|parts: &Parts| {
-        let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).ok_or(ErrorKind::MissingPathUser)?;
+        let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).ok_or(PathError::Missing)?;
         Ok(host.split('.').next().unwrap_or_default().to_owned())
     });
     for (host, status) in [("ada.example.com", 200), ("bob.example.com", 403), ("", 403)] {
@@ -125,7 +125,7 @@ async fn nothing_of_the_request_is_echoed() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier())
         .match_user(PathTemplate::new("/api/{user_id}/*").unwrap())
-        .reject_with(ProblemRejection);
+        .rejection_response(ProblemRejection);
     let canary = "canary7Qm2vX9";
     let claims = json!({ "sub": canary, "exp": "canary7Qm2vX9", "iss": canary });
     for (path, authorization) in [
@@ -150,7 +150,7 @@ async fn claims_arrive_in_a_type_of_ones_own_and_rules_see_them() {
         role: String,
     }
     let issuer = Issuer::new();
-    let layer = JwtAuthLayer::new(issuer.verifier()).claims::<Own>().require(|own| own.role == "admin");
+    let layer = JwtAuthLayer::new(issuer.verifier()).claims::<Own>().require("rule", |own| own.role == "admin");
     let inner = tower::service_fn(async |request: Request<String>| {
         let Authenticated(own) = request.extensions().get::<Authenticated<Own>>().unwrap();
         Ok::<_, Infallible>(Response::new(own.sub.clone()))
@@ -175,8 +175,8 @@ async fn rules_given_before_the_claims_type_changes_stay_in_force() {
     struct Own {}
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier())
-        .require(|claims| claims.get("banned").is_ok_and(|banned: bool| !banned))
-        .require_scope("tasks:read")
+        .require("rule", |claims| claims.get("banned").is_ok_and(|banned: bool| !banned))
+        .require_scopes(["tasks:read"])
         .unwrap()
         .claims::<Own>();
     for (banned, scope, kind) in [
@@ -188,25 +188,6 @@ async fn rules_given_before_the_claims_type_changes_stay_in_force() {
         (claims["banned"], claims["scope"]) = (json!(banned), json!(scope));
         let response = answer(&layer, request("/", &bearer(&issuer.sign(&claims)))).await;
         assert_eq!(response.extensions().get().copied(), kind, "{banned} {scope}");
-    }
-}
-
-#[tokio::test]
-async fn a_missing_scope_is_named_in_the_challenge() {
-    let issuer = Issuer::new();
-    let layer = JwtAuthLayer::new(issuer.verifier()).require_scope("tasks:read tasks:write").unwrap();
-    for (scope, status) in
-        [("tasks:write openid tasks:read", 200), ("tasks:read", 403), ("", 403), ("tasks:read tasks:writer", 403)]
-    {
-        let mut claims = issuer.claims("ada");
-        claims["scope"] = json!(scope);
-        let response = answer(&layer, request("/", &bearer(&issuer.sign(&claims)))).await;
-        assert_eq!(response.status(), status, "{scope}");
-        if status == 403 {
-            let challenge = header(response.headers(), "www-authenticate");
-            assert!(challenge.contains(r#"error="insufficient_scope""#), "{challenge}");
-            assert!(challenge.ends_with(r#"scope="tasks:read tasks:write""#), "{challenge}");
-        }
     }
 }
 
@@ -243,14 +224,14 @@ async fn an_optional_layer_forgets_what_an_outer_one_found() {
 async fn every_outcome_can_be_counted() {
     let issuer = Issuer::new();
     let outcomes = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let layer = JwtAuthLayer::new(issuer.verifier()).optional().observe({
+    let layer = JwtAuthLayer::new(issuer.verifier()).optional().on_outcome({
         let outcomes = outcomes.clone();
-        move |outcome| outcomes.lock().unwrap().push(outcome)
+        move |outcome| outcomes.lock().unwrap().push(outcome.as_str())
     });
     for authorization in ["", &bearer(&issuer.token("ada")), "Bearer x"] {
         answer(&layer, request("/", authorization)).await;
     }
-    let expected = [Outcome::Anonymous, Outcome::Verified, Outcome::Rejected(ErrorKind::Malformed)];
+    let expected = ["anonymous", "verified", "malformed"];
     assert_eq!(*outcomes.lock().unwrap(), expected);
 }
 
@@ -258,10 +239,11 @@ async fn every_outcome_can_be_counted() {
 async fn answers_can_be_ones_own() {
     let issuer = Issuer::new();
     let own = |error: &Error| Response::builder().status(418).body(error.description().to_owned()).unwrap();
-    let response = answer(&JwtAuthLayer::new(issuer.verifier()).reject_with(own), request("/", "")).await;
+    let response = answer(&JwtAuthLayer::new(issuer.verifier()).rejection_response(own), request("/", "")).await;
     assert_eq!((response.status().as_u16(), &**response.body()), (418, "a bearer token is required"));
     assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingToken), "outer layers can count it all the same");
-    let response = answer(&JwtAuthLayer::new(issuer.verifier()).reject_with(GrpcRejection), request("/", "")).await;
+    let response =
+        answer(&JwtAuthLayer::new(issuer.verifier()).rejection_response(GrpcRejection), request("/", "")).await;
     assert_eq!((response.status().as_u16(), header(response.headers(), "grpc-status")), (200, "16"));
 }
 
@@ -359,34 +341,15 @@ async fn the_instance_that_was_polled_ready_is_the_one_called_after_waiting_for_
 }
 
 #[tokio::test]
-async fn a_token_may_be_elsewhere_where_the_layer_is_told_so() {
+async fn the_token_is_found_where_the_token_source_says() {
     let issuer = Issuer::new();
     let token = issuer.token("ada");
-    let plain = JwtAuthLayer::new(issuer.verifier());
-    let layer = plain.clone().token_from(|parts| parts.headers.get("x-token")?.to_str().ok());
-    let good = bearer(&token);
-    for (authorization, elsewhere, kind) in [
-        ("", &*token, None),
-        (&*good, "", None),
-        ("Basic YTpi", &*token, None),
-        ("", "x", Some(ErrorKind::Malformed)),
-        ("", "", Some(ErrorKind::MissingToken)),
-        (&*good, &*token, Some(ErrorKind::InvalidRequest)),
-        (&*good, "x", Some(ErrorKind::InvalidRequest)),
-        ("Bearer x", &*token, Some(ErrorKind::InvalidRequest)),
-        ("Bearer\tx", &*token, Some(ErrorKind::InvalidRequest)),
-    ] {
-        let mut request = request("/", authorization);
-        if !elsewhere.is_empty() {
-            request.headers_mut().insert("x-token", elsewhere.parse().unwrap());
-        }
-        let response = answer(&layer, request).await;
-        assert_eq!(response.extensions().get().copied(), kind, "{authorization:.20} {elsewhere:.20}");
-    }
-    let mut request = request("/", "");
-    request.headers_mut().insert("x-token", token.parse().unwrap());
-    let response = answer(&plain, request).await;
-    assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingToken), "nobody told this one");
+    let layer = JwtAuthLayer::new(issuer.verifier()).token_source(TokenSource::cookie("jwt"));
+    let mut with_cookie = request("/", "");
+    with_cookie.headers_mut().insert("cookie", format!("theme=dark; jwt={token}").parse().unwrap());
+    assert_eq!(answer(&layer, with_cookie).await.body(), "ada");
+    let response = answer(&layer, request("/", &bearer(&token))).await;
+    assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingToken), "the header is not a source here");
 }
 
 #[tokio::test]

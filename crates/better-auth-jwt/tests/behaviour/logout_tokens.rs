@@ -255,7 +255,10 @@ async fn of_several_issuers_each_has_its_own_keys() {
 #[tokio::test]
 async fn another_issuer_of_logout_tokens_revokes_the_verifiers_sessions() {
     let issuer = Issuer::new();
-    let verifier = issuer.verifier().issuer("https://new.example.com");
+    let keys = KeySet::from_json(issuer.jwks()).unwrap();
+    let verifier =
+        Verifier::builder(keys).issuers([issuer.origin(), "https://new.example.com"]).audience(issuer.origin());
+    let verifier = verifier.unwrap().clock(issuer.clock());
     let logouts = LogoutVerifier::from(&verifier).issuer("https://app.example.com/api/auth");
     for (iss, expected) in [
         ("https://app.example.com", "https://app.example.com"),
@@ -267,7 +270,10 @@ async fn another_issuer_of_logout_tokens_revokes_the_verifiers_sessions() {
     }
     assert_eq!(verifier.issuers().collect::<Vec<_>>(), ["https://app.example.com", "https://new.example.com"]);
 
-    let verifier = Verifier::new(KeySet::from_json(issuer.jwks()).unwrap()).any_issuer().any_audience();
+    let verifier = Verifier::builder(KeySet::from_json(issuer.jwks()).unwrap())
+        .insecure_any_issuer()
+        .insecure_any_audience()
+        .unwrap();
     let logouts = LogoutVerifier::from(&verifier.clock(issuer.clock())).issuer("https://a.example.com");
     let token = changed(&issuer, |claims| claims["iss"] = json!("https://b.example.com"));
     assert_eq!(logouts.verify(&token).await.unwrap().issuer(), "https://b.example.com", "any is still accepted");
@@ -309,7 +315,8 @@ async fn the_profile_and_the_maximum_age_apply_to_access_tokens_only() {
 async fn keys_are_fetched_for_a_logout_token_too() {
     let issuer = Arc::new(Issuer::new());
     let jwks = issuer.jwks();
-    let keys = RemoteKeySet::with_fetch(move |_| std::future::ready(Ok(JwksResponse::new(jwks.clone())))).build().unwrap();
+    let keys =
+        RemoteKeySet::with_fetch(move |_| std::future::ready(Ok(JwksResponse::new(jwks.clone())))).build().unwrap();
     let verifier =
         Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap().clock(issuer.clock());
     assert_eq!(verdict(&LogoutVerifier::from(&verifier), &issuer.logout_token("phone")).await, None);

@@ -12,6 +12,7 @@ mod layer;
 mod logout_tokens;
 mod revoked;
 mod rotation;
+mod rules;
 mod sessions;
 mod test_issuer;
 mod token_cache;

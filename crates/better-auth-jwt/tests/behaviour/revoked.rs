@@ -3,7 +3,8 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use better_auth_jwt::{
-    Claims, Clock, LogoutVerifier, RevokedSessions, SessionCheck, SessionState, Verifier, test_util::Issuer,
+    Claims, Clock, LogoutVerifier, RevokedSessions, SessionCheck, SessionState, Verifier, keys::KeySet,
+    test_util::Issuer,
 };
 use serde_json::json;
 
@@ -185,7 +186,9 @@ async fn sessions_and_users_of_two_issuers_are_separate() {
 async fn an_issuer_with_two_names_has_the_same_sessions_under_both() {
     let issuer = Issuer::new();
     let (old, new) = (issuer.origin().to_owned(), "https://new.example.com");
-    let verifier = issuer.verifier().issuer(new);
+    let keys = KeySet::from_json(issuer.jwks()).unwrap();
+    let verifier =
+        Verifier::builder(keys).issuers([&*old, new]).audience(issuer.origin()).unwrap().clock(issuer.clock());
     let token = |iss: &str, session: &str| {
         let mut claims = issuer.claims("ada");
         (claims["iss"], claims["sid"]) = (json!(iss), json!(session));
@@ -206,7 +209,7 @@ async fn an_issuer_with_two_names_has_the_same_sessions_under_both() {
 #[tokio::test]
 async fn a_verifier_of_any_issuer_finds_the_sessions_of_every_issuer() {
     let issuer = Issuer::with_secret([7; 32]);
-    let verifier = Verifier::shared_secret([7; 32]).unwrap().any_issuer().any_audience();
+    let verifier = Verifier::shared_secret([7; 32]).unwrap().insecure_any_issuer().insecure_any_audience().unwrap();
     let revoked = RevokedSessions::new(Duration::from_secs(RETENTION));
     revoked.revoke_session("https://a.example.com", "phone").unwrap();
     revoked.revoke_user("", "bob").unwrap();

@@ -168,7 +168,8 @@ async fn a_logout_token_follows_the_same_rules() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
-    let verifier = Verifier::new(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin());
+    let verifier =
+        Verifier::builder(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin()).unwrap();
     let logouts = LogoutVerifier::from(&verifier.clock(setup.issuer.clock()));
     let outcome = async |issuer: &Issuer| {
         let outcome = logouts.verify(&issuer.logout_token("session")).await;

@@ -71,7 +71,7 @@ async fn a_revoked_session_gets_401_and_an_unknown_one_503() {
     assert!(!unknown.headers().contains_key("www-authenticate"));
     assert_eq!(unknown.extensions().get(), Some(&ErrorKind::SessionsUnavailable));
 
-    let grpc = answer(&layer(SessionState::Unknown).reject_with(GrpcRejection), request("/", &token)).await;
+    let grpc = answer(&layer(SessionState::Unknown).rejection_response(GrpcRejection), request("/", &token)).await;
     assert_eq!(grpc.headers()["grpc-status"], "14");
 }
 
@@ -125,7 +125,8 @@ async fn revoking_a_user_rejects_the_tokens_issued_until_then() {
 async fn a_user_is_revoked_by_sub_whichever_claim_identifies_the_user() {
     let issuer = Issuer::new();
     let revoked = revoked(&issuer);
-    let layer = JwtAuthLayer::new(issuer.verifier().user_id_claim("id")).sessions(revoked.clone(), MissingSession::Allow);
+    let layer =
+        JwtAuthLayer::new(issuer.verifier().user_id_claim("id")).sessions(revoked.clone(), MissingSession::Allow);
     let mut claims = issuer.claims("ada");
     claims["id"] = json!("42");
     let token = issuer.sign(&claims);
@@ -140,8 +141,8 @@ async fn another_claim_can_contain_the_session_id() {
     let issuer = Issuer::new();
     let revoked = revoked(&issuer);
     revoked.revoke_session(issuer.origin(), "phone").unwrap();
-    let layer =
-        JwtAuthLayer::new(issuer.verifier().session_id_claim("device")).sessions(revoked.clone(), MissingSession::Reject);
+    let layer = JwtAuthLayer::new(issuer.verifier().session_id_claim("device"))
+        .sessions(revoked.clone(), MissingSession::Reject);
     let mut claims = issuer.claims("ada");
     claims["sid"] = json!("phone");
     assert_eq!(outcome(&layer, &issuer.sign(&claims)).await, Some(ErrorKind::InvalidClaims));
@@ -157,8 +158,8 @@ async fn another_claim_can_contain_the_session_id() {
     }
     // A session id of another type must not count as missing: the token could never be revoked.
     claims["device"] = json!(7);
-    let accepting =
-        JwtAuthLayer::new(issuer.verifier().session_id_claim("device")).sessions(revoked.clone(), MissingSession::Allow);
+    let accepting = JwtAuthLayer::new(issuer.verifier().session_id_claim("device"))
+        .sessions(revoked.clone(), MissingSession::Allow);
     assert_eq!(outcome(&accepting, &issuer.sign(&claims)).await, Some(ErrorKind::InvalidClaims));
 }
 
@@ -170,7 +171,7 @@ async fn the_session_is_checked_before_path_and_rules_also_with_custom_claims() 
     let layer = JwtAuthLayer::new(issuer.verifier())
         .sessions(Arc::new(Fixed(SessionState::Revoked)), MissingSession::Allow)
         .match_user(PathTemplate::new("/api/{user_id}/*").unwrap())
-        .require(|_| panic!("rules are not called for a revoked session"));
+        .require("rule", |_| panic!("rules are not called for a revoked session"));
     assert_eq!(outcome(&layer, &issuer.token("bob")).await, Some(ErrorKind::Revoked));
     let own = layer.claims::<Own>();
     let response = answer(&own, request("/api/ada/tasks", &bearer(&issuer.token("bob")))).await;

@@ -57,7 +57,7 @@ async fn access_tokens_open_what_is_meant_for_them_and_nothing_else() {
         .audience("https://api.example.com")
         .unwrap()
         .profile(Profile::AccessToken);
-    let apps = JwtAuthLayer::new(apps).require_scope("invoices:read").unwrap();
+    let apps = JwtAuthLayer::new(apps).require_scopes(["invoices:read"]).unwrap();
     let users = JwtAuthLayer::new(Verifier::better_auth(issuer.origin()).unwrap());
     let token = |resource: &str, scope: &str| issuer.access_token("ada", resource, scope);
     assert_eq!(outcome(&apps, &token("https://api.example.com", "openid invoices:read")).await, None);

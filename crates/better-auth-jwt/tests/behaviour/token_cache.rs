@@ -89,8 +89,9 @@ async fn a_cached_token_needs_no_key() {
 async fn path_and_rules_are_checked_for_a_cached_token() {
     let issuer = Issuer::new();
     let banned = Arc::new(AtomicBool::new(false));
-    let layer =
-        JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap()).require({
+    let layer = JwtAuthLayer::new(issuer.verifier())
+        .match_user(PathTemplate::new("/api/{user_id}/*").unwrap())
+        .require("rule", {
             let banned = banned.clone();
             move |_: &Claims| !banned.load(Ordering::Relaxed)
         });
@@ -98,7 +99,7 @@ async fn path_and_rules_are_checked_for_a_cached_token() {
     assert_eq!(outcome(&layer, "/api/ada/tasks", &token).await, None);
     assert_eq!(outcome(&layer, "/api/bob/tasks", &token).await, Some(ErrorKind::UserMismatch));
     assert_eq!(outcome(&layer, "/api/ada%2f/tasks", &token).await, Some(ErrorKind::InvalidPath));
-    assert_eq!(outcome(&layer, "/other", &token).await, Some(ErrorKind::MissingPathUser));
+    assert_eq!(outcome(&layer, "/other", &token).await, Some(ErrorKind::MissingPathValue));
     banned.store(true, Ordering::Relaxed);
     assert_eq!(outcome(&layer, "/api/ada/tasks", &token).await, Some(ErrorKind::Forbidden));
 }

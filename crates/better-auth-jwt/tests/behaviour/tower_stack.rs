@@ -276,7 +276,7 @@ async fn a_buffer_before_the_layer_is_not_held_up_by_a_request_that_waits_for_it
 #[tokio::test]
 async fn load_shed_before_the_layer_refuses_before_a_token_is_looked_at() {
     let (issuer, door, decisions) = (Issuer::new(), Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
-    let auth = JwtAuthLayer::new(issuer.verifier()).observe({
+    let auth = JwtAuthLayer::new(issuer.verifier()).on_outcome({
         let decisions = decisions.clone();
         move |_| _ = decisions.fetch_add(1, Ordering::SeqCst)
     });

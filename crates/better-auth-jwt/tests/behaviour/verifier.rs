@@ -10,7 +10,7 @@ use std::{
 
 use better_auth_jwt::{
     BetterAuth, Clock, ConfigErrorKind, ErrorKind, JwtAuthLayer, LogoutVerifier, Profile, Verifier,
-    keys::{FetchError, Fetched, KeySet, KeySource, RemoteKeySet},
+    keys::{FetchError, JwksResponse, KeySet, KeySource, RemoteKeySet},
     test_util::Issuer,
 };
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ impl Remote {
             move |_| {
                 fetches.fetch_add(1, Ordering::Relaxed);
                 let document = published.lock().unwrap().clone();
-                async move { document.map(Fetched::new).ok_or(FetchError::Timeout) }
+                async move { document.map(JwksResponse::new).ok_or(FetchError::Timeout) }
             }
         });
         Self { published, fetches, keys: keys.build().unwrap() }
@@ -127,7 +127,7 @@ async fn a_token_is_accepted_if_one_of_several_verifiers_with_the_same_keys_acce
 
 #[tokio::test]
 async fn claims_contain_the_issuer_that_users_and_sessions_belong_to() {
-    let (web, admin) = (Issuer::new(), Issuer::new().at("https://admin.example.com"));
+    let (web, admin) = (Issuer::new(), Issuer::new().with_origin("https://admin.example.com"));
     let either = web.verifier().or(admin.verifier());
     for issuer in [&web, &admin] {
         let claims = either.verify(&issuer.token("ada")).await.unwrap();
@@ -264,7 +264,7 @@ async fn a_custom_type_that_does_not_fit_is_reported_with_the_name_of_the_claim(
     }
     let issuer = Issuer::new();
     let layer =
-        JwtAuthLayer::new(issuer.verifier()).claims::<Custom>().reject_with(|error: &better_auth_jwt::Error| {
+        JwtAuthLayer::new(issuer.verifier()).claims::<Custom>().rejection_response(|error: &better_auth_jwt::Error| {
             let mut response = http::Response::new(format!("{} {:?}", error.kind().as_str(), error.claim()));
             *response.status_mut() = error.status();
             response
@@ -364,7 +364,7 @@ async fn one_profile_accepts_old_and_new_access_tokens_and_never_an_id_token() {
 
 #[tokio::test]
 async fn a_better_auth_verifier_takes_keys_issuers_and_audiences_from_elsewhere() {
-    let issuer = Issuer::new().on_loopback();
+    let issuer = Issuer::new().serve_jwks();
     let sign = |iss: &str, aud: &str| {
         let mut claims = issuer.claims("ada");
         (claims["iss"], claims["aud"]) = (json!(iss), json!(aud));
@@ -376,7 +376,7 @@ async fn a_better_auth_verifier_takes_keys_issuers_and_audiences_from_elsewhere(
 
     let (verifier, keys) = builder().build().unwrap();
     assert_eq!(verdict(&verifier, &sign(ORIGIN, ORIGIN)).await, None);
-    assert_eq!(keys.status().fetched, 1, "the key set is the verifier's");
+    assert_eq!(keys.status().fetches_ok, 1, "the key set is the verifier's");
     assert_eq!(verdict(&verifier, &sign(a, ORIGIN)).await, Some(ErrorKind::InvalidIssuer));
     assert_eq!(verdict(&verifier, &sign(ORIGIN, a)).await, Some(ErrorKind::InvalidAudience));
 

@@ -1,0 +1,22 @@
+//! Upper bounds for waiting.
+
+use std::{future::Future, time::Duration};
+
+/// How long a token waits for one fetch of keys. Key sources have time-outs of their own; this bounds the wait if a source
+/// never finishes.
+const KEY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Waits for keys. Returns whether the wait has ended in time.
+pub(crate) async fn for_keys(keys: impl Future<Output = ()>) -> bool {
+    within(KEY_TIMEOUT, keys).await.is_some()
+}
+
+/// Waits for a future, at most this long.
+///
+/// Outside of a tokio runtime there is no timer, and the future is simply awaited.
+pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Some(future.await);
+    }
+    tokio::time::timeout(limit, future).await.ok()
+}
