@@ -7,6 +7,11 @@ pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     BASE64_URL_SAFE_NO_PAD.decode(text).ok()
 }
 
+/// Decodes to the end of the buffer.
+pub(crate) fn decode_into(text: &[u8], buffer: &mut Vec<u8>) -> Option<()> {
+    BASE64_URL_SAFE_NO_PAD.decode_vec(text, buffer).ok()
+}
+
 #[cfg(any(feature = "test-util", test))]
 pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)

@@ -3,6 +3,10 @@
 //! [`verify`] checks a signature and nothing else, for payloads that are not claims; a
 //! [`Verifier`](crate::Verifier) checks the claims too.
 
+use std::ops::Range;
+
+use memchr::memchr_iter;
+
 pub use crate::header::Header;
 use crate::{
     base64url,
@@ -46,16 +50,16 @@ pub(crate) struct CompactJws<'t> {
 
 impl<'t> CompactJws<'t> {
     pub(crate) fn split(token: &'t [u8]) -> Result<Self, Error> {
-        let mut parts = token.split(|byte| *byte == b'.');
-        let (Some(header), Some(payload), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
+        let mut dots = memchr_iter(b'.', token);
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(classify_non_jws(token).into());
         };
+        let part = |range: Range<usize>| token.get(range).unwrap_or_default();
+        let (header, payload) = (part(0..first), part(first + 1..second));
+        let (signing_input, signature) = (part(0..second), part(second + 1..token.len()));
         if header.len() > MAX_HEADER || signature.len() > MAX_SIGNATURE {
             return Err(ErrorKind::Malformed.into());
         }
-        let signing_input = token.get(..header.len() + 1 + payload.len()).unwrap_or_default();
         Ok(Self { header, payload, signing_input, signature })
     }
 
@@ -65,11 +69,15 @@ impl<'t> CompactJws<'t> {
         if key.algorithm() != header.algorithm() {
             return Err(ErrorKind::UnknownKey.into());
         }
-        let signature = base64url::decode(self.signature).ok_or(ErrorKind::Malformed)?;
-        if !key.verifies(self.signing_input, &signature) {
+        // One buffer for both, large enough for the payload.
+        let mut buffer = Vec::with_capacity(self.payload.len());
+        base64url::decode_into(self.signature, &mut buffer).ok_or(ErrorKind::Malformed)?;
+        if !key.verifies(self.signing_input, &buffer) {
             return Err(ErrorKind::InvalidSignature.into());
         }
-        self.unverified_payload()
+        buffer.clear();
+        base64url::decode_into(self.payload, &mut buffer).ok_or(ErrorKind::Malformed)?;
+        Ok(buffer)
     }
 
     /// The payload of a token whose signature has not been checked.

@@ -15,6 +15,10 @@ impl NumericDate {
     ///
     /// The digits are read as decimals, since a float rounds what it cannot represent.
     pub(crate) fn parse(json: &str) -> Option<Self> {
+        // Most dates are whole seconds.
+        if let Ok(seconds) = json.parse() {
+            return (seconds <= MAX).then_some(Self { seconds, has_fraction: false });
+        }
         let (mantissa, exponent) = match json.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
             None => (json, 0),

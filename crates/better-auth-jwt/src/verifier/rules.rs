@@ -174,10 +174,9 @@ impl Rules {
 
     /// RFC 7519, section 4.1.3: a string or an array of strings. One of them must be accepted.
     fn check_audience(&self, claim: Option<Value<'_>>) -> Result<(), Error> {
-        let audiences = audiences(claim)?;
-        let accepted = match &self.audiences {
-            Accepted::Any => true,
-            accepted => audiences.iter().any(|audience| accepted.accepts(Some(audience))),
+        let accepted = match claim {
+            Some(claim) => contains_audience(claim, |audience| self.audiences.accepts(Some(audience)))?,
+            None => self.audiences.accepts(None),
         };
         if accepted { Ok(()) } else { Err(Error::from(ErrorKind::InvalidAudience).with_claim("aud")) }
     }
@@ -295,11 +294,10 @@ impl<'d> RegisteredClaims<'d> {
         let client = non_empty(self.azp, "azp")?;
         required(self.scope, "scope")?;
         self.iat.ok_or_else(|| invalid("iat"))?;
-        let audiences = audiences(self.aud)?;
-        if audiences.is_empty() || audiences.iter().any(|audience| audience == client) {
-            return Err(ErrorKind::IdToken.into());
+        match self.aud {
+            Some(audience) if !contains_audience(audience, |audience| audience == client)? => Ok(()),
+            _ => Err(ErrorKind::IdToken.into()),
         }
-        Ok(())
     }
 }
 
@@ -327,15 +325,21 @@ pub(crate) fn date(claim: Option<Value<'_>>, name: &'static str) -> Result<Optio
     claim.map(|value| NumericDate::parse(value.raw()).ok_or_else(|| invalid(name))).transpose()
 }
 
-/// The entries of `aud`.
-fn audiences(claim: Option<Value<'_>>) -> Result<Vec<Cow<'_, str>>, Error> {
-    let Some(value) = claim else { return Ok(Vec::new()) };
-    let audiences = match value.as_str() {
-        Some(one) => Some(vec![one.into()]),
-        None => value.elements().and_then(|elements| elements.map(unescape).collect()),
-    };
-    let is_valid = |audiences: &Vec<_>| audiences.len() <= MAX_AUDIENCES && !audiences.iter().any(|a| *a == "");
-    audiences.filter(is_valid).ok_or_else(|| invalid("aud"))
+/// Whether `aud` contains an audience for which the function returns `true`.
+fn contains_audience(claim: Value<'_>, is_match: impl Fn(&str) -> bool) -> Result<bool, Error> {
+    if let Some(audience) = claim.as_str() {
+        return if audience.is_empty() { Err(invalid("aud")) } else { Ok(is_match(audience)) };
+    }
+    let (mut count, mut found) = (0, false);
+    for json in claim.elements().ok_or_else(|| invalid("aud"))? {
+        let audience = unescape(json).filter(|audience| !audience.is_empty()).ok_or_else(|| invalid("aud"))?;
+        found |= is_match(&audience);
+        count += 1;
+        if count > MAX_AUDIENCES {
+            return Err(invalid("aud"));
+        }
+    }
+    Ok(found)
 }
 
 impl fmt::Debug for Accepted {
