@@ -66,6 +66,11 @@ pub struct RemoteKeySet {
 impl RemoteKeySet {
     /// The keys at this URL, fetched with reqwest.
     ///
+    /// The environment decides little: plain `http` never goes through a proxy, `https` does if `HTTPS_PROXY` or
+    /// `ALL_PROXY` says so and `NO_PROXY` does not exclude the host. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the
+    /// system's root certificates. `localhost` and names below it are this machine, without a look-up; the system resolves
+    /// other names. Redirects, cookies and `.netrc` are not used.
+    ///
     /// # Errors
     ///
     /// See [`RemoteKeySetBuilder::build`].

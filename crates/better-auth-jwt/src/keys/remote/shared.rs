@@ -127,14 +127,13 @@ impl Shared {
         ask: impl FnOnce(&mut State, Instant) -> Option<Fetch>,
     ) -> Option<InFlight> {
         let now = self.clock.instant();
-        let (fetch, (sender, _previous)) = {
+        let started = {
             let mut locked = self.lock();
-            let fetch = ask(&mut locked.state, now)?;
-            let channel = locked.new_channel();
+            let fetch = ask(&mut locked.state, now);
             self.publish_wake_at(&locked.state);
-            (fetch, channel)
+            fetch.map(|fetch| (fetch, locked.new_channel()))
         };
-        Some(self.in_flight(fetch, sender))
+        started.map(|(fetch, (sender, _previous))| self.in_flight(fetch, sender))
     }
 
     /// Reads what is known.
@@ -186,6 +185,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let outcome =
             self.outcome.take().unwrap_or_else(|| Err(FetchError::Connection("the fetch was cut off".to_owned())));
+        // Keeps the keys until the lock is released, even if the state does not.
         let summary = outcome.as_ref().map(|loaded| loaded.keys.clone()).map_err(Clone::clone);
         self.shared.change(|state, now| match outcome {
             Ok(loaded) => state.succeeded(&self.fetch, loaded, now),

@@ -262,6 +262,11 @@ impl State {
         self.current = None;
     }
 
+    #[cfg(all(test, shuttle))]
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_none()
+    }
+
     pub(super) fn current(&self) -> Option<&Arc<Snapshot>> {
         self.current.as_ref()
     }
