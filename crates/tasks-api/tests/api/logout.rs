@@ -233,13 +233,19 @@ async fn other_issuers_and_audiences_of_logout_tokens_are_those_that_were_named(
     let mut rules = LogoutRules::new(&verifier);
     rules.verifier = rules.verifier.issuer(format!("{ORIGIN}/api/auth")).audience("client").unwrap();
     let database = Database::new();
-    let app = TestApp::of(AppState::connect(database.url(), verifier, rules).await.unwrap(), database);
+    let start = async |database: &Database| AppState::connect(database.url(), verifier.clone(), rules.clone()).await;
+    let app = TestApp::of(start(&database).await.unwrap(), database);
     let mut claims = logout_claims("phone");
     claims["sub"] = "ada".into();
     (claims["iss"], claims["aud"]) = (format!("{ORIGIN}/api/auth").into(), "client".into());
     log_out(&app, &logout_token_of(&claims)).await;
     assert_ended(&app, &token_in("phone")).await;
-    // It names its user as well, but it is this session that has ended.
+    // `sub` is in the token as well, but `sid` alone decides.
+    assert_open(&app, &token_in("laptop")).await;
+
+    let TestApp { router: _, database } = app;
+    let app = TestApp::of(start(&database).await.unwrap(), database);
+    assert_ended(&app, &token_in("phone")).await;
     assert_open(&app, &token_in("laptop")).await;
 }
 
