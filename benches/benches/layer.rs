@@ -201,11 +201,6 @@ fn fastest_tenth(mut values: Vec<f64>) -> f64 {
     values[values.len() / 10]
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 10]
-}
-
 /// Nothing here ever waits.
 fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
