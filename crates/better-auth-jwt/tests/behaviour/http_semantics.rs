@@ -135,7 +135,7 @@ async fn own_headers_are_sent() {
 async fn an_own_client_is_used_but_its_redirects_are_not() {
     let issuer = Issuer::new();
     let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
-    let client = reqwest::Client::builder().tls_certs_only([]).user_agent("own").build().unwrap();
+    let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().user_agent("own").build().unwrap();
     let keys = endpoint.keys().client(client.clone()).allow_http().build().unwrap();
     assert_eq!(keys.load().await, Ok(()));
     assert_eq!(value(&endpoint.requests.lock().unwrap()[0], "user-agent"), Some("own"));

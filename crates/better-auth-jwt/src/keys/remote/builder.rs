@@ -13,7 +13,6 @@ use super::{
     RemoteKeySet,
     fetch::{FetchFunction, GRACE},
     shared::Shared,
-    state::Limits,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -55,6 +54,21 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) max_body_size: usize,
     pub(super) default_rsa_algorithm: Option<Algorithm>,
+}
+
+/// The settings that decide when to fetch.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    /// For how long after the last success a set is used.
+    pub(super) stale_if_error: Duration,
+    /// How many searches may follow each other at once.
+    pub(super) search_burst: u32,
+    /// How often there may be another search after that, and for how long a missing key is remembered.
+    pub(super) search_interval: Duration,
+    pub(super) initial_backoff: Duration,
+    pub(super) max_backoff: Duration,
+    /// When a fetch that has not ended counts as lost.
+    pub(super) lost_after: Duration,
 }
 
 impl RemoteKeySetBuilder {

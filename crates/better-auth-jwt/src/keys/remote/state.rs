@@ -19,6 +19,7 @@ use std::{
 use super::{
     super::key_set::Lookup,
     FetchError,
+    builder::Limits,
     jitter::Jitter,
     missing_keys::MissingKeys,
     rate_limit::RateLimit,
@@ -28,21 +29,6 @@ use crate::jws::Header;
 
 /// How long an issuer may ask us to stay away.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
-
-/// The settings that decide when to fetch.
-#[derive(Debug, Clone)]
-pub(super) struct Limits {
-    /// For how long after the last success a set is used.
-    pub(super) stale_if_error: Duration,
-    /// How many searches may follow each other at once.
-    pub(super) search_burst: u32,
-    /// How often there may be another search after that, and for how long a missing key is remembered.
-    pub(super) search_interval: Duration,
-    pub(super) initial_backoff: Duration,
-    pub(super) max_backoff: Duration,
-    /// When a fetch that has not ended counts as lost.
-    pub(super) lost_after: Duration,
-}
 
 /// What a request for a key leads to.
 #[derive(Debug)]

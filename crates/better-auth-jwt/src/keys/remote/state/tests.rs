@@ -170,17 +170,6 @@ fn without_keys_a_failure_is_unavailable_until_the_backoff_has_passed() {
 }
 
 #[test]
-fn retry_after_extends_the_backoff_up_to_five_minutes() {
-    for (requested, honoured) in [(100, 100), (100_000, 300)] {
-        let mut machine = Machine::new();
-        let fetch = machine.start("a");
-        let error = FetchError::Status { status: 429, retry_after: Some(requested * SECOND) };
-        machine.state.failed(fetch.id, error, machine.now);
-        assert!(matches!(machine.miss("a"), Unavailable(left) if left == honoured * SECOND));
-    }
-}
-
-#[test]
 fn a_refresh_is_due_between_75_and_85_percent_and_keeps_the_generation_of_unchanged_keys() {
     let mut machine = Machine::with_keys(&["a"]);
     let generation = machine.generation();
