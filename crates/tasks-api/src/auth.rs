@@ -20,10 +20,11 @@ use crate::{
 /// Accepts what the configuration names: tokens signed with the secrets, tokens signed with the issuer's published keys.
 /// The published keys come along, for those who want to watch them.
 pub(crate) fn verifier(config: &AuthConfig) -> Result<(Verifier, Option<RemoteKeySet>), ConfigError> {
-    let shared = SharedSecret::keyring(config.secrets.iter().map(Redacted::expose)).map(|keys| bound(keys, config));
+    let shared =
+        SharedSecret::keyring(config.secrets.iter().map(Redacted::expose)).and_then(|keys| bound(keys, config));
     let Some(jwks) = &config.jwks else { return Ok((shared?, None)) };
     let keys = jwks.key_set()?;
-    let published = bound(keys.clone(), config);
+    let published = bound(keys.clone(), config)?;
     let verifier = if config.secrets.is_empty() { published } else { shared?.or(published) };
     Ok((verifier, Some(keys)))
 }
@@ -55,7 +56,7 @@ pub(crate) fn layer(
         .reject_with(refuse)
 }
 
-fn bound(keys: impl KeySource, config: &AuthConfig) -> Verifier {
+fn bound(keys: impl KeySource, config: &AuthConfig) -> Result<Verifier, ConfigError> {
     let keys = Verifier::builder(keys);
     let keys = match &config.issuer {
         Some(issuer) => keys.issuer(issuer.as_str()),

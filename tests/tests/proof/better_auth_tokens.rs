@@ -4,7 +4,7 @@
 use std::{borrow::Cow, collections::BTreeSet, fs};
 
 use better_auth_jwt::{
-    ErrorKind, Profile, Verifier, WantsIssuer,
+    ErrorKind, Profile, Verifier, VerifierBuilder, WantsIssuer,
     keys::{KeySet, SharedSecret},
     test_util::Issuer,
 };
@@ -203,7 +203,7 @@ impl<'c> Server<'c> {
         KeySet::from_json(json).expect("usable keys")
     }
 
-    fn secret(self) -> WantsIssuer {
+    fn secret(self) -> VerifierBuilder<WantsIssuer> {
         Verifier::builder(SharedSecret::new(self.text("/secret")).expect("a strong secret"))
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use aws_lc_rs::{hmac, signature};
 
+use crate::error::ConfigError;
+
 /// A signature algorithm of RFC 7518, RFC 8037 or RFC 9864.
 ///
 /// What jsonwebtoken's enum has, and besides `ES512` and `Ed25519`, which Better Auth's issuer can
@@ -101,6 +103,29 @@ impl Algorithm {
             Self::EdDSA | Self::Ed25519 => &signature::ED25519,
             _ => return None,
         })
+    }
+}
+
+/// Fails for algorithms that later versions of jsonwebtoken add.
+impl TryFrom<jsonwebtoken::Algorithm> for Algorithm {
+    type Error = ConfigError;
+
+    fn try_from(algorithm: jsonwebtoken::Algorithm) -> Result<Self, ConfigError> {
+        // Both enums name their variants as RFC 7518 names the algorithms.
+        Self::from_name(&format!("{algorithm:?}"))
+            .ok_or_else(|| ConfigError::new(format!("the algorithm {algorithm:?} is not supported")))
+    }
+}
+
+/// Fails for `ES512`, which jsonwebtoken does not have, and for `Ed25519`, which it calls `EdDSA`.
+impl TryFrom<Algorithm> for jsonwebtoken::Algorithm {
+    type Error = ConfigError;
+
+    fn try_from(algorithm: Algorithm) -> Result<Self, ConfigError> {
+        algorithm
+            .to_string()
+            .parse()
+            .map_err(|error| ConfigError::new(format!("jsonwebtoken does not have {algorithm}")).with_source(error))
     }
 }
 

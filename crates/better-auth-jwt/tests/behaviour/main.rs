@@ -6,6 +6,7 @@ mod axum_paths;
 mod backchannel;
 mod endpoint;
 mod hostile;
+mod jsonwebtoken;
 mod layer;
 mod logout_tokens;
 mod remembered;
