@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{BetterAuthUrls, ConfigError, Verifier, keys::RemoteKeySet};
+use crate::{BetterAuthUrls, ConfigError, Verifier, keys::RemoteKeySet, verifier::Predicate};
 
 /// Makes a [`Verifier`] and its [`RemoteKeySet`] for the JWT plugin of a Better Auth server.
 ///
@@ -32,7 +32,7 @@ pub struct BetterAuth {
     allow_http: bool,
     issuers: Vec<String>,
     audiences: Vec<String>,
-    allowed_hosts: Option<Arc<dyn Fn(&str) -> bool + Send + Sync>>,
+    allowed_hosts: Option<Arc<Predicate>>,
 }
 
 impl BetterAuth {

@@ -212,6 +212,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// A name and its colon.
+    #[inline(always)]
     fn member_name(&mut self) -> Result<Span, InvalidJson> {
         let name = self.string()?;
         self.skip_whitespace();

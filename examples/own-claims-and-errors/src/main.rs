@@ -34,9 +34,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Both kinds of token are signed with the same keys. Issuer, audience and `typ` tell them apart.
 fn app(server: &BetterAuthUrls, keys: impl KeySource + Clone) -> Result<Router, ConfigError> {
-    let users = Verifier::builder(keys.clone()).issuer(server.origin()).audience(server.origin()).unwrap();
-    let apps =
-        Verifier::builder(keys).issuer(server.oauth_issuer()).audience(RESOURCE).unwrap().profile(Profile::AccessToken);
+    let users = Verifier::builder(keys.clone()).issuer(server.origin()).audience(server.origin())?;
+    let apps = Verifier::builder(keys).issuer(server.oauth_issuer()).audience(RESOURCE)?.profile(Profile::AccessToken);
 
     let members = JwtAuthLayer::new(users).claims::<Member>().rejection_response(refusal);
     let admins = members.clone().require("admin", Member::is_admin);

@@ -175,12 +175,13 @@ fn are_good(members: &Map<String, Value>, kind: Kind, origin: Option<&str>) -> O
     let is_text = |name: &str| members.get(name).is_none_or(Value::is_string);
     let is_text_or_null = |name: &str| members.get(name).is_none_or(|value| value.is_string() || value.is_null());
     let text = |name: &str| members.get(name).and_then(Value::as_str);
-    let types_fit = ["iss", "sub", "jti"].iter().all(|name| is_text(name))
-        && ["email", "name", "sid"].iter().all(|name| is_text_or_null(name));
+    let types_fit = ["iss", "sub"].iter().all(|name| is_text(name)) && is_text_or_null("sid");
     let user = text("sub").filter(|sub| !sub.is_empty());
     let has_all = kind != Kind::AccessToken
-        || text("client_id").is_some() && members.contains_key("iat") && members.contains_key("jti");
+        || text("client_id").is_some() && members.contains_key("iat") && text("jti").is_some();
     let fits = types_fit
+        && !members.contains_key("cnf")
+        && text("iss") != Some("")
         && has_all
         && user.is_some()
         && text("client_id") != user

@@ -127,6 +127,29 @@ impl Algorithm {
     }
 }
 
+/// Fails for algorithms that later versions of jsonwebtoken add.
+impl TryFrom<jsonwebtoken::Algorithm> for Algorithm {
+    type Error = ConfigError;
+
+    fn try_from(algorithm: jsonwebtoken::Algorithm) -> Result<Self, ConfigError> {
+        // Both enums name their variants as RFC 7518 names the algorithms.
+        Self::from_name(&format!("{algorithm:?}"))
+            .ok_or_else(|| ConfigError::new(format!("the algorithm {algorithm:?} is not supported")))
+    }
+}
+
+/// Fails for `ES512`, which jsonwebtoken does not have, and for `Ed25519`, which it calls `EdDSA`.
+impl TryFrom<Algorithm> for jsonwebtoken::Algorithm {
+    type Error = ConfigError;
+
+    fn try_from(algorithm: Algorithm) -> Result<Self, ConfigError> {
+        algorithm
+            .to_string()
+            .parse()
+            .map_err(|error| ConfigError::new(format!("jsonwebtoken does not have {algorithm}")).with_source(error))
+    }
+}
+
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

@@ -14,7 +14,7 @@ use self::{
     trusted_issuer::{TrustedIssuer, VerifiedBy, parse_claims, verify_with_each},
 };
 pub(crate) use self::{
-    rules::{RegisteredClaims, Rules, date, invalid, non_empty},
+    rules::{Predicate, RegisteredClaims, Rules, date, invalid, non_empty},
     trusted_issuer::Failure,
 };
 use crate::{
@@ -296,7 +296,7 @@ impl Verifier {
     /// Accepts the issuers and audiences for which the function returns `true`, too.
     #[cfg(feature = "jwks-reqwest")]
     pub(crate) fn add_matching(self, accepts: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        let accepts: Arc<dyn Fn(&str) -> bool + Send + Sync> = Arc::new(accepts);
+        let accepts: Arc<Predicate> = Arc::new(accepts);
         self.with_rules(|rules| {
             rules.issuers.add_matching(accepts.clone());
             rules.audiences.add_matching(accepts.clone());

@@ -41,8 +41,11 @@ pub(super) enum ExpectedToken {
 pub(crate) enum Accepted {
     Any,
     OneOf(Arc<[String]>),
-    Matching(Arc<dyn Fn(&str) -> bool + Send + Sync>),
+    Matching(Arc<Predicate>),
 }
+
+/// Whether a value of `iss` or `aud` is accepted.
+pub(crate) type Predicate = dyn Fn(&str) -> bool + Send + Sync;
 
 impl Rules {
     /// The claims of an access token, and the period in which they satisfy the rules.
@@ -222,7 +225,7 @@ impl Accepted {
     }
 
     /// Accepts the values for which the function returns `true`, too.
-    pub(super) fn add_matching(&mut self, accepts: Arc<dyn Fn(&str) -> bool + Send + Sync>) {
+    pub(super) fn add_matching(&mut self, accepts: Arc<Predicate>) {
         if !matches!(self, Self::Any) {
             let others = self.clone();
             *self = Self::Matching(Arc::new(move |value| others.accepts(Some(value)) || accepts(value)));

@@ -8,6 +8,7 @@ mod endpoint;
 mod environment;
 mod hostile;
 mod http_semantics;
+mod jsonwebtoken;
 mod layer;
 mod logout_tokens;
 mod revoked;

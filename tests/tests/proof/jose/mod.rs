@@ -72,7 +72,7 @@ enum Reason {
     Depth,
     /// A token has up to 8 KiB, its header 2 KiB, a key id 256 bytes.
     Size,
-    /// jose leaves the types of what it does not need to its caller: `kid`, `typ`, `sub`, `jti` and more.
+    /// jose leaves the types of what it does not need to its caller: `kid`, `typ`, `sub` and more.
     Type,
     /// jose understands `b64`, and overlooks it where `crit` does not list it.
     Critical,
@@ -90,6 +90,8 @@ enum Reason {
     Audience,
     /// Nobody's id is empty.
     NoUser,
+    /// jose does not verify the proof of possession that `cnf` requires (RFC 7800).
+    KeyBound,
     /// The token of a client, not of a user (RFC 9700, section 4.15).
     Client,
 }
@@ -106,6 +108,7 @@ impl Reason {
             Self::Date | Self::Audience | Self::NoUser => kind == ErrorKind::InvalidClaims,
             Self::Fraction => matches!(kind, ErrorKind::Expired | ErrorKind::NotYetValid),
             Self::Future => kind == ErrorKind::NotYetValid,
+            Self::KeyBound => kind == ErrorKind::SenderConstrained,
             Self::Client => kind == ErrorKind::ClientToken,
         }
     }
