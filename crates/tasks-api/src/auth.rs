@@ -19,7 +19,8 @@ use crate::{
 /// Accepts what the configuration names: tokens signed with the secrets, tokens signed with the issuer's published keys.
 /// The published keys come along, for those who want to watch them.
 pub(crate) fn verifier(config: &AuthConfig) -> Result<(Verifier, Option<RemoteKeySet>), ConfigError> {
-    let shared = SharedSecret::keyring(config.secrets.iter().map(Redacted::expose)).and_then(|keys| bound(keys, config));
+    let shared =
+        SharedSecret::keyring(config.secrets.iter().map(Redacted::expose)).and_then(|keys| bound(keys, config));
     let Some(jwks) = &config.jwks else { return Ok((shared?, None)) };
     let keys = jwks.key_set()?;
     let published = bound(keys.clone(), config)?;

@@ -6,11 +6,11 @@ use aws_lc_rs::{
     constant_time,
     digest::MAX_OUTPUT_LEN,
     hmac,
-    signature::{ParsedPublicKey, RsaPublicKeyComponents, RsaSubjectPublicKey},
+    signature::{ParsedPublicKey, RsaPublicKeyComponents},
 };
 use jsonwebtoken::{AlgorithmFamily, DecodingKey, DecodingKeyKind};
 
-use super::{Algorithm, JwkError, ed25519};
+use super::{Algorithm, JwkError, der, ed25519};
 use crate::error::ConfigError;
 
 /// A verification key with its algorithm, parsed once.
@@ -69,9 +69,8 @@ impl Key {
         match key.kind() {
             DecodingKeyKind::RsaModulusExponent { n, e } => Self::rsa(algorithm, n, e),
             DecodingKeyKind::SecretOrDer(der) if family == AlgorithmFamily::Rsa => {
-                let key = RsaSubjectPublicKey::from_der(der).map_err(|_| JwkError::Malformed)?;
-                let (n, e) = (key.modulus(), key.exponent());
-                Self::rsa(algorithm, n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero())
+                let (n, e) = der::rsa_public_key(der).ok_or(JwkError::Malformed)?;
+                Self::rsa(algorithm, n, e)
             }
             DecodingKeyKind::SecretOrDer(bytes) => Self::point(algorithm, bytes),
         }

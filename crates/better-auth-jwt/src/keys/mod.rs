@@ -6,6 +6,7 @@
 //! one that is fetched, cached and refreshed. Anything else implements [`KeySource`].
 
 mod algorithm;
+mod der;
 mod ed25519;
 mod jwk;
 mod key;
