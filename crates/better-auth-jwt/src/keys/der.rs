@@ -4,7 +4,7 @@ const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 
 /// Reads modulus and exponent, both positive, of an `RSAPublicKey`.
-pub(super) fn rsa_public_key(der: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn rsa_public_key(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (key, rest) = value(der, SEQUENCE)?;
     let (n, key) = positive_integer(key)?;
     let (e, key) = positive_integer(key)?;

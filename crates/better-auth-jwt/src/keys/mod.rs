@@ -19,6 +19,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use jsonwebtoken::DecodingKey;
 
+#[cfg(feature = "test-util")]
+pub(crate) use self::der::rsa_public_key;
 #[cfg(feature = "jwks")]
 pub use self::remote::{FetchError, JwksRequest, JwksResponse, KeyStatus, RemoteKeySet, RemoteKeySetBuilder};
 pub use self::{

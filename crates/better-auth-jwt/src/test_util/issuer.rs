@@ -14,7 +14,7 @@ use super::{TestClock, endpoint::Endpoint};
 use crate::{
     base64url,
     clock::Clock,
-    keys::{Algorithm, KeySet, SharedSecret},
+    keys::{Algorithm, KeySet, SharedSecret, rsa_public_key},
     verifier::Verifier,
 };
 
@@ -287,12 +287,9 @@ impl Issuer {
                 json!({ "kty": "EC", "crv": curve, "x": text(x), "y": text(y) })
             }
             Signer::Rsa(key) => {
-                let key = key.public_key();
-                let (n, e) = (key.modulus(), key.exponent());
-                json!({
-                    "kty": "RSA", "n": text(n.big_endian_without_leading_zero()),
-                    "e": text(e.big_endian_without_leading_zero()),
-                })
+                // aws-lc-rs writes valid keys.
+                let (n, e) = rsa_public_key(key.public_key().as_ref()).expect("an RSA public key");
+                json!({ "kty": "RSA", "n": text(n), "e": text(e) })
             }
         };
         jwk["alg"] = json!(self.algorithm.to_string());
