@@ -10,8 +10,11 @@ use serde_json::{Map, Number, Value, error::Category};
 
 use crate::problem::{FieldFault, Problem};
 
-/// More is refused, whatever it is.
+/// The largest body of a request.
 pub(crate) const LIMIT: usize = 64 * 1024;
+
+/// The largest body of a logout, which comes without a bearer token.
+pub(crate) const LOGOUT_LIMIT: usize = 16 * 1024;
 
 /// A JSON object from the request's body, read member by member so that every fault is found at once.
 #[derive(Debug)]
@@ -80,7 +83,7 @@ impl<S: Sync, T: FromFields> FromRequest<S> for Valid<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         require_json(&parts.headers)?;
-        read_object(parse(&bytes_of(body).await?)?).map(Self)
+        read_object(parse(&read(body, LIMIT).await?)?).map(Self)
     }
 }
 
@@ -90,7 +93,7 @@ impl<S: Sync, T: FromFields> OptionalFromRequest<S> for Valid<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = bytes_of(body).await?;
+        let bytes = read(body, LIMIT).await?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -99,8 +102,8 @@ impl<S: Sync, T: FromFields> OptionalFromRequest<S> for Valid<T> {
     }
 }
 
-pub(crate) async fn bytes_of(body: Body) -> Result<Bytes, Problem> {
-    axum::body::to_bytes(body, LIMIT).await.map_err(|error| {
+pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    axum::body::to_bytes(body, limit).await.map_err(|error| {
         let too_large =
             std::error::Error::source(&error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
         if too_large { Problem::PayloadTooLarge } else { Problem::InvalidJson("the body ended before its time".into()) }

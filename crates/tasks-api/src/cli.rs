@@ -4,7 +4,10 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{
+    CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 
 use crate::{
     config::{Config, ConfigFaults, Needs, Settings},
@@ -15,7 +18,10 @@ use crate::{
 /// Runs the command that the arguments name; what `main` calls.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Cli { command, settings } = Cli::parse();
+    let Cli { command, settings } = match parse() {
+        Ok(cli) => cli,
+        Err(error) => without_values(error).exit(),
+    };
     match run(command, settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -74,6 +80,32 @@ enum Command {
     Openapi,
 }
 
+fn parse() -> Result<Cli, clap::Error> {
+    // Secrets are set in the environment, and URLs may contain passwords: the help shows no values of it.
+    let command = Cli::command().mut_args(|argument| argument.hide_env_values(true));
+    Cli::from_arg_matches(&command.try_get_matches()?)
+}
+
+/// The error without what was typed: it may be a secret that was not quoted, or follows a misspelt name.
+fn without_values(mut error: clap::Error) -> clap::Error {
+    let hidden = || ContextValue::String("(not shown)".into());
+    match error.kind() {
+        clap::error::ErrorKind::UnknownArgument => {
+            error.insert(ContextKind::InvalidArg, hidden());
+        }
+        clap::error::ErrorKind::InvalidSubcommand => {
+            error.insert(ContextKind::InvalidSubcommand, hidden());
+        }
+        clap::error::ErrorKind::InvalidValue | clap::error::ErrorKind::ValueValidation => {
+            error.insert(ContextKind::InvalidValue, hidden());
+        }
+        _ => {}
+    }
+    // "To pass … as a value" repeats it. Names that are similar are in contexts of their own.
+    error.remove(ContextKind::Suggested);
+    error
+}
+
 fn run(command: Command, settings: Settings) -> Result<(), Failure> {
     let needs = match command {
         Command::Serve => Needs::AnyKey,
@@ -88,7 +120,7 @@ fn run(command: Command, settings: Settings) -> Result<(), Failure> {
         Command::Token(args) => token::print(&args, &config.auth),
         Command::Openapi => writeln!(io::stdout(), "{:#}", openapi::document())
             .map_err(|error| Failure::new(format!("cannot write to standard output: {error}."))),
-        Command::Migrate => block_on(async move { database::connect(config.database_url.expose()).await.map(drop) }),
+        Command::Migrate => block_on(async move { database::connect(&config.database_url).await.map(drop) }),
     }
 }
 

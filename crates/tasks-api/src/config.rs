@@ -8,11 +8,13 @@ use better_auth_jwt::{
 use clap::{ArgAction, Args};
 use url::Url;
 
+use crate::database_url::DatabaseUrl;
+
 /// The server's configuration, parsed once: what exists is usable.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) auth: AuthConfig,
-    pub(crate) database_url: Redacted,
+    pub(crate) database_url: DatabaseUrl,
     pub(crate) row_security: bool,
     pub(crate) listen: SocketAddr,
     pub(crate) cors_origins: Vec<HeaderValue>,
@@ -100,10 +102,10 @@ pub(crate) struct Settings {
     #[arg(long, env, global = true, value_name = "URL")]
     better_auth_url: Option<String>,
     /// Accept HS256 tokens signed with this secret, the same as Better Auth's (at least 32 bytes)
-    #[arg(long, env, global = true, hide_env_values = true, value_name = "SECRET")]
+    #[arg(long, env, global = true, value_name = "SECRET")]
     better_auth_secret: Option<String>,
     /// The same during rotation, newest first, as Better Auth writes it: 2:new,1:old
-    #[arg(long, env, global = true, hide_env_values = true, value_name = "VERSION:SECRET,…")]
+    #[arg(long, env, global = true, value_name = "VERSION:SECRET,…")]
     better_auth_secrets: Option<String>,
     /// Where the key set is, if not where BETTER_AUTH_URL says
     #[arg(long, env, global = true, value_name = "URL")]
@@ -121,9 +123,10 @@ pub(crate) struct Settings {
     #[arg(long, env, global = true, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     better_auth_jwks_allow_http: Option<String>,
     /// SQLite, or PostgreSQL and what speaks its protocol [default: sqlite://tasks.db?mode=rwc]
-    #[arg(long, env, global = true, hide_env_values = true, value_name = "URL")]
+    #[arg(long, env, global = true, value_name = "URL")]
     database_url: Option<String>,
-    /// PostgreSQL: have row-level security keep the users apart, too; the role must own the tables and be no superuser
+    /// PostgreSQL: enable row-level security, so that the database keeps the users apart, too; the role must own the tables
+    /// and not be a superuser. Where it is enabled already, all replicas follow
     #[arg(long, env, global = true, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     tasks_api_row_security: Option<String>,
     /// The address to listen on [default: 127.0.0.1:8000]
@@ -156,9 +159,7 @@ impl Config {
         let mut faults = Faults::default();
         let config = Self {
             auth: auth(&settings, needs, &mut faults),
-            database_url: faults
-                .parsed("DATABASE_URL", &settings.database_url, database_url)
-                .unwrap_or_else(|| Redacted::new("sqlite://tasks.db?mode=rwc")),
+            database_url: faults.parsed("DATABASE_URL", &settings.database_url, DatabaseUrl::parse).unwrap_or_default(),
             row_security: faults
                 .parsed("TASKS_API_ROW_SECURITY", &settings.tasks_api_row_security, boolean)
                 .unwrap_or(false),
@@ -286,14 +287,6 @@ fn versioned_secrets(text: &str) -> Result<Vec<Redacted>, String> {
     secrets.into_iter().map(secret).collect()
 }
 
-fn database_url(text: &str) -> Result<Redacted, String> {
-    // A database URL may hold a password: no fault shows it.
-    match text.split_once(':') {
-        Some(("sqlite" | "postgres" | "postgresql", _)) => Ok(Redacted::new(text)),
-        _ => Err("must begin with sqlite: or postgres:, for instance sqlite://tasks.db?mode=rwc".into()),
-    }
-}
-
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "must be an IP address and a port, for instance 127.0.0.1:8000 or 0.0.0.0:8000".into())
 }
@@ -308,8 +301,10 @@ fn list(text: &str) -> Vec<String> {
 
 fn origin(text: &str) -> Result<HeaderValue, String> {
     let fault = || {
+        // A URL with a password in it is not repeated.
+        let entry = if text.contains('@') { "an entry with an @".into() } else { format!("{text:?}") };
         format!(
-            "holds {text:?}, which is not an origin such as https://app.example.com (no path, no slash at the end, no *)"
+            "contains {entry}, which is not an origin such as https://app.example.com (no path, no slash at the end, no *)"
         )
     };
     let url = Url::parse(text).map_err(|_| fault())?;

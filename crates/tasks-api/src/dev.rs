@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::{
     cli::Failure,
     config::{Config, Redacted},
+    database,
     router::app,
     serve::{Signals, listen, run, state},
     token::sign,
@@ -41,6 +42,7 @@ pub(crate) async fn dev(mut config: Config) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let listener = listen(config.listen).await?;
     let address = listener.local_addr().map_err(|error| Failure::new(format!("the address is not known: {error}.")))?;
+    let _lock = database::lock(&config.database_url)?;
     let state = state(&config).await?;
     let example = example_task(&app(state.clone()), &token).with_subscriber(NoSubscriber::default()).await?;
     // Nobody may be reading, and the server is of use all the same.

@@ -6,10 +6,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use better_auth_jwt::keys::Readiness;
+use sea_orm::DbErr;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::{database, problem::Problem, router::AppState};
+use crate::{database, problem::Problem, router::AppState, store::Store};
 
 /// `GET /healthz`: the process answers.
 pub(crate) async fn alive() -> &'static str {
@@ -22,19 +23,39 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response
         return Err(Problem::NotReady("not ready: stopping".into()));
     }
     let keys = state.verifier.readiness();
-    let (database, migrations) = match timeout(PATIENCE, database::is_migrated(&state.store.db)).await {
-        Ok(Ok(true)) => (None, None),
-        Ok(Ok(false)) => (None, Some("migrations (tables are missing or old: run `tasks-api migrate`)")),
-        Ok(Err(_)) | Err(_) => (Some("database (it does not answer)"), None),
+    let checks = async {
+        let examined = examine(&state.store).await?;
+        Ok::<_, DbErr>((examined, state.store.row_security_fits().await?))
+    };
+    let (database, migrations, row_security) = match timeout(PATIENCE, checks).await {
+        Ok(Ok((Examined { writable: false, .. }, _))) => (Some("database (it accepts no changes)"), None, None),
+        Ok(Ok((Examined { migrated: false, .. }, _))) => {
+            (None, Some("migrations (tables are missing or old: run `tasks-api migrate`)"), None)
+        }
+        Ok(Ok((_, false))) => {
+            (None, None, Some("row-level security (it was enabled or disabled in the database: restart this server)"))
+        }
+        Ok(Ok((_, true))) => (None, None, None),
+        Ok(Err(_)) | Err(_) => (Some("database (it does not answer)"), None, None),
     };
     let no_keys = (keys == Readiness::Unavailable).then_some("keys (none could be fetched yet)");
     let no_logouts = state.logouts.is_blind().then_some("logouts (they could not be read for too long)");
-    let missing: Vec<&str> = [database, migrations, no_keys, no_logouts].into_iter().flatten().collect();
+    let missing: Vec<&str> = [database, migrations, row_security, no_keys, no_logouts].into_iter().flatten().collect();
     if !missing.is_empty() {
         return Err(Problem::NotReady(format!("not ready: {}", missing.join(", ")).into()));
     }
     let keys = if keys == Readiness::Stale { "stale" } else { "ready" };
     Ok(Json(json!({ "status": "ready", "database": "ready", "migrations": "ready", "keys": keys })).into_response())
+}
+
+struct Examined {
+    writable: bool,
+    migrated: bool,
+}
+
+async fn examine(store: &Store) -> Result<Examined, DbErr> {
+    let writable = store.writability.check(&store.db).await?;
+    Ok(Examined { writable, migrated: database::is_migrated(&store.db).await? })
 }
 
 /// Shorter than the patience of those who ask.

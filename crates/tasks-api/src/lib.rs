@@ -4,8 +4,8 @@
 //!
 //! - [`router`](app) names every route and layer,
 //! - `observe` gives it an id, turns any error into `application/problem+json` (`problem`), counts it (`metrics`) and logs it (`log`),
+//! - `auth` is `better-auth-jwt` with our configuration and our responses; it needs the head alone,
 //! - `limits` is how many, how large and how slow it may be,
-//! - `auth` is `better-auth-jwt` with our configuration and our answers,
 //! - `body` reads JSON strictly,
 //! - `tasks` is the resource: handlers, their shapes, their queries.
 //!
@@ -19,9 +19,13 @@ mod auth;
 mod body;
 mod cli;
 mod config;
+mod connection;
 mod database;
+mod database_url;
+mod db_error;
 mod dev;
 mod docs;
+mod effect;
 mod entity;
 mod health;
 mod limits;
@@ -39,6 +43,7 @@ mod serve;
 mod store;
 mod tasks;
 mod token;
+mod writability;
 
 pub use cli::{Failure, main};
 pub use logout::LogoutRules;

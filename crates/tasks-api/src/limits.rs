@@ -15,28 +15,47 @@ use axum::{
 use tokio::{sync::Semaphore, time::timeout};
 use tower::{Layer, Service};
 
-use crate::{body, problem::Problem};
+use crate::{body, effect::Effect, problem::Problem};
 
-/// More are turned away at once, for they would only wait for the database.
-const MOST_IN_HAND: usize = 2048;
+/// Requests in flight; more are rejected, for they would only wait for the database.
+const MAX_IN_FLIGHT: usize = 2048;
 
-/// For a body to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
+/// For the response. Longer than the database's own timeouts, and short enough to respond within five seconds when the
+/// database does not answer at all.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(4500);
 
-/// For the answer. Longer than the database's own times, and short enough to answer within five seconds when it says nothing at all.
-const PATIENCE: Duration = Duration::from_millis(4500);
-
-/// What a request may ask of the server before anybody looks at it: a place, so much room, so much time.
+/// Concurrency, body size and time limits, in one layer because each layer costs every request something.
 ///
-/// One layer and not one for each purpose, for each costs every request something.
+/// The body is read here and not by the handler, so that a slow sender holds no database connection and uses up none of
+/// the response's time.
 #[derive(Clone)]
 pub(crate) struct LimitsLayer {
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
+    body: BodyLimits,
+}
+
+#[derive(Clone, Copy)]
+struct BodyLimits {
+    size: usize,
+    time: Duration,
+    /// Whether a request takes its slot before its body has arrived.
+    holds_slot: bool,
 }
 
 impl LimitsLayer {
-    pub(crate) fn new() -> Self {
-        Self { places: Arc::new(Semaphore::new(MOST_IN_HAND)) }
+    /// For requests whose token has been verified: this layer belongs inside the authentication.
+    pub(crate) fn authenticated() -> Self {
+        Self::new(BodyLimits { size: body::LIMIT, time: Duration::from_secs(10), holds_slot: true })
+    }
+
+    /// For requests that are authenticated by their body. They take no slot while it arrives, so half-sent bodies block no
+    /// other request. Each connection is bounded by a smaller body and a shorter time.
+    pub(crate) fn unauthenticated() -> Self {
+        Self::new(BodyLimits { size: body::LOGOUT_LIMIT, time: Duration::from_secs(3), holds_slot: false })
+    }
+
+    fn new(body: BodyLimits) -> Self {
+        Self { slots: Arc::new(Semaphore::new(MAX_IN_FLIGHT)), body }
     }
 }
 
@@ -44,14 +63,14 @@ impl<S> Layer<S> for LimitsLayer {
     type Service = Limits<S>;
 
     fn layer(&self, inner: S) -> Limits<S> {
-        Limits { inner, places: self.places.clone() }
+        Limits { inner, limits: self.clone() }
     }
 }
 
 #[derive(Clone)]
 pub(crate) struct Limits<S> {
     inner: S,
-    places: Arc<Semaphore>,
+    limits: LimitsLayer,
 }
 
 impl<S> Service<Request> for Limits<S>
@@ -70,31 +89,41 @@ where
         // The instance that was polled ready is the one to call; the clone was not.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        let places = self.places.clone();
+        let LimitsLayer { slots, body } = self.limits.clone();
         Box::pin(async move {
-            let Ok(_place) = places.try_acquire() else { return Ok(Problem::Unavailable.into_response()) };
-            let request = match arrived(request).await {
-                Ok(request) => request,
-                Err(problem) => return Ok(problem.into_response()),
+            let request_with_slot = async {
+                let slot = || slots.try_acquire().map_err(|_| Problem::Unavailable);
+                if body.holds_slot {
+                    let slot = slot()?;
+                    Ok((buffer_body(request, body).await?, slot))
+                } else {
+                    let request = buffer_body(request, body).await?;
+                    Ok((request, slot()?))
+                }
             };
-            match timeout(PATIENCE, inner.call(request)).await {
-                Ok(answer) => answer.map(IntoResponse::into_response),
-                Err(_) => Ok(Problem::Unavailable.into_response()),
+            let (mut request, _slot) = match request_with_slot.await {
+                Ok(admitted) => admitted,
+                Err(problem) => return Ok(Problem::into_response(problem)),
+            };
+            let effect = Effect::default();
+            request.extensions_mut().insert(effect.clone());
+            match timeout(REQUEST_TIMEOUT, inner.call(request)).await {
+                Ok(response) => response.map(IntoResponse::into_response),
+                Err(_) => Ok(effect.timed_out().into_response()),
             }
         })
     }
 }
 
-/// The request with all of its body. A body that is too large is refused before its token is looked at; and it is read
-/// here and not later, so that a slow sender keeps nobody waiting: no connection to the database, no time of the answer's.
-async fn arrived(request: Request) -> Result<Request, Problem> {
-    if request.body().size_hint().lower() > body::LIMIT as u64 {
+/// The request with all of its body in memory.
+async fn buffer_body(request: Request, limits: BodyLimits) -> Result<Request, Problem> {
+    if request.body().size_hint().lower() > limits.size as u64 {
         return Err(Problem::PayloadTooLarge);
     }
     if request.body().is_end_stream() {
         return Ok(request);
     }
     let (parts, body) = request.into_parts();
-    let bytes = timeout(BODY_PATIENCE, body::bytes_of(body)).await.map_err(|_| Problem::TooSlow)??;
+    let bytes = timeout(limits.time, body::read(body, limits.size)).await.map_err(|_| Problem::TooSlow)??;
     Ok(Request::from_parts(parts, Body::from(bytes)))
 }

@@ -116,13 +116,13 @@ fn key_metrics(status: &KeyStatus) -> Registry {
     let fetches =
         IntCounterVec::new(Opts::new("jwks_fetches_total", "Fetches of the key set, by result."), &["result"]);
     let fetches = add(&registry, fetches);
-    fetches.with_label_values(&["ok"]).inc_by(status.fetched);
-    for (reason, count) in &status.failed {
+    fetches.with_label_values(&["ok"]).inc_by(status.fetches_ok);
+    for (reason, count) in &status.fetch_errors {
         fetches.with_label_values(&[reason]).inc_by(*count);
     }
     add(&registry, IntCounter::new("jwks_refetches_suppressed_total", "Unknown kids that caused no fetch."))
-        .inc_by(status.suppressed);
-    add(&registry, IntGauge::new("jwks_keys", "Keys that can verify.")).set(status.keys as i64);
+        .inc_by(status.refetches_suppressed);
+    add(&registry, IntGauge::new("jwks_keys", "Keys that can verify.")).set(status.key_count as i64);
     if let Some(age) = status.age {
         add(&registry, Gauge::new("jwks_age_seconds", "Time since the key set was last fetched."))
             .set(age.as_secs_f64());

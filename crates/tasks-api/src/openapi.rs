@@ -46,13 +46,19 @@ pub(crate) fn document() -> Value {
                 json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" }),
             )])
             .body("NewTask", true)
-            .fails([Problem::InvalidIdempotencyKey, Problem::IdempotencyKeyInUse, Problem::IdempotencyKeyReused]);
+            .fails([
+                Problem::InvalidIdempotencyKey,
+                Problem::IdempotencyKeyInUse,
+                Problem::IdempotencyKeyReused,
+                Problem::OutcomeUnknown,
+            ]);
     let mut read = Operation::new("readTask", "Read a task", success(200, "The task", Some("Task"), &["ETag"]))
         .parameters(preconditions())
         .fails([Problem::NotFound, Problem::PreconditionFailed]);
     read.responses.insert("304".into(), json!({ "description": "The task is still as If-None-Match says" }));
     let change = |operation: Operation| {
-        operation.parameters(preconditions()).fails([Problem::NotFound, Problem::PreconditionFailed])
+        let problems = [Problem::NotFound, Problem::PreconditionFailed, Problem::OutcomeUnknown];
+        operation.parameters(preconditions()).fails(problems)
     };
     let replace = Operation::new("replaceTask", "Replace a task", success(200, "The task", Some("Task"), &["ETag"]));
     let replace = change(replace.body("TaskReplacement", true));

@@ -7,10 +7,12 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::DbErr;
 use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
+
+use crate::db_error::Cause;
 
 /// Every way in which a request can fail, as the client hears it: one `code` each, from this closed set.
 #[derive(Debug, Clone)]
@@ -37,8 +39,10 @@ pub(crate) enum Problem {
     /// More requests than the user may send; after so many seconds there may be another.
     RateLimited(u64),
     UnsupportedMediaType,
-    /// The database is away, or there is too much to do, for now.
+    /// The database or the server cannot serve this now. The request had no effect.
     Unavailable,
+    /// The connection or the time ended after a change was sent and before its result was known.
+    OutcomeUnknown,
     /// The server as a whole is not ready, and why.
     NotReady(Cow<'static, str>),
     /// Our fault; the log has the reason.
@@ -79,6 +83,7 @@ impl Problem {
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unavailable | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -102,6 +107,7 @@ impl Problem {
             Self::RateLimited(_) => "rate_limited",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Unavailable => "unavailable",
+            Self::OutcomeUnknown => "outcome_unknown",
             Self::NotReady(_) => "not_ready",
             Self::Internal => "internal",
         }
@@ -125,11 +131,14 @@ impl Problem {
                 "a request with this Idempotency-Key is being served; send yours again shortly"
             }
             Self::IdempotencyKeyReused => "this Idempotency-Key came with another body before; take a new one",
-            Self::PayloadTooLarge => "the body is larger than 64 KiB",
+            Self::PayloadTooLarge => "the body is larger than 64 KiB (a logout: 16 KiB)",
             Self::TooSlow => "the body did not arrive in time",
             Self::RateLimited(_) => "too many requests of this user; see the Retry-After header",
             Self::UnsupportedMediaType => "the body must be JSON, sent with Content-Type: application/json",
             Self::Unavailable => "the service cannot answer right now; try again shortly",
+            Self::OutcomeUnknown => {
+                "the request may have been carried out; repeat it with the same Idempotency-Key, or read the task to find out"
+            }
             Self::Internal => "something went wrong on our side",
         }
     }
@@ -243,35 +252,14 @@ fn by_status(status: StatusCode) -> Problem {
     }
 }
 
+/// For statements that cannot have had an effect: those that read, and those of a transaction that is not committed.
 impl From<DbErr> for Problem {
     fn from(error: DbErr) -> Self {
-        if is_away(&error) {
-            error!(%error, "the database is away");
-            Self::Unavailable
-        } else {
-            error!(%error, "the database refused a statement");
-            Self::Internal
+        let cause = Cause::of(&error);
+        error!(%error, "{}", cause.describe());
+        match cause {
+            Cause::Rejected => Self::Internal,
+            _ => Self::Unavailable,
         }
-    }
-}
-
-/// Does the error speak of the connection, rather than of the statement?
-fn is_away(error: &DbErr) -> bool {
-    use sqlx::Error as Sqlx;
-    let (DbErr::Conn(RuntimeErr::SqlxError(error))
-    | DbErr::Exec(RuntimeErr::SqlxError(error))
-    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
-    else {
-        return matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_));
-    };
-    match &**error {
-        Sqlx::Io(_) | Sqlx::Tls(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => true,
-        // PostgreSQL: class 08 connection, 53 resources, 57 operator (shutdown, statement timeout); SQLite: 5 busy, 6 locked.
-        Sqlx::Database(error) => {
-            let code = error.code().unwrap_or_default();
-            matches!(code.as_ref(), "5" | "6")
-                || ["08", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class))
-        }
-        _ => false,
     }
 }

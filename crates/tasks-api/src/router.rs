@@ -21,7 +21,9 @@ use tower_http::cors::CorsLayer;
 use crate::{
     auth,
     cli::Failure,
-    database, docs, health,
+    database,
+    database_url::DatabaseUrl,
+    docs, health,
     limits::LimitsLayer,
     logout::{self, LogoutRules, Logouts},
     metrics::{self, Metrics},
@@ -39,11 +41,11 @@ pub fn app(state: AppState) -> Router {
 
     // From the outside in. On the methods themselves: an unknown route stays 404 and a wrong method 405, with or without a token.
     // One stack for all, around the handler: each box within a box would be cloned once more for each request.
-    let limits = LimitsLayer::new();
+    // Authentication comes first and needs the head alone, so that clients without a valid token take no slot and send no body.
     let guarded = ServiceBuilder::new()
-        .layer(limits.clone())
         .layer(auth::layer(state.verifier.clone(), state.logouts.clone(), state.metrics.clone()))
-        .option_layer(state.rate_limit.clone().map(|limit| middleware::from_fn_with_state(limit, rate_limit::apply)));
+        .option_layer(state.rate_limit.clone().map(|limit| middleware::from_fn_with_state(limit, rate_limit::apply)))
+        .layer(LimitsLayer::authenticated());
     let tasks = get_service(guarded.service(tasks::list.with_state(state.clone())))
         .post_service(guarded.service(tasks::create.with_state(state.clone())));
     let task = get_service(guarded.service(tasks::read.with_state(state.clone())))
@@ -51,8 +53,9 @@ pub fn app(state: AppState) -> Router {
         .delete_service(guarded.service(tasks::delete.with_state(state.clone())));
     let complete = patch_service(guarded.service(tasks::complete.with_state(state.clone())));
 
-    // Without a bearer token, for a logout token speaks for itself. What a false one costs is a check of its signature.
-    let logout = post_service(logout::endpoint(state.logouts.clone(), state.metrics.clone())).route_layer(limits);
+    // Without a bearer token: the logout token authenticates itself. An invalid one costs a signature check.
+    let logout = post_service(logout::endpoint(state.logouts.clone(), state.metrics.clone()))
+        .route_layer(LimitsLayer::unauthenticated());
 
     let routes = Router::new()
         .route("/api/{user_id}/tasks", tasks)
@@ -121,10 +124,14 @@ impl AppState {
     /// # Errors
     /// Says in a sentence why the database cannot be used.
     pub async fn connect(database_url: &str, verifier: Verifier, logouts: LogoutRules) -> Result<Self, Failure> {
-        let db = database::connect(database_url).await?;
-        let logouts = Logouts::load(db.clone(), logouts).await?;
+        let url =
+            DatabaseUrl::parse(database_url).map_err(|fault| Failure::new(format!("the database URL {fault}.")))?;
+        let (db, writability) = database::connect(&url).await?;
+        let store = Store::new(db.clone(), writability.clone()).follow_row_security().await;
+        let store = store.map_err(|error| Failure::new(format!("cannot read the state of the database: {error}.")))?;
+        let logouts = Logouts::load(db, writability, logouts).await?;
         Ok(Self {
-            store: Store::new(db),
+            store,
             verifier,
             keys: None,
             metrics: Arc::new(Metrics::new()),

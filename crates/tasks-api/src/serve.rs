@@ -1,8 +1,20 @@
-use std::{io, net::SocketAddr, pin::pin, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use axum::Router;
 use better_auth_jwt::WithoutSession;
-use hyper::server::conn::http1;
+use hyper::{
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -18,6 +30,8 @@ use crate::{
     auth,
     cli::Failure,
     config::{Config, RateLimit},
+    connection::GentleStream,
+    database,
     logout::LogoutRules,
     router::{AppState, app},
 };
@@ -31,9 +45,16 @@ const FINISH: Duration = Duration::from_secs(5);
 /// Longer than the 60 seconds for which balancers keep idle connections: theirs is the first close, so none of their requests meets ours.
 const IDLE: Duration = Duration::from_secs(75);
 
+/// A connection on which no whole request head has arrived by then is closed.
+const FIRST_HEAD: Duration = Duration::from_secs(10);
+
+/// Bounds the memory of a connection: hyper's buffer, which may grow to twice this. Tokens have at most 8 KiB.
+const MAX_HEAD: usize = 32 * 1024;
+
 pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let listener = listen(config.listen).await?;
+    let _lock = database::lock(&config.database_url)?;
     let state = state(&config).await?;
     if config.auth.issuer.is_none() || config.auth.audience.is_none() {
         warn!("tokens of any issuer or for any audience are accepted; set BETTER_AUTH_URL to have iss and aud checked");
@@ -41,6 +62,20 @@ pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
     info!(address = %listener.local_addr().unwrap_or(config.listen), "serving");
     run(listener, state, signals).await;
     Ok(())
+}
+
+/// Each connection is an open file, and the usual soft limit is 1024: from there on clients would wait in vain.
+/// Where the limit cannot be raised, the server runs with the one it has.
+fn raise_file_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            debug!(%error, "cannot raise the limit of open files");
+        }
+    }
 }
 
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -75,6 +110,7 @@ pub(crate) async fn state(config: &Config) -> Result<AppState, Failure> {
 
 /// Serves until SIGTERM or Ctrl-C; then finishes what is in hand and in the accept queue.
 pub(crate) async fn run(listener: TcpListener, state: AppState, mut signals: Signals) {
+    raise_file_limit();
     let server = Server::new(app(state.clone()));
     tokio::spawn(state.store.clone().forget_old_keys());
     tokio::spawn(state.logouts.clone().forget_old());
@@ -85,6 +121,7 @@ pub(crate) async fn run(listener: TcpListener, state: AppState, mut signals: Sig
         state.drain();
         sleep(notice).await;
     });
+    let mut last_warning = None;
     loop {
         tokio::select! {
             () = &mut last_call => break,
@@ -92,7 +129,10 @@ pub(crate) async fn run(listener: TcpListener, state: AppState, mut signals: Sig
                 Ok((stream, _)) => server.serve(stream),
                 Err(error) => {
                     // Out of file descriptors, for instance: some will be given back soon.
-                    warn!(%error, "cannot accept a connection");
+                    if last_warning.is_none_or(|time: Instant| time.elapsed() >= Duration::from_secs(1)) {
+                        last_warning = Some(Instant::now());
+                        warn!(%error, "cannot accept connections");
+                    }
                     sleep(Duration::from_millis(50)).await;
                 }
             },
@@ -127,18 +167,34 @@ impl Server {
     fn new(app: Router) -> Self {
         let mut http = http1::Builder::new();
         // One buffer for head and body: they are small, and one piece is sent for less than two.
-        http.timer(TokioTimer::new()).header_read_timeout(IDLE).writev(false);
+        http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(MAX_HEAD).writev(false);
         Self { app, http, connections: GracefulShutdown::new() }
     }
 
     fn serve(&self, stream: TcpStream) {
         // Answers are written whole; waiting for more only makes them late.
         let _ = stream.set_nodelay(true);
-        let connection = self.http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.app.clone()));
+        let app = TowerToHyperService::new(self.app.clone());
+        let has_request = Arc::new(AtomicBool::new(false));
+        let service = service_fn({
+            let has_request = has_request.clone();
+            move |request| {
+                has_request.store(true, Ordering::Relaxed);
+                app.call(request)
+            }
+        });
+        let connection = self.http.serve_connection(TokioIo::new(GentleStream::new(stream)), service);
         let connection = self.connections.watch(connection);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "a connection ended early");
+            let mut connection = pin!(connection);
+            let mut result = timeout(FIRST_HEAD, &mut connection).await.ok();
+            if result.is_none() && has_request.load(Ordering::Relaxed) {
+                result = Some(connection.await);
+            }
+            match result {
+                Some(Ok(())) => {}
+                Some(Err(error)) => debug!(%error, "a connection ended early"),
+                None => debug!("a connection without a request is closed"),
             }
         });
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use better_auth_jwt::{
     GrpcRejection, JwtAuthLayer, Verifier,
-    keys::{Fetched, RemoteKeySet},
+    keys::{JwksResponse, RemoteKeySet},
     test_util::Issuer,
 };
 use futures_util::{Stream, TryStreamExt, stream};
@@ -209,7 +209,7 @@ async fn a_call_that_waits_for_its_key_loses_nothing_of_its_stream() {
             async move {
                 asked.notify_one();
                 answer.notified().await;
-                Ok(Fetched::new(jwks))
+                Ok(JwksResponse::new(jwks))
             }
         }
     });

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use better_auth_jwt::{
     Verifier,
-    keys::{Fetched, RemoteKeySet},
+    keys::{JwksResponse, RemoteKeySet},
     test_util::Issuer,
 };
 use bytes::Bytes;
@@ -81,7 +81,7 @@ async fn what_would_have_to_wait_hears_so_at_once_and_the_waiting_one_is_served(
             async move {
                 asked.notify_one();
                 answer.notified().await;
-                Ok(Fetched::new(jwks))
+                Ok(JwksResponse::new(jwks))
             }
         }
     });

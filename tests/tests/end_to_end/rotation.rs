@@ -8,8 +8,8 @@ use system_tests::{BetterAuth, Issuer, Signing, node};
 fn verifier(auth: &BetterAuth, fresh: Duration) -> (Verifier, RemoteKeySet) {
     let url = format!("{}/api/auth/jwks", auth.url());
     let keys = RemoteKeySet::builder(url)
-        .cooldown(Duration::from_millis(500))
-        .fresh_for(fresh)
+        .refetch_limit(3, Duration::from_millis(500))
+        .default_max_age(fresh)
         .build()
         .expect("a loopback URL");
     (Verifier::builder(keys.clone()).issuer(auth.url()).audience(auth.url()).unwrap(), keys)
@@ -53,7 +53,7 @@ async fn not_one_valid_token_is_refused_while_keys_rotate() {
     }
     assert!(headers.len() >= 4, "{} keys in nine seconds", headers.len());
     // One for the first key, and one for each that came unannounced.
-    assert_eq!(keys.status().fetched as usize, headers.len());
+    assert_eq!(keys.status().fetches_ok as usize, headers.len());
 }
 
 #[tokio::test]
@@ -78,5 +78,5 @@ async fn tokens_of_a_key_that_was_withdrawn_are_refused_after_the_next_refresh()
     };
     assert_eq!(refused.kind(), ErrorKind::UnknownKey);
     assert!(begun.elapsed() > Duration::from_secs(2), "before its grace period was over");
-    assert!(keys.status().failed.is_empty());
+    assert!(keys.status().fetch_errors.is_empty());
 }

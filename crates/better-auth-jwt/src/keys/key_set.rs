@@ -38,6 +38,15 @@ pub struct SkippedKey {
     pub flaw: Flaw,
 }
 
+/// What a set has for a token.
+pub(super) enum Lookup<'s> {
+    Found(&'s Arc<Key>),
+    /// Keys that do not fit: of another algorithm, or several.
+    Conflict,
+    /// No key of this `kid`, or of the algorithm if the token has no `kid`.
+    Missing,
+}
+
 impl KeySet {
     /// Reads a JWKS document. RSA keys without `alg` are skipped.
     ///
@@ -89,16 +98,19 @@ impl KeySet {
         &self.skipped
     }
 
-    /// Whether a key of this set has the id, whatever its algorithm.
-    #[cfg(feature = "jwks-cache")]
-    pub(super) fn has_id(&self, id: &str) -> bool {
-        self.keys.iter().any(|key| key.id() == Some(id))
-    }
-
-    /// Whether a key of this set has the algorithm, whatever its id.
-    #[cfg(feature = "jwks-cache")]
-    pub(super) fn has_algorithm(&self, algorithm: Algorithm) -> bool {
-        self.keys.iter().any(|key| key.algorithm() == algorithm)
+    /// The key for a token. With a `kid`, the key of that id; without, the only key of the algorithm.
+    pub(super) fn lookup(&self, header: &Header) -> Lookup<'_> {
+        let mut fitting = self.keys.iter().filter(|key| {
+            key.algorithm() == header.algorithm() && (header.key_id().is_none() || header.key_id() == key.id())
+        });
+        match (fitting.next(), fitting.next()) {
+            (Some(key), None) => Lookup::Found(key),
+            (Some(_), Some(_)) => Lookup::Conflict,
+            (None, _) => match header.key_id() {
+                Some(id) if self.keys.iter().any(|key| key.id() == Some(id)) => Lookup::Conflict,
+                _ => Lookup::Missing,
+            },
+        }
     }
 
     /// Whether both sets have the same keys under the same ids.
@@ -175,14 +187,11 @@ impl KeySource for KeySet {
         !algorithm.is_symmetric()
     }
 
-    /// With a `kid`, the key of that id; without, the one key of the algorithm. Several fit: none.
+    /// With a `kid`, the key of that id; without, the only key of the algorithm.
     fn find(&self, header: &Header) -> Option<Arc<Key>> {
-        let mut fitting = self.keys.iter().filter(|key| {
-            key.algorithm() == header.algorithm() && (header.key_id().is_none() || header.key_id() == key.id())
-        });
-        match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Some(key.clone()),
-            _ => None,
+        match self.lookup(header) {
+            Lookup::Found(key) => Some(key.clone()),
+            Lookup::Conflict | Lookup::Missing => None,
         }
     }
 

@@ -7,10 +7,6 @@
 
 mod algorithm;
 mod ed25519;
-#[cfg(feature = "jwks-cache")]
-mod fetch;
-#[cfg(feature = "remote-jwks")]
-mod http;
 mod jwk;
 mod key;
 mod key_set;
@@ -22,6 +18,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use jsonwebtoken::DecodingKey;
 
+#[cfg(feature = "jwks-cache")]
+pub use self::remote::{FetchError, JwksRequest, JwksResponse, KeyStatus, RemoteKeySet, RemoteKeySetBuilder};
 pub use self::{
     algorithm::Algorithm,
     jwk::Flaw,
@@ -29,17 +27,11 @@ pub use self::{
     key_set::{KeySet, SkippedKey},
     shared_secret::{SharedSecret, split_secrets},
 };
-#[cfg(feature = "jwks-cache")]
-pub use self::{
-    fetch::{FetchError, Fetched},
-    remote::{KeyStatus, RemoteKeySet, RemoteKeySetBuilder},
-};
 use crate::header::Header;
 
 /// A source of verification keys.
 ///
-/// Looking a key up never waits. Only a token whose key is not in memory makes the layer ask
-/// whether waiting could help.
+/// Lookups are synchronous. On a miss the layer calls [`refresh`](Self::refresh) to ask whether waiting could help.
 pub trait KeySource: Send + Sync + 'static {
     /// Whether keys of this source can have this algorithm at all.
     ///
@@ -52,10 +44,19 @@ pub trait KeySource: Send + Sync + 'static {
     /// The key returned must have exactly the header's algorithm.
     fn find(&self, header: &Header) -> Option<Arc<Key>>;
 
-    /// Called when [`find`](Self::find) had no key: can one be had?
+    /// Called when [`find`](Self::find) has returned no key.
     fn refresh(&self, header: &Header) -> Refresh {
         let _ = header;
-        Refresh::Pointless
+        Refresh::NotFound
+    }
+
+    /// Called when a signature did not verify under the key that [`find`](Self::find) returned. The token is rejected
+    /// whatever this does.
+    ///
+    /// The issuer may have replaced the key under the same `kid`, so a source can look for it in the background. Most such
+    /// tokens are forged, so it must do so at a bounded rate. By default nothing happens.
+    fn signature_invalid(&self, header: &Header) {
+        let _ = header;
     }
 
     /// A number that changes whenever a key has been added, replaced or withdrawn: tokens verified before
@@ -86,6 +87,10 @@ impl<K: KeySource + ?Sized> KeySource for Arc<K> {
         (**self).refresh(header)
     }
 
+    fn signature_invalid(&self, header: &Header) {
+        (**self).signature_invalid(header);
+    }
+
     fn generation(&self) -> Option<u64> {
         (**self).generation()
     }
@@ -108,24 +113,23 @@ pub enum Readiness {
 
 /// What a [`KeySource`] can do about a missing key.
 pub enum Refresh {
-    /// Nothing: the token is refused.
-    Pointless,
-    /// Others were looked for lately, and looking again makes sense only after this time. A token is refused at once; a
-    /// logout token, which comes again after a 503 and not after a refusal, is asked to.
-    TooSoon(Duration),
+    /// The issuer does not have the key: the token is rejected.
+    NotFound,
+    /// Whether the issuer has the key is not known, and it can be asked only after this time: the response is 503.
+    CoolingDown(Duration),
     /// Wait for this, then look again.
-    Wait(Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// There are no keys at all, and trying again makes sense only after this time.
+    Pending(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// There are no keys at all, and fetching them can be tried only after this time: the response is 503.
     Unavailable(Duration),
 }
 
 impl fmt::Debug for Refresh {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pointless => f.write_str("Pointless"),
-            Self::TooSoon(after) => f.debug_tuple("TooSoon").field(after).finish(),
-            Self::Wait(_) => f.write_str("Wait(..)"),
-            Self::Unavailable(after) => f.debug_tuple("Unavailable").field(after).finish(),
+            Self::NotFound => f.write_str("NotFound"),
+            Self::CoolingDown(left) => f.debug_tuple("CoolingDown").field(left).finish(),
+            Self::Pending(_) => f.write_str("Pending(..)"),
+            Self::Unavailable(left) => f.debug_tuple("Unavailable").field(left).finish(),
         }
     }
 }
@@ -137,9 +141,9 @@ mod tests {
     #[test]
     fn a_refresh_can_be_printed() {
         let printed = |refresh: Refresh| format!("{refresh:?}");
-        assert_eq!(printed(Refresh::Pointless), "Pointless");
-        assert_eq!(printed(Refresh::TooSoon(Duration::from_secs(2))), "TooSoon(2s)");
-        assert_eq!(printed(Refresh::Wait(Box::pin(async {}))), "Wait(..)");
+        assert_eq!(printed(Refresh::NotFound), "NotFound");
+        assert_eq!(printed(Refresh::CoolingDown(Duration::from_secs(2))), "CoolingDown(2s)");
+        assert_eq!(printed(Refresh::Pending(Box::pin(async {}))), "Pending(..)");
         assert_eq!(printed(Refresh::Unavailable(Duration::from_secs(1))), "Unavailable(1s)");
     }
 }

@@ -7,7 +7,7 @@ use std::{
     task::Poll,
 };
 
-use super::rules::{ExpectedToken, Rules, invalid};
+use super::rules::{Rules, invalid};
 use crate::{
     error::{Error, ErrorKind},
     header::Header,
@@ -46,13 +46,12 @@ impl TrustedIssuer {
 
     /// What can be done about a key that is not in memory.
     fn refresh(&self, header: &Header) -> Failure {
-        let unavailable = |after| Error::from(ErrorKind::KeysUnavailable).with_retry_after(after).into();
         match self.keys.refresh(header) {
-            Refresh::Wait(keys) => Failure::Pending(keys),
-            Refresh::Unavailable(after) => unavailable(after),
-            // The sender repeats a logout token after a 503, but not after a rejection.
-            Refresh::TooSoon(after) if self.rules.expected == ExpectedToken::Logout => unavailable(after),
-            Refresh::TooSoon(_) | Refresh::Pointless => ErrorKind::UnknownKey.into(),
+            Refresh::NotFound => ErrorKind::UnknownKey.into(),
+            Refresh::Pending(keys) => Failure::Pending(keys),
+            Refresh::CoolingDown(left) | Refresh::Unavailable(left) => {
+                Error::from(ErrorKind::KeysUnavailable).with_retry_after(left).into()
+            }
         }
     }
 }
@@ -95,7 +94,12 @@ pub(super) fn verify_with_each<'v, T>(
                 Ok(verified) => return Ok(verified),
                 Err(error) => _ = invalid_claims.get_or_insert(error),
             },
-            Err(error) => rejection = Some(error),
+            Err(error) => {
+                if error.kind() == ErrorKind::InvalidSignature {
+                    issuer.keys.signature_invalid(header);
+                }
+                rejection = Some(error);
+            }
         }
     }
     // A signature was valid, so the key of another issuer is not needed.

@@ -134,12 +134,12 @@ async fn keys_arrive_over_http() {
     let issuer = Issuer::new();
     let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
     let keys = endpoint.keys().build().unwrap();
-    assert_eq!(keys.connect().await, Ok(()));
-    assert_eq!(keys.status().keys, 1);
+    assert_eq!(keys.load().await, Ok(()));
+    assert_eq!(keys.status().key_count, 1);
     let request = endpoint.requests.lock().unwrap()[0].to_lowercase();
     assert!(request.starts_with("get /api/auth/jwks http/1.1\r\n"), "{request}");
-    assert!(request.contains("accept: application/json\r\n"), "{request}");
-    assert!(!request.contains("accept-encoding"), "a compressed answer could hide its size: {request}");
+    assert!(request.contains("accept: application/jwk-set+json, application/json;q=0.9, */*;q=0.1\r\n"), "{request}");
+    assert!(request.contains("accept-encoding: identity\r\n"), "{request}");
 }
 
 #[tokio::test]
@@ -158,7 +158,15 @@ async fn every_misbehaviour_has_its_error() {
             http("429 Slow Down", "retry-after: 7\r\n", ""),
             Ok(FetchError::Status { status: 429, retry_after: Some(Duration::from_secs(7)) }),
         ),
-        ("503 with a date", http("503 Down", "retry-after: Sat, 21 Nov 2026 02:18:16 GMT\r\n", ""), Ok(status(503))),
+        (
+            "503 with a date",
+            http(
+                "503 Down",
+                "date: Sat, 21 Nov 2026 02:18:16 GMT\r\nretry-after: Sat, 21 Nov 2026 02:18:26 GMT\r\n",
+                "",
+            ),
+            Ok(FetchError::Status { status: 503, retry_after: Some(Duration::from_secs(10)) }),
+        ),
         ("204", http("204 No Content", "", ""), Ok(status(204))),
         ("206", http("206 Partial Content", "", &jwks), Ok(status(206))),
         ("304 unasked", http("304 Not Modified", "", ""), Ok(status(304))),
@@ -166,13 +174,13 @@ async fn every_misbehaviour_has_its_error() {
         ("302", http("302 Found", &location, ""), Ok(FetchError::Redirect)),
         ("307", http("307 Temporary Redirect", &location, ""), Ok(FetchError::Redirect)),
         ("308", http("308 Permanent Redirect", &location, ""), Ok(FetchError::Redirect)),
-        ("HTML", ok("<!doctype html><title>Sign in</title>"), Err("unusable")),
-        ("nothing", ok(""), Err("unusable")),
-        ("a byte order mark", ok(&format!("\u{feff}{jwks}")), Err("unusable")),
-        ("an empty set", ok(r#"{"keys":[]}"#), Err("unusable")),
-        ("another document", ok(r#"{"issuer":"x"}"#), Err("unusable")),
-        ("a set of secrets", ok(r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#), Err("unusable")),
-        ("truncated JSON", ok(&jwks[..jwks.len() - 5]), Err("unusable")),
+        ("HTML", ok("<!doctype html><title>Sign in</title>"), Err("invalid_key_set")),
+        ("nothing", ok(""), Err("invalid_key_set")),
+        ("a byte order mark", ok(&format!("\u{feff}{jwks}")), Err("invalid_key_set")),
+        ("an empty set", ok(r#"{"keys":[]}"#), Err("invalid_key_set")),
+        ("another document", ok(r#"{"issuer":"x"}"#), Err("invalid_key_set")),
+        ("a set of secrets", ok(r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#), Err("invalid_key_set")),
+        ("truncated JSON", ok(&jwks[..jwks.len() - 5]), Err("invalid_key_set")),
         (
             "a wrong length",
             Act::Send(format!("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n{jwks}").into_bytes()),
@@ -189,10 +197,10 @@ async fn every_misbehaviour_has_its_error() {
     for (idea, act, expected) in rows {
         let endpoint = Endpoint::start(act).await;
         let keys = endpoint.keys().build().unwrap();
-        let error = keys.connect().await.expect_err(idea);
+        let error = keys.load().await.expect_err(idea);
         match expected {
             Ok(expected) => assert_eq!(error, expected, "{idea}"),
-            Err(name) => assert_eq!(error.name(), name, "{idea}: {error}"),
+            Err(name) => assert_eq!(error.as_str(), name, "{idea}: {error}"),
         }
         assert_eq!(endpoint.connections(), 1, "{idea}");
     }
@@ -202,8 +210,8 @@ async fn every_misbehaviour_has_its_error() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}/jwks", listener.local_addr().unwrap())
     };
-    let error = RemoteKeySet::new(gone).unwrap().connect().await.unwrap_err();
-    assert_eq!(error.name(), "connection");
+    let error = RemoteKeySet::new(gone).unwrap().load().await.unwrap_err();
+    assert_eq!(error.as_str(), "connection");
     assert!(error.to_string().contains("refused"), "{error}");
 }
 
@@ -212,7 +220,7 @@ async fn a_set_of_exactly_the_allowed_size_is_read() {
     let jwks = Issuer::new().jwks();
     let padded = format!("{jwks}{}", " ".repeat(256 * 1024 - jwks.len()));
     let endpoint = Endpoint::start(ok(&padded)).await;
-    assert_eq!(endpoint.keys().build().unwrap().connect().await, Ok(()));
+    assert_eq!(endpoint.keys().build().unwrap().load().await, Ok(()));
 }
 
 #[tokio::test]
@@ -244,7 +252,7 @@ async fn whatever_the_endpoint_does_later_the_last_good_set_serves() {
         assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh has begun");
         until(|| endpoint.connections() == 2).await;
         assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh is under way");
-        until(|| !keys.status().failed.is_empty()).await;
+        until(|| !keys.status().fetch_errors.is_empty()).await;
         assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh has failed");
         assert_eq!(keys.status().readiness, Readiness::Stale);
         assert_eq!(endpoint.connections(), 2);
@@ -269,7 +277,7 @@ async fn a_stalled_endpoint_stalls_no_known_key() {
         assert_eq!(answer(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
     }
     assert!(!waiting.is_finished(), "the stranger waits; nobody else does");
-    assert_eq!(waiting.await.unwrap(), 401);
+    assert_eq!(waiting.await.unwrap(), 503, "its key could not be searched for");
 }
 
 #[tokio::test]
@@ -287,7 +295,7 @@ async fn an_etag_is_sent_back_and_not_modified_understood() {
     endpoint.act(http("304 Not Modified", "cache-control: max-age=100\r\n", ""));
     issuer.clock().advance(Duration::from_secs(99));
     assert!(verifier.verify(&issuer.token("ada")).await.is_ok());
-    until(|| keys.status().fetched == 2).await;
+    until(|| keys.status().fetches_ok == 2).await;
     assert_eq!(keys.status().age, Some(Duration::ZERO));
     assert!(verifier.verify(&issuer.token("ada")).await.is_ok());
     let second = endpoint.requests.lock().unwrap()[1].to_lowercase();
@@ -313,7 +321,7 @@ async fn a_cold_crowd_makes_one_connection() {
 }
 
 #[tokio::test]
-async fn ten_thousand_random_kids_cause_one_fetch() {
+async fn ten_thousand_random_kids_cause_a_burst_of_fetches() {
     let issuer = Issuer::new();
     let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
     let keys = endpoint.keys().build().unwrap();
@@ -324,11 +332,12 @@ async fn ten_thousand_random_kids_cause_one_fetch() {
     let good = issuer.token("ada");
     for n in 0..10_000 {
         let forged = issuer.sign_with_header(&json!({"alg": "EdDSA", "kid": format!("random-{n}")}), &claims);
-        assert_eq!(answer(&layer, request("/", &bearer(&forged))).await.status(), 401);
+        let status = answer(&layer, request("/", &bearer(&forged))).await.status();
+        assert!(status == 401 && n < 10 || status == 503, "{n}: {status}");
         if n % 100 == 0 {
             assert_eq!(answer(&layer, request("/", &bearer(&good))).await.status(), 200);
         }
     }
-    assert_eq!(endpoint.connections(), 2);
-    assert_eq!(keys.status().suppressed, 10_000);
+    assert!((4..=8).contains(&endpoint.connections()), "{} fetches", endpoint.connections());
+    assert!(keys.status().refetches_suppressed > 9_980);
 }

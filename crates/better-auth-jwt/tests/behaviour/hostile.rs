@@ -3,7 +3,7 @@
 use better_auth_jwt::{
     ErrorKind::{self, *},
     JwtAuthLayer, Profile, Verifier, jws,
-    keys::{Algorithm, Fetched, Key, KeySet, RemoteKeySet, SharedSecret},
+    keys::{Algorithm, JwksResponse, Key, KeySet, RemoteKeySet, SharedSecret},
     test_util::Issuer,
 };
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
@@ -749,14 +749,15 @@ async fn rsa_keys_that_name_no_algorithm_get_the_one_that_was_allowed() {
     assert_eq!(verdict(&rs256, &issuer.token("ada")).await, Some(UnknownKey));
     for wrong in [Algorithm::EdDSA, Algorithm::ES256, Algorithm::HS256] {
         assert!(KeySet::from_json_with_rsa(&set, wrong).is_err(), "{wrong}");
-        let remote = RemoteKeySet::with_fetch(async |_| Ok(Fetched::default())).rsa_algorithm(wrong).build();
+        let remote =
+            RemoteKeySet::with_fetch(async |_| Ok(JwksResponse::default())).default_rsa_algorithm(wrong).build();
         assert!(remote.is_err(), "{wrong}");
     }
     let remote = RemoteKeySet::with_fetch({
         let set = set.clone();
-        move |_| std::future::ready(Ok(Fetched::new(set.clone())))
+        move |_| std::future::ready(Ok(JwksResponse::new(set.clone())))
     });
-    let remote = remote.rsa_algorithm(Algorithm::PS256).build().unwrap();
+    let remote = remote.default_rsa_algorithm(Algorithm::PS256).build().unwrap();
     let remote = Verifier::builder(remote).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     assert_eq!(verdict(&remote, &issuer.token("ada")).await, None);
 }

@@ -343,7 +343,7 @@ async fn the_instance_that_was_polled_ready_is_the_one_called_after_waiting_for_
         let jwks = jwks.clone();
         async move {
             tokio::task::yield_now().await;
-            Ok(better_auth_jwt::keys::Fetched::new(jwks))
+            Ok(better_auth_jwt::keys::JwksResponse::new(jwks))
         }
     })
     .build()

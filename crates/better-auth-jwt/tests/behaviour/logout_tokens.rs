@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use better_auth_jwt::{
     Error, ErrorKind, LoggedOut, Logout, LogoutVerifier, Profile, Verifier,
-    keys::{Algorithm, Fetched, RemoteKeySet},
+    keys::{Algorithm, JwksResponse, RemoteKeySet},
     test_util::Issuer,
 };
 use serde_json::{Value, json};
@@ -265,7 +265,8 @@ async fn a_profile_for_access_tokens_makes_no_difference_to_logouts() {
 async fn keys_are_fetched_for_a_logout_too() {
     let issuer = Arc::new(Issuer::new());
     let jwks = issuer.jwks();
-    let keys = RemoteKeySet::with_fetch(move |_| std::future::ready(Ok(Fetched::new(jwks.clone())))).build().unwrap();
+    let keys =
+        RemoteKeySet::with_fetch(move |_| std::future::ready(Ok(JwksResponse::new(jwks.clone())))).build().unwrap();
     let verifier =
         Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap().clock(issuer.clock());
     assert_eq!(verdict(&LogoutVerifier::from(&verifier), &issuer.logout_token("phone")).await, None);

@@ -5,12 +5,14 @@
 mod axum_paths;
 mod backchannel;
 mod endpoint;
+mod environment;
 mod hostile;
 mod jsonwebtoken;
 mod layer;
 mod logout_tokens;
 mod remembered;
 mod revoked;
+mod rotation;
 mod sessions;
 mod test_issuer;
 mod tower_stack;

@@ -11,7 +11,7 @@ use std::{
 use better_auth_jwt::{
     Authenticated, Claims, Clock, ErrorKind, JwtAuthLayer, PathTemplate, Verifier,
     jws::Header,
-    keys::{Algorithm, Fetched, Key, KeySet, KeySource, RemoteKeySet},
+    keys::{Algorithm, JwksResponse, Key, KeySet, KeySource, RemoteKeySet},
     test_util::Issuer,
 };
 use http::Request;
@@ -200,7 +200,7 @@ async fn a_key_that_has_left_the_set_takes_its_tokens_with_it() {
         let published = published.clone();
         move |_| {
             let jwks = published.lock().unwrap().clone();
-            async move { Ok(Fetched::new(jwks)) }
+            async move { Ok(JwksResponse::new(jwks)) }
         }
     })
     .clock(issuer.clock())
@@ -217,7 +217,7 @@ async fn a_key_that_has_left_the_set_takes_its_tokens_with_it() {
     issuer.clock().advance(Duration::from_secs(600));
     // Finds that it is time to fetch, and does not wait for it.
     assert_eq!(outcome(&layer, "/", &token).await, None);
-    while keys.status().fetched < 2 {
+    while keys.status().fetches_ok < 2 {
         tokio::task::yield_now().await;
     }
     assert_eq!(outcome(&layer, "/", &token).await, Some(ErrorKind::UnknownKey));

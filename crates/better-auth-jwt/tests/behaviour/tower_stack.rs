@@ -90,7 +90,7 @@ impl KeySource for LateKeys {
 
     fn refresh(&self, _: &Header) -> Refresh {
         let mut published = self.published.clone();
-        Refresh::Wait(Box::pin(async move {
+        Refresh::Pending(Box::pin(async move {
             let _ = published.wait_for(|published| *published).await;
         }))
     }

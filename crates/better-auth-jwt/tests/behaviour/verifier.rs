@@ -10,7 +10,7 @@ use std::{
 
 use better_auth_jwt::{
     BetterAuth, Clock, ConfigErrorKind, ErrorKind, JwtAuthLayer, LogoutVerifier, Profile, Verifier,
-    keys::{FetchError, Fetched, KeySet, KeySource, RemoteKeySet},
+    keys::{FetchError, JwksResponse, KeySet, KeySource, RemoteKeySet},
     test_util::Issuer,
 };
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ impl Remote {
             move |_| {
                 fetches.fetch_add(1, Ordering::Relaxed);
                 let document = published.lock().unwrap().clone();
-                async move { document.map(Fetched::new).ok_or(FetchError::Timeout) }
+                async move { document.map(JwksResponse::new).ok_or(FetchError::Timeout) }
             }
         });
         Self { published, fetches, keys: keys.build().unwrap() }
@@ -376,7 +376,7 @@ async fn a_better_auth_verifier_takes_keys_issuers_and_audiences_from_elsewhere(
 
     let (verifier, keys) = builder().build().unwrap();
     assert_eq!(verdict(&verifier, &sign(ORIGIN, ORIGIN)).await, None);
-    assert_eq!(keys.status().fetched, 1, "the key set is the verifier's");
+    assert_eq!(keys.status().fetches_ok, 1, "the key set is the verifier's");
     assert_eq!(verdict(&verifier, &sign(a, ORIGIN)).await, Some(ErrorKind::InvalidIssuer));
     assert_eq!(verdict(&verifier, &sign(ORIGIN, a)).await, Some(ErrorKind::InvalidAudience));
 

@@ -11,9 +11,11 @@ use std::{
 };
 
 use better_auth_jwt::{
-    ErrorKind, JwtAuthLayer, LogoutVerifier, Verifier,
+    ErrorKind, JwtAuthLayer, Verifier,
     jws::Header,
-    keys::{Algorithm, FetchError, Fetched, Key, KeySet, KeySource, Readiness, Refresh, RemoteKeySet},
+    keys::{
+        Algorithm, FetchError, JwksRequest, JwksResponse, Key, KeySet, KeySource, Readiness, Refresh, RemoteKeySet,
+    },
     test_util::{Issuer, TestClock},
 };
 use serde_json::{Value, json};
@@ -23,40 +25,49 @@ use crate::{answer, bearer, request};
 
 /// An endpoint that answers as it is told, and counts.
 #[derive(Clone, Default)]
-struct Endpoint {
+pub(crate) struct Endpoint {
     fetches: Arc<AtomicUsize>,
-    answer: Arc<Mutex<Option<Result<Fetched, FetchError>>>>,
+    answer: Arc<Mutex<Option<Result<JwksResponse, FetchError>>>>,
     /// While there is one, a fetch waits for a permit.
     gate: Arc<Mutex<Option<Arc<Semaphore>>>>,
-    etags: Arc<Mutex<Vec<Option<String>>>>,
+    requests: Arc<Mutex<Vec<JwksRequest>>>,
 }
 
 impl Endpoint {
-    fn publish(&self, keys: &[Value]) {
-        self.answer(Ok(Fetched::new(json!({ "keys": keys }).to_string())));
+    pub(crate) fn publish(&self, keys: &[Value]) {
+        self.answer(Ok(JwksResponse::new(json!({ "keys": keys }).to_string())));
     }
 
-    fn answer(&self, answer: Result<Fetched, FetchError>) {
+    pub(crate) fn answer(&self, answer: Result<JwksResponse, FetchError>) {
         *self.answer.lock().unwrap() = Some(answer);
     }
 
-    fn hold(&self) -> Arc<Semaphore> {
+    pub(crate) fn hold(&self) -> Arc<Semaphore> {
         let gate = Arc::new(Semaphore::new(0));
         *self.gate.lock().unwrap() = Some(gate.clone());
         gate
     }
 
-    fn fetches(&self) -> usize {
+    pub(crate) fn fetches(&self) -> usize {
         self.fetches.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn etags(&self) -> Vec<Option<String>> {
+        self.requests.lock().unwrap().iter().map(|request| request.etag().map(str::to_owned)).collect()
+    }
+
+    /// Whether each request asked to bypass caches.
+    pub(crate) fn bypasses(&self) -> Vec<bool> {
+        self.requests.lock().unwrap().iter().map(JwksRequest::bypass_caches).collect()
     }
 
     fn keys(&self, clock: &Arc<TestClock>) -> RemoteKeySet {
         let endpoint = self.clone();
-        RemoteKeySet::with_fetch(move |etag| {
+        RemoteKeySet::with_fetch(move |request| {
             let endpoint = endpoint.clone();
             async move {
                 endpoint.fetches.fetch_add(1, Ordering::SeqCst);
-                endpoint.etags.lock().unwrap().push(etag);
+                endpoint.requests.lock().unwrap().push(request);
                 let gate = endpoint.gate.lock().unwrap().clone();
                 if let Some(gate) = gate {
                     gate.acquire().await.unwrap().forget();
@@ -71,15 +82,15 @@ impl Endpoint {
     }
 }
 
-struct Setup {
-    issuer: Issuer,
+pub(crate) struct Setup {
+    pub(crate) issuer: Issuer,
     clock: Arc<TestClock>,
-    endpoint: Endpoint,
-    keys: RemoteKeySet,
-    layer: JwtAuthLayer,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) keys: RemoteKeySet,
+    pub(crate) layer: JwtAuthLayer,
 }
 
-fn setup() -> Setup {
+pub(crate) fn setup() -> Setup {
     let issuer = Issuer::new();
     let (clock, endpoint) = (issuer.clock(), Endpoint::default());
     let keys = endpoint.keys(&clock);
@@ -99,12 +110,12 @@ impl Setup {
         self.get(&self.issuer.token("ada")).await.0 == 200
     }
 
-    fn advance(&self, seconds: u64) {
+    pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
     /// Lets a fetch that nobody waits for finish.
-    async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
@@ -193,86 +204,13 @@ async fn retry_after_of_the_endpoint_is_honoured_up_to_five_minutes() {
 }
 
 #[tokio::test]
-async fn an_unknown_kid_is_looked_for_once_and_then_not_for_thirty_seconds() {
-    let setup = setup();
-    setup.endpoint.publish(&[setup.issuer.jwk()]);
-    assert!(setup.accepted().await);
-    for n in 0..100 {
-        let stranger = Issuer::new().key_id(format!("stranger-{n}"));
-        assert_eq!(setup.get(&stranger.token("ada")).await, (401, Some(ErrorKind::UnknownKey)));
-    }
-    assert_eq!(setup.endpoint.fetches(), 2);
-    assert_eq!(setup.keys.status().suppressed, 100, "each was answered from memory in the end");
-    // The issuer rotates now; its new key is served as soon as the cooldown is over.
-    let rotated = Issuer::new().key_id("rotated");
-    setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
-    setup.advance(29);
-    assert_eq!(setup.get(&rotated.token("ada")).await.0, 401);
-    setup.advance(1);
-    assert_eq!(setup.get(&rotated.token("ada")).await.0, 200);
-    assert!(setup.accepted().await);
-    assert_eq!(setup.endpoint.fetches(), 3);
-}
-
-#[tokio::test]
-async fn while_searches_cool_down_a_logout_by_a_new_key_is_asked_to_come_again() {
-    let setup = setup();
-    setup.endpoint.publish(&[setup.issuer.jwk()]);
-    assert!(setup.accepted().await);
-    let verifier =
-        Verifier::builder(setup.keys.clone()).issuer(setup.issuer.origin()).audience(setup.issuer.origin()).unwrap();
-    let logouts = LogoutVerifier::from(&verifier.clock(setup.clock.clone()));
-    let (stranger, rotated) = (Issuer::new().key_id("stranger"), Issuer::new().key_id("rotated"));
-    let refused = async |issuer: &Issuer| {
-        let error = logouts.verify(&issuer.logout_token("session")).await.unwrap_err();
-        (error.kind(), error.retry_after())
-    };
-    assert_eq!(refused(&stranger).await, (ErrorKind::UnknownKey, None));
-    setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
-    setup.advance(10);
-    assert_eq!(refused(&rotated).await, (ErrorKind::KeysUnavailable, Some(Duration::from_secs(20))));
-    assert_eq!(refused(&stranger).await, (ErrorKind::UnknownKey, None), "it was looked for");
-    assert_eq!(
-        setup.get(&rotated.token("ada")).await,
-        (401, Some(ErrorKind::UnknownKey)),
-        "a client fetches a token anew"
-    );
-    setup.advance(20);
-    assert!(logouts.verify(&rotated.logout_token("session")).await.is_ok());
-}
-
-#[tokio::test]
-async fn the_first_load_does_not_start_the_cooldown() {
-    let setup = setup();
-    setup.endpoint.publish(&[setup.issuer.jwk()]);
-    assert!(setup.accepted().await);
-    let rotated = Issuer::new().key_id("rotated");
-    setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
-    assert_eq!(setup.get(&rotated.token("ada")).await.0, 200);
-}
-
-#[tokio::test]
-async fn the_load_for_an_unknown_kid_was_its_search_too() {
-    let setup = setup();
-    setup.endpoint.publish(&[setup.issuer.jwk()]);
-    let (stranger, other) = (Issuer::new().key_id("stranger"), Issuer::new().key_id("other"));
-    for (token, fetches) in [(&stranger, 1), (&stranger, 1), (&other, 2), (&stranger, 2), (&other, 2)] {
-        assert_eq!(setup.get(&token.token("ada")).await, (401, Some(ErrorKind::UnknownKey)));
-        assert_eq!(setup.endpoint.fetches(), fetches);
-    }
-    setup.advance(30);
-    assert_eq!(setup.get(&stranger.token("ada")).await, (401, Some(ErrorKind::UnknownKey)));
-    assert_eq!(setup.endpoint.fetches(), 3);
-}
-
-#[tokio::test]
 async fn an_answer_of_the_own_fetch_function_may_be_too_large_as_well() {
     let setup = setup();
     let padded = format!("{}{}", " ".repeat(256 * 1024 + 1 - setup.issuer.jwks().len()), setup.issuer.jwks());
-    setup.endpoint.answer(Ok(Fetched::new(padded.clone())));
+    setup.endpoint.answer(Ok(JwksResponse::new(padded.clone())));
     assert!(!setup.accepted().await);
     setup.advance(1);
-    setup.endpoint.answer(Ok(Fetched::new(padded[1..].to_owned())));
+    setup.endpoint.answer(Ok(JwksResponse::new(padded[1..].to_owned())));
     assert!(setup.accepted().await);
 }
 
@@ -288,21 +226,6 @@ fn nothing_that_is_printed_names_a_key() {
     ] {
         assert!(printed.starts_with(|first: char| first.is_ascii_uppercase()) && !printed.contains("kid"), "{printed}");
     }
-}
-
-#[tokio::test]
-async fn a_failed_search_cools_down_like_any_other() {
-    let setup = setup();
-    setup.endpoint.publish(&[setup.issuer.jwk()]);
-    assert!(setup.accepted().await);
-    setup.endpoint.answer(Err(FetchError::Timeout));
-    for _ in 0..10 {
-        assert_eq!(setup.get(&Issuer::new().token("ada")).await, (401, Some(ErrorKind::UnknownKey)));
-    }
-    assert_eq!(setup.endpoint.fetches(), 2);
-    setup.advance(120);
-    assert!(setup.accepted().await);
-    assert_eq!(setup.endpoint.fetches(), 2, "the refresh that is due later is not brought forward");
 }
 
 #[tokio::test]
@@ -338,7 +261,7 @@ async fn a_known_kid_under_another_algorithm_is_never_looked_for() {
     let header = json!({"alg": "ES256", "kid": setup.issuer.header()["kid"]});
     let token = setup.issuer.sign_with_header(&header, &setup.issuer.claims("ada"));
     assert_eq!(setup.get(&token).await, (401, Some(ErrorKind::UnknownKey)));
-    assert_eq!((setup.endpoint.fetches(), setup.keys.status().suppressed), (1, 0));
+    assert_eq!((setup.endpoint.fetches(), setup.keys.status().refetches_suppressed), (1, 0));
 }
 
 #[tokio::test]
@@ -417,12 +340,12 @@ async fn keys_go_on_serving_for_a_day_while_the_issuer_is_away() {
 #[tokio::test]
 async fn bad_answers_never_replace_a_good_set() {
     for bad in [
-        Fetched::new("{\"keys\":[]}"),
-        Fetched::new("{}"),
-        Fetched::new("<html>"),
-        Fetched::new("{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}"),
-        Fetched::new("{\"keys\":[{\"kty\""),
-        Fetched::new(vec![b' '; 300 * 1024]),
+        JwksResponse::new("{\"keys\":[]}"),
+        JwksResponse::new("{}"),
+        JwksResponse::new("<html>"),
+        JwksResponse::new("{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}"),
+        JwksResponse::new("{\"keys\":[{\"kty\""),
+        JwksResponse::new(vec![b' '; 300 * 1024]),
     ] {
         let setup = setup();
         setup.endpoint.publish(&[setup.issuer.jwk()]);
@@ -433,30 +356,32 @@ async fn bad_answers_never_replace_a_good_set() {
         setup.settle().await;
         assert_eq!(setup.endpoint.fetches(), 2);
         assert!(setup.accepted().await);
-        assert_eq!(setup.keys.status().failed.values().sum::<u64>(), 1);
+        assert_eq!(setup.keys.status().fetch_errors.values().sum::<u64>(), 1);
     }
 }
 
 #[tokio::test]
 async fn not_modified_renews_the_set_it_is_about() {
     let setup = setup();
-    setup.endpoint.answer(Ok(Fetched::new(setup.issuer.jwks()).etag("\"v1\"")));
+    setup.endpoint.answer(Ok(JwksResponse::new(setup.issuer.jwks()).etag("\"v1\"")));
     assert!(setup.accepted().await);
-    setup.endpoint.answer(Ok(Fetched::not_modified()));
+    setup.endpoint.answer(Ok(JwksResponse::not_modified()));
     for _ in 0..3 {
         setup.advance(590);
         assert!(setup.accepted().await);
         setup.settle().await;
     }
     assert_eq!(setup.keys.status().readiness, Readiness::Ready);
-    let etags = setup.endpoint.etags.lock().unwrap().clone();
-    assert_eq!(etags, [None, Some("\"v1\"".to_owned()), Some("\"v1\"".to_owned()), Some("\"v1\"".to_owned())]);
+    assert_eq!(
+        setup.endpoint.etags(),
+        [None, Some("\"v1\"".to_owned()), Some("\"v1\"".to_owned()), Some("\"v1\"".to_owned())]
+    );
 }
 
 #[tokio::test]
 async fn not_modified_of_nothing_is_a_failure() {
     let setup = setup();
-    setup.endpoint.answer(Ok(Fetched::not_modified()));
+    setup.endpoint.answer(Ok(JwksResponse::not_modified()));
     assert_eq!(setup.get(&setup.issuer.token("ada")).await.0, 503);
 }
 
@@ -464,8 +389,8 @@ async fn not_modified_of_nothing_is_a_failure() {
 async fn max_age_is_honoured_between_a_minute_and_a_day() {
     for (max_age, fresh) in [(0, 60), (300, 300), (1_000_000_000_000, 24 * 3600)] {
         let setup = setup();
-        setup.endpoint.answer(Ok(Fetched::new(setup.issuer.jwks()).max_age(Duration::from_secs(max_age))));
-        setup.keys.connect().await.unwrap();
+        setup.endpoint.answer(Ok(JwksResponse::new(setup.issuer.jwks()).max_age(Duration::from_secs(max_age))));
+        setup.keys.load().await.unwrap();
         setup.advance(fresh * 74 / 100);
         assert!(setup.accepted().await);
         setup.settle().await;
@@ -482,12 +407,12 @@ async fn max_age_is_honoured_between_a_minute_and_a_day() {
 #[tokio::test]
 async fn connecting_eagerly_yields_keys_or_the_reason() {
     let setup = setup();
-    assert_eq!(setup.keys.connect().await, Err(FetchError::Connection("nobody there".to_owned())));
-    assert!(matches!(setup.keys.connect().await, Err(FetchError::BackingOff(_))));
+    assert_eq!(setup.keys.load().await, Err(FetchError::Connection("nobody there".to_owned())));
+    assert!(matches!(setup.keys.load().await, Err(FetchError::Backoff(_))));
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     setup.advance(1);
-    assert_eq!(setup.keys.connect().await, Ok(()));
-    assert_eq!(setup.keys.connect().await, Ok(()));
+    assert_eq!(setup.keys.load().await, Ok(()));
+    assert_eq!(setup.keys.load().await, Ok(()));
     assert_eq!(setup.endpoint.fetches(), 2);
 }
 
@@ -517,7 +442,7 @@ async fn a_fetch_under_way_does_not_bring_back_what_was_invalidated() {
     setup.keys.invalidate();
     gate.add_permits(1);
     setup.settle().await;
-    assert_eq!(setup.keys.status().keys, 0);
+    assert_eq!(setup.keys.status().key_count, 0);
     assert_eq!(setup.endpoint.fetches(), 2, "the request asks anew");
     gate.add_permits(1);
     assert!(waiting.await.unwrap());
@@ -553,7 +478,7 @@ async fn a_fetch_that_never_ends_is_cut_off() {
     let begun = tokio::time::Instant::now();
     assert_eq!(setup.get(&setup.issuer.token("ada")).await, (503, Some(ErrorKind::KeysUnavailable)));
     assert_eq!(begun.elapsed().as_secs(), 5);
-    assert_eq!(setup.keys.status().failed.get("timeout"), Some(&1));
+    assert_eq!(setup.keys.status().fetch_errors.get("timeout"), Some(&1));
 }
 
 #[test]
@@ -589,7 +514,7 @@ impl KeySource for Promises {
 
     fn refresh(&self, _: &Header) -> Refresh {
         self.0.fetch_add(1, Ordering::SeqCst);
-        Refresh::Wait(Box::pin(tokio::task::yield_now()))
+        Refresh::Pending(Box::pin(tokio::task::yield_now()))
     }
 }
 
@@ -654,11 +579,11 @@ fn outside_a_runtime_nothing_panics() {
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     let now =
         |future: Pin<Box<dyn Future<Output = bool> + '_>>| pin!(future).poll(&mut Context::from_waker(Waker::noop()));
-    assert_eq!(now(Box::pin(async { setup.keys.connect().await.is_ok() })), Poll::Ready(false));
+    assert_eq!(now(Box::pin(async { setup.keys.load().await.is_ok() })), Poll::Ready(false));
     assert_eq!(now(Box::pin(async { setup.get(&setup.issuer.token("ada")).await.0 == 503 })), Poll::Ready(true));
     assert_eq!(setup.keys.readiness(), Readiness::Unavailable);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    assert_eq!(runtime.block_on(setup.keys.connect()), Ok(()));
+    assert_eq!(runtime.block_on(setup.keys.load()), Ok(()));
     setup.advance(700);
     let late = {
         let mut claims = setup.issuer.claims("ada");
@@ -666,4 +591,73 @@ fn outside_a_runtime_nothing_panics() {
         setup.issuer.sign(&claims)
     };
     assert_eq!(now(Box::pin(async { setup.get(&late).await.0 == 200 })), Poll::Ready(true), "stale keys serve");
+}
+
+fn current_thread() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Runs this in a thread of its own, since it may hang.
+#[track_caller]
+fn assert_returns(what: &str, action: impl FnOnce() + Send + 'static) {
+    let (done, waiting) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        action();
+        let _ = done.send(());
+    });
+    assert!(waiting.recv_timeout(Duration::from_secs(20)).is_ok(), "{what} hangs");
+}
+
+#[test]
+fn a_lookup_on_a_runtime_that_has_shut_down_returns() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    let gone = current_thread();
+    let handle = gone.handle().clone();
+    drop(gone);
+    let keys = setup.keys.clone();
+    assert_returns("readiness()", move || {
+        let _inside = handle.enter();
+        assert_eq!(keys.readiness(), Readiness::Unavailable);
+    });
+    setup.advance(1);
+    assert!(current_thread().block_on(setup.accepted()), "another runtime can fetch");
+}
+
+/// Sets a flag when dropped.
+struct Dropped(Arc<std::sync::atomic::AtomicBool>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_runtime_shuts_down_while_a_task_verifies_its_first_token() {
+    let setup = setup();
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    assert_returns("shutting down", move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (started, has_started) = std::sync::mpsc::channel();
+        runtime.spawn(async move {
+            started.send(()).unwrap();
+            // Without an await, so that the task still runs when the runtime no longer takes new ones.
+            loop {
+                let closed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+                let probe = Dropped(closed.clone());
+                tokio::spawn(async move {
+                    let _probe = probe;
+                    std::future::pending::<()>().await;
+                });
+                if closed.load(Ordering::SeqCst) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            setup.accepted().await
+        });
+        has_started.recv().unwrap();
+        drop(runtime);
+    });
 }

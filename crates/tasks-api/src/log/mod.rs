@@ -5,7 +5,8 @@ mod lines;
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use tracing::Metadata;
+use tracing_subscriber::{EnvFilter, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
 
 use self::{
     line::Line,
@@ -30,8 +31,17 @@ pub(crate) fn to_stderr(json: bool) -> Result<Log, Failure> {
         .with_writer(InTime)
         .with_ansi(io::stderr().is_terminal())
         .event_format(if json { Line::Json } else { Line::Text })
+        .finish()
+        .with(filter_fn(|event| !quotes_credentials(event)))
         .init();
     Ok(Log)
+}
+
+/// sqlx quotes malformed lines of a `.pgpass` file, and the values of parameters of the database URL that it does not
+/// know: both may be passwords. `database::connect` names such parameters.
+fn quotes_credentials(event: &Metadata<'_>) -> bool {
+    event.target().starts_with("sqlx_postgres::options")
+        && ["line", "value"].iter().any(|field| event.fields().field(field).is_some())
 }
 
 /// No line is left behind when it is dropped.

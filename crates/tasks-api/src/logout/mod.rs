@@ -24,7 +24,7 @@ use tracing::warn;
 
 pub(crate) use self::endpoint::endpoint;
 use self::table::{Row, Table};
-use crate::cli::Failure;
+use crate::{cli::Failure, writability::Writability};
 
 /// Which logouts are heard, and what they do.
 #[derive(Debug, Clone)]
@@ -75,7 +75,11 @@ struct Seen {
 
 impl Logouts {
     /// Reads them all: from here on none is forgotten.
-    pub(crate) async fn load(db: DatabaseConnection, rules: LogoutRules) -> Result<Self, Failure> {
+    pub(crate) async fn load(
+        db: DatabaseConnection,
+        writability: Writability,
+        rules: LogoutRules,
+    ) -> Result<Self, Failure> {
         // Were there no room, the end of a session would go unheard. Only whom we trust fills it, and the database has room.
         let ended = RevokedSessions::new(rules.keep).at_most(usize::MAX);
         let seen = Seen {
@@ -84,7 +88,7 @@ impl Logouts {
             start: Instant::now(),
             last_read: AtomicU64::new(0),
         };
-        let logouts = Self { rules, table: Table { db }, ended, seen: Arc::new(seen) };
+        let logouts = Self { rules, table: Table { db, writability }, ended, seen: Arc::new(seen) };
         match logouts.read().await {
             Ok(()) => Ok(logouts),
             Err(error) => Err(Failure::new(format!("the logouts cannot be read from the database: {error}."))),
@@ -125,9 +129,10 @@ impl Logouts {
         let begun = self.seen.start.elapsed();
         let interrupted = self.seen.interrupted.swap(false, Ordering::Relaxed);
         let since = if interrupted { 0 } else { self.seen.horizon.load(Ordering::Relaxed) };
-        let horizon = self.table.horizon().await?;
+        let (horizon, is_read_only) = self.table.horizon().await?;
         self.table.read(since, |row| self.take_over(row)).await?;
         self.seen.horizon.store(horizon, Ordering::Relaxed);
+        self.seen.interrupted.fetch_or(is_read_only, Ordering::Relaxed);
         self.seen.last_read.store(begun.as_millis() as u64, Ordering::Relaxed);
         Ok(())
     }
@@ -155,7 +160,12 @@ impl LogoutSink for Logouts {
 
     /// First the database: what the sender is told to be done lasts, and the others hear of it.
     async fn record(&self, logout: Logout) -> Result<(), Self::Error> {
-        self.table.store(logout.ends(), logout.issued_at()).await?;
-        Ok(self.ended.record(&logout)?)
+        let (table, ended) = (self.table.clone(), self.ended.clone());
+        // Uninterrupted: a sender that disconnects must not leave a logout stored and not applied.
+        let recorded = tokio::spawn(async move {
+            table.store(logout.ends(), logout.issued_at()).await?;
+            Ok(ended.record(&logout)?)
+        });
+        recorded.await?
     }
 }

@@ -1,6 +1,8 @@
 use better_auth_jwt::LoggedOut;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement, Value};
 
+use crate::writability::Writability;
+
 /// On this channel PostgreSQL says that there is something new.
 pub(super) const CHANNEL: &str = "tasks_api_logouts";
 
@@ -10,6 +12,7 @@ pub(super) const CHANNEL: &str = "tasks_api_logouts";
 #[derive(Clone)]
 pub(super) struct Table {
     pub(super) db: DatabaseConnection,
+    pub(super) writability: Writability,
 }
 
 /// A row, for which `ended_at` is in seconds since 1970.
@@ -35,19 +38,27 @@ impl Table {
             false => upsert("0"),
         };
         let values = [sid.into(), user.into(), seconds(ended_at)];
-        self.db.execute_raw(self.statement(sql, values)).await.map(drop)
+        self.writability.watch(self.db.execute_raw(self.statement(sql, values))).await.map(drop)
     }
 
     /// Whatever is written from now on, or has been written and can't be seen yet, is not before this.
     ///
     /// Rows are numbered by PostgreSQL's transactions, which begin in this order but end in any: a row may appear after
     /// others with higher numbers. Yet none appears below the oldest transaction that is still under way.
-    pub(super) async fn horizon(&self) -> Result<i64, DbErr> {
+    ///
+    /// The second value is whether the database is read-only: then another may be the primary by now, and number otherwise.
+    pub(super) async fn horizon(&self) -> Result<(i64, bool), DbErr> {
         if !self.is_shared() {
-            return Ok(0);
+            return Ok((0, false));
         }
-        let horizon = self.statement("SELECT txid_snapshot_xmin(txid_current_snapshot())", []);
-        self.db.query_one_raw(horizon).await?.map_or(Ok(0), |row| row.try_get_by_index(0))
+        let horizon =
+            "SELECT txid_snapshot_xmin(txid_current_snapshot()), current_setting('transaction_read_only')::boolean";
+        let Some(row) = self.db.query_one_raw(self.statement(horizon, [])).await? else { return Ok((0, false)) };
+        let is_read_only = row.try_get_by_index(1)?;
+        if is_read_only {
+            self.writability.note_read_only();
+        }
+        Ok((row.try_get_by_index(0)?, is_read_only))
     }
 
     /// Calls `each` with all rows that were written since this horizon.

@@ -1,10 +1,10 @@
 use axum::{extract::FromRequestParts, http::request::Parts};
-use sea_orm::{ActiveModelTrait, DbErr, EntityTrait, ModelTrait, Set, SqlErr};
+use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, SqlErr};
 
 use super::{queries::OpenTasks, shapes::NewTask};
 use crate::{
     entity::{
-        idempotency_key::{ActiveModel, Entity, Model},
+        idempotency_key::{ActiveModel, Column, Entity, Model},
         task,
     },
     problem::Problem,
@@ -45,9 +45,7 @@ impl OpenTasks {
         let used = Entity::find_by_id((self.user.clone(), key.0.clone())).all(&self.session.db()).await?.pop();
         match used {
             Some(used) if used.created_at >= now() - KEPT => return first_result(used, &new),
-            Some(too_old) => {
-                too_old.delete(&self.session.db()).await?;
-            }
+            Some(expired) => self.delete_expired(&expired).await?,
             None => {}
         }
         let row = self.insert(new).await?;
@@ -62,6 +60,16 @@ impl OpenTasks {
         used.insert(&self.session.db()).await.map_err(in_flight)?;
         self.session.commit().await?;
         Ok(row)
+    }
+
+    /// Deletes this row and no other: by now a request that came in parallel may have stored the key again.
+    async fn delete_expired(&self, expired: &Model) -> Result<(), Problem> {
+        let same = Entity::delete_by_id((expired.user_id.clone(), expired.key.clone()))
+            .filter(Column::CreatedAt.eq(expired.created_at));
+        match self.session.change(same.exec(&self.session.db())).await?.rows_affected {
+            0 => Err(Problem::IdempotencyKeyInUse),
+            _ => Ok(()),
+        }
     }
 }
 

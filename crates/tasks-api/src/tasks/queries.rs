@@ -15,6 +15,7 @@ use super::{
     shapes::{NewTask, PageRequest, Sort, TaskReplacement},
 };
 use crate::{
+    effect::Effect,
     entity::task::{Column, Entity, Model},
     problem::Problem,
     router::AppState,
@@ -25,6 +26,7 @@ use crate::{
 pub(crate) struct Tasks {
     store: Store,
     user: String,
+    effect: Effect,
 }
 
 impl FromRequestParts<Arc<AppState>> for Tasks {
@@ -35,7 +37,10 @@ impl FromRequestParts<Arc<AppState>> for Tasks {
         let Authenticated(claims) = authenticated.map_err(|_| Problem::Internal)?;
         match claims.user_id() {
             user if user.len() > 255 => Err(Problem::InvalidPath),
-            user => Ok(Self { store: state.store.clone(), user: user.to_owned() }),
+            user => {
+                let effect = parts.extensions.get().cloned().unwrap_or_default();
+                Ok(Self { store: state.store.clone(), user: user.to_owned(), effect })
+            }
         }
     }
 }
@@ -43,13 +48,13 @@ impl FromRequestParts<Arc<AppState>> for Tasks {
 impl Tasks {
     /// Begins the work in the database; only now, when the request has been read, it takes a connection.
     pub(super) async fn open(self) -> Result<OpenTasks, Problem> {
-        let session = self.store.session(&self.user).await?;
+        let session = self.store.session(&self.user, self.effect).await?;
         Ok(OpenTasks { session, user: self.user })
     }
 
     /// The same for work that counts as a whole.
     pub(super) async fn begin(self) -> Result<OpenTasks, Problem> {
-        let session = self.store.transaction(&self.user).await?;
+        let session = self.store.transaction(&self.user, self.effect).await?;
         Ok(OpenTasks { session, user: self.user })
     }
 }
@@ -156,11 +161,11 @@ impl OpenTasks {
     pub(super) async fn delete(self, id: Uuid, when: &Preconditions) -> Result<(), Problem> {
         loop {
             let mine = self.mine_when(id, when).await?;
-            let deleted = Entity::delete_many().filter(mine).exec(&self.session.db()).await?;
+            let deleted = self.session.change(Entity::delete_many().filter(mine).exec(&self.session.db())).await?;
             match deleted.rows_affected {
                 0 if when.is_empty() => return Err(Problem::NotFound),
                 0 => {}
-                _ => return Ok(self.session.commit().await?),
+                _ => return self.session.commit().await,
             }
         }
     }
@@ -169,7 +174,7 @@ impl OpenTasks {
     async fn change(self, id: Uuid, change: UpdateMany<Entity>, when: &Preconditions) -> Result<Model, Problem> {
         loop {
             let change = change.clone().filter(self.mine_when(id, when).await?);
-            match change.exec_with_returning(&self.session.db()).await?.pop() {
+            match self.session.change(change.exec_with_returning(&self.session.db())).await?.pop() {
                 Some(row) => {
                     self.session.commit().await?;
                     return Ok(row);
@@ -183,7 +188,7 @@ impl OpenTasks {
 
     /// The row that a statement has written. It is read to its end, where SQLite commits and says if that fails.
     async fn written<const N: usize>(&self, sql: &str, values: [Value; N]) -> Result<Model, Problem> {
-        let rows = self.session.all(self.statement(sql, values)).await?;
+        let rows = self.session.change(self.session.all(self.statement(sql, values))).await?;
         Ok(model(rows.first().ok_or(Problem::NotFound)?)?)
     }
 
@@ -265,12 +270,13 @@ fn micros(time: uuid::Timestamp) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database;
+    use crate::{database, database_url::DatabaseUrl};
 
     /// How SQLite goes about a list: the parts of its plan.
     async fn plan_of(completed: Option<bool>, sort: Sort) -> String {
-        let store = Store::new(database::connect("sqlite::memory:").await.unwrap());
-        let tasks = Tasks { store, user: "ada".to_owned() }.open().await.unwrap();
+        let (db, writability) = database::connect(&DatabaseUrl::parse("sqlite::memory:").unwrap()).await.unwrap();
+        let store = Store::new(db, writability);
+        let tasks = Tasks { store, user: "ada".to_owned(), effect: Effect::default() }.open().await.unwrap();
         let request = PageRequest { limit: 20, completed, q: String::new(), sort, cursor: None };
         let mut list = tasks.list(&request, DbBackend::Sqlite).unwrap();
         list.sql.insert_str(0, "EXPLAIN QUERY PLAN ");

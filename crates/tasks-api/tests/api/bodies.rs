@@ -12,17 +12,26 @@ async fn post(client: &Client, body: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_body_of_64_kib_is_read_and_a_larger_one_refused_before_anything_else() {
+async fn a_body_of_64_kib_is_read_and_a_larger_one_is_413_after_token_and_path_and_before_all_else() {
     let app = TestApp::new().await;
     let (ada, nobody) = (app.user("ada"), app.client("ada", &[]));
     let task = r#"{"title":"t"}"#;
     let full = format!("{task}{}", " ".repeat(64 * 1024 - task.len()));
     post(&ada, &full).await.assert_status(201);
     let too_large = format!("{full} ");
-    for client in [&ada, &nobody] {
-        client.raw("POST", "tasks", too_large.clone()).await.assert_problem(413, "payload_too_large");
-        client.raw("POST", "tasks", in_chunks(&too_large)).await.assert_problem(413, "payload_too_large");
-        client.raw("POST", "/api/bob/tasks", too_large.clone()).await.assert_problem(413, "payload_too_large");
+    for too_large in [|text: &str| Body::from(text.to_owned()), in_chunks].map(|body| body(&too_large)) {
+        ada.clone()
+            .header("content-type", "text/plain")
+            .raw("POST", "tasks", too_large)
+            .await
+            .assert_problem(413, "payload_too_large");
+    }
+    ada.raw("PUT", UNKNOWN, too_large.clone()).await.assert_problem(413, "payload_too_large");
+    for too_large in
+        [|text: &str| Body::from(text.to_owned()), in_chunks].map(|body| (body(&too_large), body(&too_large)))
+    {
+        nobody.raw("POST", "tasks", too_large.0).await.assert_problem(401, "missing_token");
+        ada.raw("POST", "/api/bob/tasks", too_large.1).await.assert_problem(403, "forbidden");
     }
     ada.raw("POST", "tasks", in_chunks(&full)).await.assert_status(201);
 }

@@ -116,3 +116,33 @@ async fn a_key_counts_for_a_day() {
         assert_eq!(count(&ada).await, tasks);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_with_an_expired_key_one_makes_a_task() {
+    let app = TestApp::new().await;
+    let ada = app.user("ada");
+    // Several keys, since a race is not lost each time.
+    for (round, key) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
+        let ada = with_key(&ada, key);
+        ada.post("tasks", json!({ "title": "t" })).await.assert_status(201);
+        app.execute("UPDATE idempotency_keys SET created_at = created_at - 90000000000");
+        let mut posts = JoinSet::new();
+        for _ in 0..16 {
+            let ada = ada.clone();
+            posts.spawn(async move { ada.post("tasks", json!({ "title": "t" })).await });
+        }
+        let mut created = Vec::new();
+        for response in posts.join_all().await {
+            match response.status.as_u16() {
+                201 => created.push(response.body),
+                _ => {
+                    response.assert_problem(409, "idempotency_key_in_use");
+                }
+            }
+        }
+        created.dedup();
+        assert_eq!((created.len(), count(&ada).await), (1, 2 * (round + 1)), "{created:?}");
+        // The new key counts for a day, too.
+        assert_eq!(ada.post("tasks", json!({ "title": "t" })).await.body, created[0]);
+    }
+}

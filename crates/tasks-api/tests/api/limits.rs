@@ -49,6 +49,15 @@ async fn a_body_that_never_ends_is_408_in_the_end() {
 }
 
 #[tokio::test]
+async fn the_rate_limit_comes_before_the_body() {
+    let app = TestApp::with(|state| state.limit_rate(1.try_into().unwrap(), Duration::from_secs(60))).await;
+    let ada = app.user("ada");
+    ada.get("tasks").await.assert_status(200);
+    ada.raw("POST", "tasks", stuck()).await.assert_problem(429, "rate_limited");
+    ada.raw("POST", "tasks", "x".repeat(70_000)).await.assert_problem(429, "rate_limited");
+}
+
+#[tokio::test]
 async fn beyond_what_can_be_held_requests_are_turned_away_and_health_is_still_told() {
     let app = TestApp::new().await;
     let ada = app.user("ada");

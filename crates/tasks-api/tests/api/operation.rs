@@ -10,7 +10,7 @@ use std::{
 
 use better_auth_jwt::{
     Verifier,
-    keys::{FetchError, Fetched, RemoteKeySet},
+    keys::{FetchError, JwksResponse, RemoteKeySet},
 };
 use serde_json::{Value, json};
 use tasks_api::AppState;
@@ -24,9 +24,9 @@ async fn app_with_issuer(is_up: &Arc<AtomicBool>, fresh: Duration) -> TestApp {
     let is_up = is_up.clone();
     let keys = RemoteKeySet::with_fetch(move |_| {
         let is_up = is_up.load(Ordering::Relaxed);
-        async move { if is_up { Ok(Fetched::new(KEYS)) } else { Err(FetchError::Connection("down".into())) } }
+        async move { if is_up { Ok(JwksResponse::new(KEYS)) } else { Err(FetchError::Connection("down".into())) } }
     });
-    let keys = keys.fresh_for(fresh).clamp_max_age(fresh, fresh).backoff(Duration::ZERO, Duration::ZERO);
+    let keys = keys.default_max_age(fresh).max_age_bounds(fresh, fresh).backoff(Duration::ZERO, Duration::ZERO);
     let keys = keys.build().unwrap();
     let verifier = Verifier::builder(keys.clone()).insecure_any_issuer().insecure_any_audience().unwrap();
     TestApp::verified_by(verifier, |state| state.watch_keys(keys)).await

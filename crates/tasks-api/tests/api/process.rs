@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{Child, ChildStderr, Command, Output, Stdio},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -12,6 +12,21 @@ pub(crate) fn tasks_api(directory: &tempfile::TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tasks-api"));
     command.current_dir(directory).env_clear();
     command
+}
+
+/// Runs the command to its end. One that does not end, such as a server that starts after all, is killed after 7 seconds.
+pub(crate) fn run(command: &mut Command) -> Output {
+    let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = process.id().to_string();
+    let waiting = thread::spawn(move || process.wait_with_output().unwrap());
+    let start = Instant::now();
+    while !waiting.is_finished() && start.elapsed() < Duration::from_secs(7) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    if !waiting.is_finished() {
+        let _ = Command::new("kill").args(["-KILL", &id]).status();
+    }
+    waiting.join().unwrap()
 }
 
 /// A server that serves; killed when dropped.
@@ -44,9 +59,13 @@ impl Server {
         Self::start(command)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends the server a signal, and goes on.
     pub(crate) fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap().success());
     }
 
     /// Asks the server to stop, and says how long it took and what it logged.

@@ -35,7 +35,8 @@ impl Drop for Database {
     }
 }
 
-fn administer(statement: &str) {
+/// Runs a statement beside the databases of the tests.
+pub(crate) fn administer(statement: &str) {
     execute(server().as_str(), statement);
 }
 

@@ -1,12 +1,18 @@
 //! The HTTP contract once more, on PostgreSQL, and what PostgreSQL alone has.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cable;
 mod cluster;
+mod credentials;
 mod database;
 mod logout_replicas;
 mod outage;
+mod outcome;
+mod read_only;
 mod replicas;
 mod row_security;
+mod row_security_replicas;
+mod transactions;
 
 #[path = "../api/bodies.rs"]
 mod bodies;
@@ -16,6 +22,8 @@ mod concurrency;
 mod connection;
 #[path = "../api/crash.rs"]
 mod crash;
+#[path = "../api/disconnect.rs"]
+mod disconnect;
 #[path = "../api/drain.rs"]
 mod drain;
 #[path = "../api/idempotency.rs"]

@@ -29,12 +29,20 @@ async fn without_its_database_the_server_says_so_within_5_seconds_and_recovers_b
         for request in [("GET", "tasks", ""), ("POST", "tasks", r#"{"title":"t"}"#), ("GET", "/readyz", "")] {
             let start = Instant::now();
             let answer = ada.raw(request.0, request.1, request.2).await;
-            let code = if request.1 == "/readyz" { "not_ready" } else { "unavailable" };
-            answer.assert_problem(503, code);
             assert!(start.elapsed() < Duration::from_secs(5), "{signal} {request:?} took {:?}", start.elapsed());
-            match code {
-                "unavailable" => assert_eq!(answer.header("retry-after"), "2"),
-                _ => assert!(answer.body["detail"].as_str().unwrap().contains("database"), "{answer:?}"),
+            match request.1 {
+                "/readyz" => {
+                    answer.assert_problem(503, "not_ready");
+                    assert!(answer.body["detail"].as_str().unwrap().contains("database"), "{answer:?}");
+                }
+                // The statement was sent on a connection that the server did not yet know to be broken.
+                _ if request.0 == "POST" && answer.status == 504 => {
+                    answer.assert_problem(504, "outcome_unknown");
+                }
+                _ => {
+                    answer.assert_problem(503, "unavailable");
+                    assert_eq!(answer.header("retry-after"), "2");
+                }
             }
         }
         app.client("", &[]).get("/healthz").await.assert_status(200);

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A database that belongs to a role without privileges, as it should be in production, and the URL for this role.
-fn database_of_a_plain_role() -> (Database, String) {
+pub(crate) fn database_of_a_plain_role() -> (Database, String) {
     let database = Database::new();
     let name = url::Url::parse(database.url()).unwrap().path()[1..].to_owned();
     // Roles are shared by all databases of a server; the name of this one is as unique as the database's.

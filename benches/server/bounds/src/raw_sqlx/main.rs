@@ -10,12 +10,20 @@ mod body;
 mod cli;
 #[path = "../../../../../crates/tasks-api/src/config.rs"]
 mod config;
+#[path = "../../../../../crates/tasks-api/src/connection.rs"]
+mod connection;
 #[path = "../../../../../crates/tasks-api/src/database.rs"]
 mod database;
+#[path = "../../../../../crates/tasks-api/src/database_url.rs"]
+mod database_url;
+#[path = "../../../../../crates/tasks-api/src/db_error.rs"]
+mod db_error;
 #[path = "../../../../../crates/tasks-api/src/dev.rs"]
 mod dev;
 #[path = "../../../../../crates/tasks-api/src/docs.rs"]
 mod docs;
+#[path = "../../../../../crates/tasks-api/src/effect.rs"]
+mod effect;
 #[path = "../../../../../crates/tasks-api/src/entity/mod.rs"]
 mod entity;
 #[path = "../../../../../crates/tasks-api/src/health.rs"]
@@ -49,6 +57,8 @@ mod store;
 mod tasks;
 #[path = "../../../../../crates/tasks-api/src/token.rs"]
 mod token;
+#[path = "../../../../../crates/tasks-api/src/writability.rs"]
+mod writability;
 
 fn main() -> std::process::ExitCode {
     cli::main()

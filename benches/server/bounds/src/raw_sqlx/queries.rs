@@ -14,6 +14,7 @@ use super::{
     shapes::{NewTask, PageRequest, TaskReplacement},
 };
 use crate::{
+    effect::Effect,
     entity::task::Model,
     problem::Problem,
     router::AppState,
@@ -37,7 +38,7 @@ impl FromRequestParts<Arc<AppState>> for Tasks {
 
 impl Tasks {
     pub(super) async fn open(self) -> Result<OpenTasks, Problem> {
-        let session = self.store.session(&self.user).await?;
+        let session = self.store.session(&self.user, Effect::default()).await?;
         Ok(OpenTasks { session, store: self.store, user: self.user })
     }
 

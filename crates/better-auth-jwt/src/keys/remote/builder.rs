@@ -1,0 +1,232 @@
+//! The settings of a key set.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    RemoteKeySet,
+    fetch::{FetchFunction, GRACE},
+    shared::Shared,
+    state::Limits,
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    error::ConfigError,
+    keys::Algorithm,
+};
+
+/// Longer times mean "for ever", and could not be added to a point in time.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// With shorter times, down to zero, the issuer would be asked without a pause.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// Configures a [`RemoteKeySet`]. The defaults suit Better Auth.
+///
+/// Times of more than ten years count as ten years, and times that decide how often the issuer is asked as 10 ms at
+/// least.
+#[must_use]
+pub struct RemoteKeySetBuilder {
+    source: Source,
+    #[cfg(feature = "remote-jwks")]
+    allow_http: bool,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+}
+
+enum Source {
+    #[cfg(feature = "remote-jwks")]
+    Url(String),
+    Function(FetchFunction),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) limits: Limits,
+    pub(super) default_max_age: Duration,
+    pub(super) min_max_age: Duration,
+    pub(super) max_max_age: Duration,
+    pub(super) timeout: Duration,
+    pub(super) max_body_size: usize,
+    pub(super) default_rsa_algorithm: Option<Algorithm>,
+}
+
+impl RemoteKeySetBuilder {
+    #[cfg(feature = "remote-jwks")]
+    pub(super) fn with_url(url: String) -> Self {
+        Self::new(Source::Url(url))
+    }
+
+    pub(super) fn with_function(fetch: FetchFunction) -> Self {
+        Self::new(Source::Function(fetch))
+    }
+
+    fn new(source: Source) -> Self {
+        let limits = Limits {
+            stale_if_error: Duration::from_secs(24 * 3600),
+            search_burst: 3,
+            search_interval: Duration::from_secs(10),
+            initial_backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(60),
+            lost_after: Duration::ZERO, // follows from the time-out
+        };
+        let settings = Settings {
+            limits,
+            default_max_age: Duration::from_secs(600),
+            min_max_age: Duration::from_secs(60),
+            max_max_age: Duration::from_secs(24 * 3600),
+            timeout: Duration::from_secs(5),
+            max_body_size: 256 * 1024,
+            default_rsa_algorithm: None,
+        };
+        Self {
+            source,
+            #[cfg(feature = "remote-jwks")]
+            allow_http: false,
+            settings,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Allows plain `http` to other machines, for example inside a container network. Anyone who can respond in the
+    /// endpoint's place can then forge tokens.
+    #[cfg(feature = "remote-jwks")]
+    pub fn allow_http(mut self) -> Self {
+        self.allow_http = true;
+        self
+    }
+
+    /// For how long a set is fresh if the issuer does not say. 10 minutes by default; it is refreshed in the background
+    /// at about 80 % of that.
+    pub fn default_max_age(mut self, age: Duration) -> Self {
+        self.settings.default_max_age = age;
+        self
+    }
+
+    /// The bounds of the issuer's `max-age` (less `Age`). 60 seconds and 24 hours by default.
+    pub fn max_age_bounds(mut self, min: Duration, max: Duration) -> Self {
+        (self.settings.min_max_age, self.settings.max_max_age) = (min, max);
+        self
+    }
+
+    /// For how long after the last successful fetch a set is used. 24 hours by default.
+    pub fn stale_if_error(mut self, age: Duration) -> Self {
+        self.settings.limits.stale_if_error = age;
+        self
+    }
+
+    /// How often the set may be fetched again for unknown `kid`s: `burst` times at once, then once per `interval`. 3 and
+    /// 10 seconds by default.
+    ///
+    /// When the limit is reached, tokens with unknown `kid`s get 503 with the time until the next fetch. A `kid` that a
+    /// fetch has not found is rejected without another for one `interval`.
+    pub fn refetch_limit(mut self, burst: u32, interval: Duration) -> Self {
+        (self.settings.limits.search_burst, self.settings.limits.search_interval) = (burst, interval);
+        self
+    }
+
+    /// How long to wait after a failed fetch; each further failure doubles it. 1 second to 60 by default. `Retry-After`
+    /// can extend it, to 5 minutes at most.
+    pub fn backoff(mut self, initial: Duration, max: Duration) -> Self {
+        (self.settings.limits.initial_backoff, self.settings.limits.max_backoff) = (initial, max);
+        self
+    }
+
+    /// How long one fetch may take in all. 5 seconds by default.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.settings.timeout = time;
+        self
+    }
+
+    /// The largest document that is accepted, in bytes. 256 KiB by default.
+    pub fn max_body_size(mut self, bytes: usize) -> Self {
+        self.settings.max_body_size = bytes;
+        self
+    }
+
+    /// The algorithm of RSA keys whose JWK has no `alg`. By default such keys are not used.
+    pub fn default_rsa_algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.settings.default_rsa_algorithm = Some(algorithm);
+        self
+    }
+
+    /// Uses a clock other than the system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Builds the key set. Nothing is fetched yet.
+    ///
+    /// # Errors
+    ///
+    /// The URL is invalid, has credentials, or is plain `http` to another machine; a limit is zero; bounds are in the
+    /// wrong order; or the default RSA algorithm is not an RSA algorithm.
+    pub fn build(self) -> Result<RemoteKeySet, ConfigError> {
+        let settings = self.settings.checked()?;
+        #[cfg_attr(
+            not(feature = "remote-jwks"),
+            expect(clippy::infallible_destructuring_match, reason = "there is another source with the feature")
+        )]
+        let (fetch, source) = match self.source {
+            Source::Function(fetch) => (fetch, "fetch function".to_owned()),
+            #[cfg(feature = "remote-jwks")]
+            Source::Url(url) => {
+                let endpoint = super::http::Endpoint::new(&url, self.allow_http)?;
+                let name = endpoint.to_string();
+                (endpoint.into_function(settings.max_body_size), name)
+            }
+        };
+        // The standard library seeds its hashers at random, which is enough to spread replicas.
+        let seed = RandomState::new().hash_one(0);
+        let shared = Arc::new(Shared::new(fetch, settings, source, self.clock, seed));
+        Ok(RemoteKeySet { shared })
+    }
+}
+
+impl Settings {
+    fn checked(mut self) -> Result<Self, ConfigError> {
+        if let Some(algorithm) = self.default_rsa_algorithm.filter(|algorithm| !algorithm.is_rsa()) {
+            return Err(ConfigError::new(format!("{algorithm} is not an RSA algorithm")));
+        }
+        let wrong = |what: &str| Err(ConfigError::new(format!("the JWKS settings are invalid: {what}")));
+        if self.timeout.is_zero() {
+            return wrong("the time-out is zero");
+        }
+        if self.max_body_size == 0 {
+            return wrong("the largest document is zero bytes");
+        }
+        if self.limits.search_burst == 0 {
+            return wrong("the burst of the refetch limit is zero");
+        }
+        if self.min_max_age > self.max_max_age || self.limits.initial_backoff > self.limits.max_backoff {
+            return wrong("a lower bound is above its upper bound");
+        }
+        for time in [
+            &mut self.default_max_age,
+            &mut self.min_max_age,
+            &mut self.max_max_age,
+            &mut self.limits.search_interval,
+            &mut self.limits.initial_backoff,
+            &mut self.limits.max_backoff,
+        ] {
+            *time = (*time).clamp(SHORTEST, FOR_EVER);
+        }
+        self.limits.stale_if_error = self.limits.stale_if_error.min(FOR_EVER);
+        self.timeout = self.timeout.min(FOR_EVER);
+        self.limits.lost_after = self.timeout + GRACE;
+        // So that the whole burst, too, is a time that can be added to a point in time.
+        self.limits.search_burst = self.limits.search_burst.min(10);
+        Ok(self)
+    }
+}
+
+impl fmt::Debug for RemoteKeySetBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteKeySetBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

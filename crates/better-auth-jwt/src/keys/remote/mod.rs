@@ -1,0 +1,241 @@
+//! A JWKS that is published elsewhere: fetched, cached and refreshed.
+//!
+//! [`state`] decides, [`shared`] puts a lock around it, [`fetch`] runs what it has decided on.
+
+mod builder;
+mod error;
+mod fetch;
+#[cfg(feature = "remote-jwks")]
+mod http;
+mod missing_keys;
+mod rate_limit;
+mod response;
+mod shared;
+mod state;
+mod sync;
+
+use std::{collections::HashMap, fmt, future::Future, sync::Arc, time::Duration};
+
+use tokio::runtime::Handle;
+
+pub use self::{
+    builder::RemoteKeySetBuilder,
+    error::FetchError,
+    response::{JwksRequest, JwksResponse},
+};
+use self::{
+    fetch::{GRACE, spawn, wait},
+    shared::{Decision, Shared},
+    state::{Snapshot, State, Step},
+};
+use super::{Algorithm, Key, KeySource, Readiness, Refresh};
+#[cfg(feature = "remote-jwks")]
+use crate::error::ConfigError;
+use crate::jws::Header;
+
+/// The keys of a JWKS endpoint.
+///
+/// A known key is looked up in memory, without a lock, and never waits for the network. The set is fetched for the first
+/// token and refreshed in the background before it becomes stale. If the issuer cannot be reached, the last good set is
+/// used for up to 24 hours.
+///
+/// A token whose `kid` is unknown waits while the set is fetched again, past shared caches. It is rejected (401) only if
+/// a set fetched after the `kid` was first seen lacks that key; until then, such as after a failed fetch, the response is
+/// 503 with `Retry-After`. The set is fetched at a bounded rate, whatever tokens are sent.
+///
+/// No task has to be started, but lookups must happen inside a tokio runtime with its timer enabled. Clones share
+/// everything.
+#[derive(Clone)]
+pub struct RemoteKeySet {
+    shared: Arc<Shared>,
+}
+
+impl RemoteKeySet {
+    /// The keys at this URL, fetched with reqwest.
+    ///
+    /// # Errors
+    ///
+    /// See [`RemoteKeySetBuilder::build`].
+    #[cfg(feature = "remote-jwks")]
+    pub fn new(url: impl Into<String>) -> Result<Self, ConfigError> {
+        Self::builder(url).build()
+    }
+
+    /// The same with other settings.
+    #[cfg(feature = "remote-jwks")]
+    pub fn builder(url: impl Into<String>) -> RemoteKeySetBuilder {
+        RemoteKeySetBuilder::with_url(url.into())
+    }
+
+    /// Fetches keys with your own function: with another HTTP client, or from elsewhere.
+    ///
+    /// With an HTTP client that uses the `http` crate, such as reqwest, it is three lines:
+    ///
+    #[cfg_attr(feature = "remote-jwks", doc = "```")]
+    #[cfg_attr(not(feature = "remote-jwks"), doc = "```ignore")]
+    /// use better_auth_jwt::keys::{FetchError, JwksResponse, RemoteKeySet};
+    ///
+    /// # fn own_client() -> reqwest::Client { reqwest::Client::builder().tls_certs_only([]).build().unwrap() }
+    /// let client = own_client();
+    /// let keys = RemoteKeySet::with_fetch(move |request| {
+    ///     let request = client.get("https://app.example.com/api/auth/jwks").headers(request.headers());
+    ///     async move {
+    ///         let response = request.send().await.map_err(FetchError::connection)?;
+    ///         let (status, headers) = (response.status(), response.headers().clone());
+    ///         JwksResponse::from_parts(status, &headers, response.bytes().await.map_err(FetchError::connection)?)
+    ///     }
+    /// })
+    /// .build()?;
+    /// # Ok::<(), better_auth_jwt::ConfigError>(())
+    /// ```
+    ///
+    /// The time is bounded here, and documents that are too large are rejected, though your function has read them then.
+    pub fn with_fetch<F>(fetch: impl Fn(JwksRequest) -> F + Send + Sync + 'static) -> RemoteKeySetBuilder
+    where
+        F: Future<Output = Result<JwksResponse, FetchError>> + Send + 'static,
+    {
+        RemoteKeySetBuilder::with_function(Box::new(move |request| Box::pin(fetch(request))))
+    }
+
+    /// Fetches the keys now, unless there are some: for services that should fail at start-up rather than answer 503.
+    ///
+    /// # Errors
+    ///
+    /// The fetch failed, or a previous one did and the next is not due yet.
+    pub async fn load(&self) -> Result<(), FetchError> {
+        let runtime = Handle::try_current().map_err(FetchError::connection)?;
+        match self.decide(&runtime, State::load) {
+            Decision::Step(Step::Unavailable(left)) => return Err(FetchError::Backoff(left)),
+            Decision::Step(_) => return Ok(()),
+            Decision::Wait(ended) => wait(ended, self.longest_wait()).await,
+        }
+        match self.shared.read(|_| (), || {}) {
+            Some(()) => Ok(()),
+            None => Err(self.status().last_error.unwrap_or(FetchError::Timeout)),
+        }
+    }
+
+    /// Discards all keys, for example after a compromise. The next token triggers a fetch.
+    pub fn invalidate(&self) {
+        self.shared.change(|state, _| state.invalidate());
+    }
+
+    /// The current status of the keys, for health checks and metrics.
+    pub fn status(&self) -> KeyStatus {
+        self.shared.inspect(|state, now| {
+            let usable = state.usable(now);
+            KeyStatus {
+                readiness: match usable {
+                    None => Readiness::Unavailable,
+                    Some(snapshot) if now >= snapshot.fresh_until => Readiness::Stale,
+                    Some(_) => Readiness::Ready,
+                },
+                key_count: usable.map_or(0, |snapshot| snapshot.keys.len()),
+                age: usable.map(|snapshot| now.saturating_duration_since(snapshot.fetched)),
+                fetches_ok: state.counters.fetches_ok,
+                fetch_errors: state.counters.fetch_errors.clone(),
+                refetches_suppressed: state.counters.refetches_suppressed,
+                last_error: state.counters.last_error.clone(),
+            }
+        })
+    }
+
+    /// Looks into the keys, and refreshes them in the background when that is due.
+    fn read<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+        self.shared.read(look, || self.fetch_in_background(State::wake))
+    }
+
+    fn decide(&self, runtime: &Handle, ask: impl FnOnce(&mut State, std::time::Instant) -> Step) -> Decision {
+        let (decision, to_run) = self.shared.decide(ask);
+        if let Some(in_flight) = to_run {
+            spawn(in_flight, runtime);
+        }
+        decision
+    }
+
+    fn fetch_in_background(&self, ask: impl FnOnce(&mut State, std::time::Instant) -> Option<state::Fetch>) {
+        // Outside a runtime nothing can be spawned; the next lookup tries again.
+        let Ok(runtime) = Handle::try_current() else { return };
+        if let Some(in_flight) = self.shared.decide_in_background(ask) {
+            spawn(in_flight, &runtime);
+        }
+    }
+
+    fn longest_wait(&self) -> Duration {
+        self.shared.settings.timeout + GRACE
+    }
+}
+
+impl KeySource for RemoteKeySet {
+    /// Public keys only: an `oct` key in a fetched set is never used.
+    fn supports(&self, algorithm: Algorithm) -> bool {
+        !algorithm.is_symmetric()
+    }
+
+    fn find(&self, header: &Header) -> Option<Arc<Key>> {
+        self.read(|snapshot| snapshot.keys.find(header))?
+    }
+
+    fn generation(&self) -> Option<u64> {
+        self.read(|snapshot| snapshot.generation)
+    }
+
+    fn refresh(&self, header: &Header) -> Refresh {
+        let Ok(runtime) = Handle::try_current() else {
+            return Refresh::Unavailable(self.shared.settings.limits.initial_backoff);
+        };
+        match self.decide(&runtime, |state, now| state.key_missing(header, now)) {
+            Decision::Wait(ended) => Refresh::Pending(wait(ended, self.longest_wait())),
+            Decision::Step(Step::NotFound) => Refresh::NotFound,
+            Decision::Step(Step::Conflict) => {
+                self.fetch_in_background(State::key_disputed);
+                Refresh::NotFound
+            }
+            Decision::Step(Step::CoolingDown(left)) => Refresh::CoolingDown(left),
+            Decision::Step(Step::Unavailable(left)) => Refresh::Unavailable(left),
+            // The key has arrived in the meantime: look again.
+            Decision::Step(Step::Found | Step::Start(_) | Step::Join) => Refresh::Pending(Box::pin(async {})),
+        }
+    }
+
+    fn signature_invalid(&self, _: &Header) {
+        self.fetch_in_background(State::key_disputed);
+    }
+
+    /// Asking also starts the first fetch, so that a service becomes ready before its first token.
+    fn readiness(&self) -> Readiness {
+        let readiness = self.status().readiness;
+        if readiness == Readiness::Unavailable
+            && let Ok(runtime) = Handle::try_current()
+        {
+            self.decide(&runtime, State::load);
+        }
+        readiness
+    }
+}
+
+/// The status of the keys of a [`RemoteKeySet`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct KeyStatus {
+    /// Whether tokens can be verified.
+    pub readiness: Readiness,
+    /// How many keys can verify.
+    pub key_count: usize,
+    /// How long ago they were fetched.
+    pub age: Option<Duration>,
+    /// How many fetches have succeeded.
+    pub fetches_ok: u64,
+    /// How many have failed, by [`FetchError::as_str`].
+    pub fetch_errors: HashMap<&'static str, u64>,
+    /// How often a missing key caused no fetch: a search had not found it, or the next one was not due yet.
+    pub refetches_suppressed: u64,
+    /// Why the last fetch failed, if it did.
+    pub last_error: Option<FetchError>,
+}
+
+impl fmt::Debug for RemoteKeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteKeySet").field("settings", &self.shared.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,69 @@
+//! A rate limit with a burst.
+
+use std::time::{Duration, Instant};
+
+/// Allows a burst, and then one per interval (the generic cell rate algorithm).
+pub(super) struct RateLimit {
+    interval: Duration,
+    /// How far ahead of now [`full_at`](Self::full_at) may be while there is one left.
+    tolerance: Duration,
+    /// When the whole burst is available again. Each use moves it by an interval.
+    full_at: Instant,
+}
+
+impl RateLimit {
+    pub(super) fn new(burst: u32, interval: Duration, now: Instant) -> Self {
+        Self { interval, tolerance: interval.saturating_mul(burst.saturating_sub(1)), full_at: now }
+    }
+
+    /// Takes one, or returns the time until there is one.
+    pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        let ahead = self.full_at.saturating_duration_since(now);
+        if ahead > self.tolerance {
+            return Err(ahead - self.tolerance);
+        }
+        self.full_at = self.full_at.max(now) + self.interval;
+        Ok(())
+    }
+
+    /// Takes one if none has been taken that has not been replaced.
+    pub(super) fn take_if_full(&mut self, now: Instant) -> bool {
+        self.full_at <= now && self.take(now).is_ok()
+    }
+
+    /// Returns one that was taken.
+    pub(super) fn give_back(&mut self, now: Instant) {
+        self.full_at = self.full_at.checked_sub(self.interval).unwrap_or(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_the_burst_there_is_one_per_interval() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut limit = RateLimit::new(3, 10 * second, start);
+        for _ in 0..3 {
+            assert_eq!(limit.take(start), Ok(()));
+        }
+        assert_eq!(limit.take(start), Err(10 * second));
+        assert_eq!(limit.take(start + 9 * second), Err(second));
+        assert_eq!(limit.take(start + 10 * second), Ok(()));
+        assert_eq!(limit.take(start + 10 * second), Err(10 * second));
+        let taken = (0..10_000u32).filter(|n| limit.take(start + 10 * second + *n * second / 10).is_ok()).count();
+        assert_eq!(taken, 99, "1000 s, without the first");
+    }
+
+    #[test]
+    fn one_that_is_given_back_can_be_taken_again() {
+        let start = Instant::now();
+        let mut limit = RateLimit::new(1, Duration::from_secs(10), start);
+        assert_eq!(limit.take(start), Ok(()));
+        assert!(limit.take(start).is_err());
+        limit.give_back(start);
+        assert!(limit.take_if_full(start));
+        assert!(!limit.take_if_full(start));
+    }
+}

@@ -1,0 +1,355 @@
+//! When to fetch the key set, and what a missing key means.
+//!
+//! A state machine without locks, clock, network or runtime: each call says what happened and when, and returns what to
+//! do next. Its rules:
+//!
+//! - At most one fetch is in flight; requests that arrive meanwhile share it.
+//! - A key is *not found* only if a search that started after it was first asked for did not return it. A search is a
+//!   fetch that bypasses shared caches, which may hold an older set.
+//! - Searches share one rate limit, whatever tokens are sent. A failed search does not count against it.
+//! - After a failure nothing is fetched until the backoff, or the issuer's `Retry-After`, has passed.
+//! - A fetch that does not end in time counts as failed, and its result is ignored.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    super::{KeySet, key_set::Lookup},
+    FetchError,
+    missing_keys::MissingKeys,
+    rate_limit::RateLimit,
+};
+use crate::jws::Header;
+
+/// How long an issuer may ask us to stay away.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// Counts fetches. A later fetch has a higher number.
+pub(super) type FetchId = u64;
+
+/// The settings that decide when to fetch.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    /// For how long after the last success a set is used.
+    pub(super) stale_if_error: Duration,
+    /// How many searches may follow each other at once.
+    pub(super) search_burst: u32,
+    /// How often there may be another search after that, and for how long a missing key is remembered.
+    pub(super) search_interval: Duration,
+    pub(super) initial_backoff: Duration,
+    pub(super) max_backoff: Duration,
+    /// When a fetch that has not ended counts as lost.
+    pub(super) lost_after: Duration,
+}
+
+/// A key set, as of one response.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) keys: Arc<KeySet>,
+    pub(super) etag: Option<String>,
+    pub(super) fetched: Instant,
+    /// When the issuer wrote the response, which a cache may have kept since.
+    generated: Instant,
+    pub(super) fresh_until: Instant,
+    /// Changes when the keys change.
+    pub(super) generation: u64,
+}
+
+/// The content of a response.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) keys: Arc<KeySet>,
+    /// Whether the keys are those of [`Fetch::current`].
+    pub(super) is_unchanged: bool,
+    pub(super) etag: Option<String>,
+    /// How long a cache has kept it.
+    pub(super) age: Duration,
+    pub(super) fresh_for: Duration,
+}
+
+/// A fetch to run.
+#[derive(Debug, Clone)]
+pub(super) struct Fetch {
+    pub(super) id: FetchId,
+    /// The set at the start of the fetch.
+    pub(super) current: Option<Arc<Snapshot>>,
+    /// Ask the issuer itself, and unconditionally: a cache could answer a conditional request from what it has stored
+    /// (RFC 9111, section 4.3.2).
+    pub(super) bypass_caches: bool,
+}
+
+/// What a request for a key leads to.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The key, or any keys if none was named, can be looked up now.
+    Found,
+    /// A search has not found the key.
+    NotFound,
+    /// The set has keys for this `kid` or algorithm, but not one that fits.
+    Conflict,
+    /// Run this fetch, and wait for it.
+    Start(Fetch),
+    /// Wait for the fetch in flight.
+    Join,
+    /// There are keys, but not this one, and the next search is possible after this time.
+    CoolingDown(Duration),
+    /// There are no keys, and the next fetch is possible after this time.
+    Unavailable(Duration),
+}
+
+pub(super) struct State {
+    limits: Limits,
+    current: Option<Arc<Snapshot>>,
+    in_flight: Option<InFlight>,
+    last_fetch: FetchId,
+    /// Results of fetches up to this one are not used.
+    invalidated: FetchId,
+    /// The next fetch asks the issuer itself: what caches have is too old.
+    distrust_caches: bool,
+    missing: MissingKeys,
+    searches: RateLimit,
+    failures_in_a_row: u32,
+    /// No fetch before this, after a failure.
+    next_try: Instant,
+    refresh_due: Option<Instant>,
+    jitter: Jitter,
+    pub(super) counters: Counters,
+}
+
+struct InFlight {
+    id: FetchId,
+    lost_at: Instant,
+    /// Whether it counts against the rate limit of searches.
+    is_limited: bool,
+}
+
+/// For metrics.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counters {
+    pub(super) fetches_ok: u64,
+    pub(super) fetch_errors: HashMap<&'static str, u64>,
+    pub(super) refetches_suppressed: u64,
+    pub(super) last_error: Option<FetchError>,
+}
+
+impl State {
+    pub(super) fn new(limits: Limits, seed: u64, now: Instant) -> Self {
+        Self {
+            missing: MissingKeys::new(limits.search_interval),
+            searches: RateLimit::new(limits.search_burst, limits.search_interval, now),
+            limits,
+            current: None,
+            in_flight: None,
+            last_fetch: 0,
+            invalidated: 0,
+            distrust_caches: false,
+            failures_in_a_row: 0,
+            next_try: now,
+            refresh_due: None,
+            jitter: Jitter(seed),
+            counters: Counters::default(),
+        }
+    }
+
+    /// A token needs a key that was not in the set when it was looked up.
+    pub(super) fn key_missing(&mut self, header: &Header, now: Instant) -> Step {
+        self.drop_lost_fetch(now);
+        let Some(current) = self.usable(now) else {
+            // In case that the fetch is a search, too.
+            self.missing.is_confirmed(header, self.last_fetch + 1, now);
+            return self.load(now);
+        };
+        match current.keys.lookup(header) {
+            // A fetch has brought it since.
+            Lookup::Found(_) => return Step::Found,
+            Lookup::Conflict => return Step::Conflict,
+            Lookup::Missing => {}
+        }
+        if self.missing.is_confirmed(header, self.last_fetch + 1, now) {
+            self.counters.refetches_suppressed += 1;
+            return Step::NotFound;
+        }
+        if self.in_flight.is_some() {
+            return Step::Join;
+        }
+        if let Some(left) = self.backoff_left(now) {
+            self.counters.refetches_suppressed += 1;
+            return Step::CoolingDown(left);
+        }
+        match self.searches.take(now) {
+            Ok(()) => Step::Start(self.start(now, true, true)),
+            Err(left) => {
+                self.counters.refetches_suppressed += 1;
+                Step::CoolingDown(left)
+            }
+        }
+    }
+
+    /// Keys are needed, whichever they are.
+    pub(super) fn load(&mut self, now: Instant) -> Step {
+        self.drop_lost_fetch(now);
+        if self.usable(now).is_some() {
+            return Step::Found;
+        }
+        if self.in_flight.is_some() {
+            return Step::Join;
+        }
+        match self.backoff_left(now) {
+            Some(left) => Step::Unavailable(left),
+            None => Step::Start(self.start(now, self.distrust_caches, false)),
+        }
+    }
+
+    /// The time of [`wake_at`](Self::wake_at) has come.
+    pub(super) fn wake(&mut self, now: Instant) -> Option<Fetch> {
+        self.drop_lost_fetch(now);
+        let is_due = self.in_flight.is_none() && self.wake_at().is_some_and(|due| now >= due);
+        is_due.then(|| self.start(now, self.distrust_caches, false))
+    }
+
+    /// When [`wake`](Self::wake) has something to do: a refresh, or a fetch that is lost.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        match &self.in_flight {
+            Some(in_flight) => Some(in_flight.lost_at),
+            None => self.refresh_due.map(|due| due.max(self.next_try)),
+        }
+    }
+
+    /// A signature did not verify under a key of the set, or a token names such a key with another algorithm: the issuer
+    /// may have replaced the key. More likely the token is forged, so this uses the rate limit only while it is full,
+    /// and leaves the rest of it to missing keys.
+    pub(super) fn key_disputed(&mut self, now: Instant) -> Option<Fetch> {
+        self.drop_lost_fetch(now);
+        let may_search = self.in_flight.is_none()
+            && self.backoff_left(now).is_none()
+            && self.usable(now).is_some()
+            && self.searches.take_if_full(now);
+        may_search.then(|| self.start(now, true, true))
+    }
+
+    /// A fetch has returned a key set.
+    pub(super) fn succeeded(&mut self, fetch: &Fetch, loaded: Loaded, now: Instant) {
+        if self.end(fetch.id).is_none() {
+            return;
+        }
+        self.counters.fetches_ok += 1;
+        self.counters.last_error = None;
+        self.failures_in_a_row = 0;
+        self.next_try = now;
+        if fetch.id <= self.invalidated {
+            return;
+        }
+        if fetch.bypass_caches {
+            self.missing.searched(fetch.id, now);
+        }
+        let generated = now.checked_sub(loaded.age).unwrap_or(now);
+        let fresh_until = now + loaded.fresh_for;
+        let snapshot = match &self.current {
+            // Shared caches can return an older set than a search has found.
+            Some(current) if !fetch.bypass_caches && generated < current.generated => {
+                self.distrust_caches = true;
+                Snapshot {
+                    keys: current.keys.clone(),
+                    etag: None,
+                    fetched: now,
+                    generated: current.generated,
+                    fresh_until,
+                    generation: current.generation,
+                }
+            }
+            current => {
+                self.distrust_caches = false;
+                let generation = match (current, &fetch.current) {
+                    (Some(ours), Some(theirs)) if loaded.is_unchanged && Arc::ptr_eq(ours, theirs) => ours.generation,
+                    _ => fetch.id,
+                };
+                Snapshot { keys: loaded.keys, etag: loaded.etag, fetched: now, generated, fresh_until, generation }
+            }
+        };
+        // Between 75 % and 85 %, so that replicas started together do not ask together.
+        self.refresh_due = Some(now + loaded.fresh_for.mul_f64(0.75 + 0.1 * self.jitter.next()));
+        self.current = Some(Arc::new(snapshot));
+    }
+
+    /// A fetch has failed.
+    pub(super) fn failed(&mut self, id: FetchId, error: FetchError, now: Instant) {
+        let Some(in_flight) = self.end(id) else { return };
+        if in_flight.is_limited {
+            self.searches.give_back(now);
+        }
+        let doublings = self.failures_in_a_row.min(16);
+        let backoff = self.limits.initial_backoff.saturating_mul(1 << doublings).min(self.limits.max_backoff);
+        // Up to a quarter less, so that replicas do not come back together.
+        let backoff = backoff.mul_f64(1.0 - 0.25 * self.jitter.next());
+        let requested = error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER);
+        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        self.next_try = now + backoff.max(requested);
+        *self.counters.fetch_errors.entry(error.as_str()).or_default() += 1;
+        self.counters.last_error = Some(error);
+    }
+
+    /// Discards all keys, also those that a fetch in flight may bring: its response may be older than this.
+    pub(super) fn invalidate(&mut self) {
+        self.invalidated = self.last_fetch;
+        self.distrust_caches = true;
+        self.refresh_due = None;
+        self.current = None;
+    }
+
+    pub(super) fn current(&self) -> Option<&Arc<Snapshot>> {
+        self.current.as_ref()
+    }
+
+    pub(super) fn usable(&self, now: Instant) -> Option<&Arc<Snapshot>> {
+        self.current.as_ref().filter(|current| current.is_usable(now, &self.limits))
+    }
+
+    fn backoff_left(&self, now: Instant) -> Option<Duration> {
+        (now < self.next_try).then(|| self.next_try - now)
+    }
+
+    fn start(&mut self, now: Instant, bypass_caches: bool, is_limited: bool) -> Fetch {
+        self.last_fetch += 1;
+        self.in_flight = Some(InFlight { id: self.last_fetch, lost_at: now + self.limits.lost_after, is_limited });
+        Fetch { id: self.last_fetch, current: self.current.clone(), bypass_caches }
+    }
+
+    /// Ends the fetch in flight, if it is this one.
+    fn end(&mut self, id: FetchId) -> Option<InFlight> {
+        self.in_flight.take_if(|in_flight| in_flight.id == id)
+    }
+
+    /// A runtime that nothing drives, such as that of a blocked thread, never ends its fetch.
+    fn drop_lost_fetch(&mut self, now: Instant) {
+        if let Some(in_flight) = &self.in_flight
+            && now >= in_flight.lost_at
+        {
+            self.failed(in_flight.id, FetchError::Timeout, now);
+        }
+    }
+}
+
+impl Snapshot {
+    pub(super) fn is_usable(&self, now: Instant, limits: &Limits) -> bool {
+        now.saturating_duration_since(self.fetched) < limits.stale_if_error
+    }
+}
+
+/// Spreads replicas. A SplitMix64 generator, which needs no more than a random seed.
+struct Jitter(u64);
+
+impl Jitter {
+    /// Between 0 and 1.
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64
+    }
+}
+
+#[cfg(test)]
+mod tests;

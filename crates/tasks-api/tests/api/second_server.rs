@@ -1,0 +1,84 @@
+//! One SQLite file has one server: a second one would not learn of the sessions that the first one revokes.
+
+use std::{
+    os::unix::fs::symlink,
+    process::{Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    logout::{ask, logout_token, tell, token_in},
+    process::{Server, run, tasks_api},
+    test_app::SECRET,
+};
+
+fn command(directory: &TempDir, arguments: &[&str], database: &str) -> Command {
+    let mut command = tasks_api(directory);
+    let environment =
+        [("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", "warn,tasks_api::serve=info"), ("DATABASE_URL", database)];
+    command.args(arguments).envs(environment).stdin(Stdio::null());
+    command
+}
+
+fn serve(directory: &TempDir, database: &str) -> Server {
+    Server::start(command(directory, &["serve", "--listen", "127.0.0.1:0"], database))
+}
+
+/// Asserts that the command does not start, and says why.
+#[track_caller]
+fn assert_rejected(directory: &TempDir, name: &str, database: &str) {
+    let Output { status, stderr, .. } = run(&mut command(directory, &[name, "--listen", "127.0.0.1:0"], database));
+    let said = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{name} {database}: {said}");
+    for part in ["tasks.db", "another", "DATABASE_URL", "PostgreSQL"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+#[test]
+fn a_second_server_on_a_sqlite_file_does_not_start_and_the_first_one_continues() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = serve(&directory, "sqlite://tasks.db?mode=rwc");
+    let path = directory.path().canonicalize().unwrap().join("tasks.db");
+    symlink(&path, directory.path().join("link.db")).unwrap();
+    let absolute = format!("sqlite://{}", path.display());
+    for database in ["sqlite://tasks.db?mode=rwc", "sqlite:./tasks.db", "sqlite://link.db", &absolute] {
+        for name in ["serve", "dev"] {
+            assert_rejected(&directory, name, database);
+        }
+    }
+    assert_eq!(tell(&first.address, &logout_token("phone")), 200);
+    assert_eq!(ask(&first.address, &token_in("phone")), 401);
+}
+
+#[test]
+fn a_server_that_was_killed_or_stopped_can_be_started_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = "sqlite://tasks.db?mode=rwc";
+    for signal in ["-KILL", "-TERM", "-INT"] {
+        let server = serve(&directory, database);
+        assert_eq!(ask(&server.address, &token_in("phone")), 200);
+        match signal {
+            "-KILL" => {
+                server.signal(signal);
+                drop(server);
+            }
+            _ => drop(server.stop(signal)),
+        }
+    }
+    drop(serve(&directory, database));
+}
+
+#[test]
+fn other_commands_and_servers_of_other_databases_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = "sqlite://tasks.db?mode=rwc";
+    let _first = serve(&directory, database);
+    for arguments in [&["migrate"][..], &["token", "ada"], &["openapi"]] {
+        let output = command(&directory, arguments, database).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+    let _others = ["sqlite://other.db?mode=rwc", "sqlite::memory:", "sqlite::memory:", "sqlite://tasks.db?mode=memory"]
+        .map(|database| serve(&directory, database));
+}

@@ -1,0 +1,34 @@
+//! A server that PostgreSQL does not let in says so without its password.
+
+use crate::{
+    database::Database,
+    process::{run, tasks_api},
+    test_app::SECRET,
+};
+
+#[test]
+fn a_rejected_login_is_reported_without_the_password() {
+    let database = Database::new();
+    let mut url: url::Url = database.url().parse().unwrap();
+    url.set_password(Some("Hunt3rS3cret")).unwrap();
+    let with = |name: &str, value: &str| {
+        let mut url = url.clone();
+        url.query_pairs_mut().append_pair(name, value);
+        url.to_string()
+    };
+    let urls = [
+        with("user", "nobody_of_this_name"),
+        with("dbname", "no_database_of_this_name"),
+        with("sslmode", "require"),
+        with("sslmode", "verify-full") + "&sslrootcert=/no/such/file",
+        with("options", "-c work_mem=much"),
+    ];
+    for url in urls {
+        let directory = tempfile::tempdir().unwrap();
+        let environment = [("DATABASE_URL", url.as_str()), ("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", "trace")];
+        let output = run(tasks_api(&directory).arg("migrate").envs(environment));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("DATABASE_URL"), "{url}: {said}");
+        assert!(!said.contains("Hunt3rS3cret"), "{said}");
+    }
+}
