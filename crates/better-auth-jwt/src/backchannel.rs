@@ -47,8 +47,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// For a token that was refused, the [`ErrorKind`] is in the response's extensions. The body is waited for as long as it
 /// takes: bound that where you bound all requests.
 ///
-#[cfg_attr(all(feature = "axum", feature = "remote-jwks"), doc = "```")]
-#[cfg_attr(not(all(feature = "axum", feature = "remote-jwks")), doc = "```ignore")]
+#[cfg_attr(all(feature = "axum", feature = "jwks-reqwest"), doc = "```")]
+#[cfg_attr(not(all(feature = "axum", feature = "jwks-reqwest")), doc = "```ignore")]
 /// use std::time::Duration;
 /// use axum::{Router, routing::get};
 /// use better_auth_jwt::{

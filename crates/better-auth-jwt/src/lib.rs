@@ -1,16 +1,17 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The README's examples are for these features, and carry no attribute, which their readers would see.
-#![cfg_attr(all(feature = "axum", feature = "backchannel-logout", feature = "remote-jwks"), doc = include_str!("../README.md"))]
+#![cfg_attr(all(feature = "axum", feature = "backchannel-logout", feature = "jwks-reqwest"), doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "axum", feature = "backchannel-logout", feature = "remote-jwks")),
+    not(all(feature = "axum", feature = "backchannel-logout", feature = "jwks-reqwest")),
     doc = "A Tower layer that verifies the JWTs Better Auth issues."
 )]
 
+mod algorithm;
 #[cfg(feature = "backchannel-logout")]
 mod backchannel;
 mod base64url;
 mod bearer;
-#[cfg(feature = "remote-jwks")]
+#[cfg(feature = "jwks-reqwest")]
 mod better_auth;
 mod better_auth_urls;
 mod cache;
@@ -41,7 +42,7 @@ mod verifier;
 
 #[cfg(feature = "backchannel-logout")]
 pub use self::backchannel::{BackchannelLogout, LogoutSink};
-#[cfg(feature = "remote-jwks")]
+#[cfg(feature = "jwks-reqwest")]
 pub use self::better_auth::BetterAuth;
 #[cfg(feature = "axum")]
 pub use self::extract::{MissingLayer, PathParam, PathUser};

@@ -3,7 +3,7 @@ use std::{collections::HashSet, fmt, net::SocketAddr, num::NonZeroU32, time::Dur
 use axum::http::HeaderValue;
 use better_auth_jwt::{
     BetterAuthUrls, ConfigError,
-    keys::{RemoteKeySet, SharedSecret, split_secrets},
+    keys::{RemoteKeySet, SharedSecret},
 };
 use clap::{ArgAction, Args};
 use url::Url;
@@ -283,7 +283,7 @@ fn secret(text: &str) -> Result<Redacted, String> {
 }
 
 fn versioned_secrets(text: &str) -> Result<Vec<Redacted>, String> {
-    let secrets = split_secrets(text).map_err(|error| format!("cannot be used: {error}"))?;
+    let secrets = SharedSecret::split_better_auth_secrets(text).map_err(|error| format!("cannot be used: {error}"))?;
     secrets.into_iter().map(secret).collect()
 }
 

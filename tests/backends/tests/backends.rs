@@ -51,7 +51,7 @@ fn keys_of_every_family_are_read_from_pem() {
             }
             for pem in written {
                 let key = Key::new(*algorithm, &read(pem.as_bytes()).unwrap()).unwrap();
-                let key = key.with_id(jwk["kid"].as_str().unwrap());
+                let key = key.with_key_id(jwk["kid"].as_str().unwrap());
                 let keys = KeySet::from_keys([key]).unwrap();
                 let verifier = Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
                 check(*algorithm, &verifier, &issuer);

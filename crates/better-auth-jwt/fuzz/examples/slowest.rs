@@ -80,7 +80,7 @@ fn corpus(measured: &mut Vec<Measured>) -> io::Result<()> {
                 ("header", _) => measure(measured, name, input.len(), || header::run(&input)),
                 ("path", _) => measure(measured, name, input.len(), || path::run(&input)),
                 ("jwks", _) => measure(measured, name, input.len(), || {
-                    let _ = KeySet::from_json_with_rsa(&input, Algorithm::RS256).is_ok();
+                    let _ = KeySet::from_json_with_default_rsa_algorithm(&input, Algorithm::RS256).is_ok();
                 }),
                 (_, Some((b's' | b'h', _))) => measure(measured, name, input.len(), || token::run(&input)),
                 (_, Some((b'r', text))) => {

@@ -147,7 +147,7 @@ fn header_is_good(json: &[u8]) -> Option<Option<GoodHeader>> {
 }
 
 fn good_header(members: &Map<String, Value>) -> Option<GoodHeader> {
-    let algorithm = Algorithm::from_name(members.get("alg")?.as_str()?)?;
+    let algorithm = members.get("alg")?.as_str()?.parse().ok()?;
     let text = |name: &str| match members.get(name) {
         Some(value) => value.as_str().map(|text| Some(text.to_owned())),
         None => Some(None),

@@ -1,4 +1,4 @@
-//! One key and its one algorithm.
+//! One key with its algorithm.
 
 use std::fmt;
 
@@ -10,30 +10,29 @@ use aws_lc_rs::{
 };
 use jsonwebtoken::{AlgorithmFamily, DecodingKey, DecodingKeyKind};
 
-use super::{Algorithm, Flaw, ed25519};
+use super::{Algorithm, JwkError, ed25519};
 use crate::error::ConfigError;
 
-/// A verification key, parsed once, with the one algorithm it is for.
+/// A verification key with its algorithm, parsed once.
 ///
-/// The algorithm is the key's and never the token's: a token whose `alg` differs does not reach
-/// the key (RFC 8725, section 3.1).
+/// The key is never used for a token with another `alg` (RFC 8725, section 3.1).
 ///
 /// `Debug` prints the id and the algorithm only.
 pub struct Key {
-    id: Option<Box<str>>,
+    key_id: Option<Box<str>>,
     algorithm: Algorithm,
     material: Material,
 }
 
 enum Material {
-    /// Secrets that are all in force, the newest first.
+    /// All are valid, the newest comes first.
     Secrets(Box<[hmac::Key]>),
     Public(Box<ParsedPublicKey>),
 }
 
 impl Key {
-    /// A key from jsonwebtoken's readers: PEM, DER or components. Those for PEM are behind its feature
-    /// `use_pem`, which is on for whoever depends on jsonwebtoken as it comes.
+    /// Creates a key from jsonwebtoken's [`DecodingKey`], which reads PEM, DER and components. PEM needs its feature
+    /// `use_pem`, which is on by default.
     ///
     /// ```
     /// use better_auth_jwt::keys::{Algorithm, DecodingKey, Key};
@@ -41,98 +40,100 @@ impl Key {
     /// let pem = b"-----BEGIN PUBLIC KEY-----
     /// MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
     /// -----END PUBLIC KEY-----";
-    /// let key = Key::new(Algorithm::EdDSA, &DecodingKey::from_ed_pem(pem)?)?.with_id("key-1");
-    /// # assert_eq!(key.id(), Some("key-1"));
+    /// let key = Key::new(Algorithm::EdDSA, &DecodingKey::from_ed_pem(pem)?)?.with_key_id("key-1");
+    /// # assert_eq!(key.key_id(), Some("key-1"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// The key is not of the algorithm's family, is off its curve, too small, or no key at all.
-    /// Secrets belong into a [`SharedSecret`](super::SharedSecret).
+    /// The key is malformed, too small, or of another type or curve than the algorithm's. Use
+    /// [`SharedSecret`](super::SharedSecret) for secrets.
     pub fn new(algorithm: Algorithm, key: &DecodingKey) -> Result<Self, ConfigError> {
-        let family = match algorithm {
-            _ if algorithm.is_rsa() => AlgorithmFamily::Rsa,
-            Algorithm::ES256 | Algorithm::ES384 | Algorithm::ES512 => AlgorithmFamily::Ec,
-            Algorithm::EdDSA | Algorithm::Ed25519 => AlgorithmFamily::Ed,
-            _ => return Err(ConfigError::new("a secret is no Key: use SharedSecret instead")),
-        };
-        if key.family() != family {
-            return Err(ConfigError::new(format!("the key given is not one for {algorithm}")));
+        if algorithm.is_symmetric() {
+            return Err(ConfigError::new("use SharedSecret for HMAC secrets"));
         }
-        let parsed = match key.kind() {
-            DecodingKeyKind::RsaModulusExponent { n, e } => Self::rsa(algorithm, n, e),
-            DecodingKeyKind::SecretOrDer(der) if family == AlgorithmFamily::Rsa => {
-                match RsaSubjectPublicKey::from_der(der) {
-                    Ok(key) => Self::rsa(
-                        algorithm,
-                        key.modulus().big_endian_without_leading_zero(),
-                        key.exponent().big_endian_without_leading_zero(),
-                    ),
-                    Err(_) => Err(Flaw::Unreadable),
-                }
-            }
-            DecodingKeyKind::SecretOrDer(bytes) => Self::point(algorithm, bytes),
-        };
-        parsed.map_err(|flaw| ConfigError::new(format!("the key cannot be used for {algorithm}: {flaw}")))
+        Self::from_decoding_key(algorithm, key)
+            .map_err(|error| ConfigError::new(format!("the key cannot be used for {algorithm}: {error}")))
     }
 
-    /// The same key under an id, compared with the token's `kid`.
+    pub(super) fn from_decoding_key(algorithm: Algorithm, key: &DecodingKey) -> Result<Self, JwkError> {
+        let family = match algorithm {
+            _ if algorithm.is_rsa() => AlgorithmFamily::Rsa,
+            Algorithm::EdDSA | Algorithm::Ed25519 => AlgorithmFamily::Ed,
+            _ => AlgorithmFamily::Ec,
+        };
+        if key.family() != family {
+            return Err(JwkError::AlgorithmMismatch);
+        }
+        match key.kind() {
+            DecodingKeyKind::RsaModulusExponent { n, e } => Self::rsa(algorithm, n, e),
+            DecodingKeyKind::SecretOrDer(der) if family == AlgorithmFamily::Rsa => {
+                let key = RsaSubjectPublicKey::from_der(der).map_err(|_| JwkError::Malformed)?;
+                let (n, e) = (key.modulus(), key.exponent());
+                Self::rsa(algorithm, n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero())
+            }
+            DecodingKeyKind::SecretOrDer(bytes) => Self::point(algorithm, bytes),
+        }
+    }
+
+    /// Sets the id that is compared with the token's `kid`.
     #[must_use]
-    pub fn with_id(mut self, id: impl Into<Box<str>>) -> Self {
-        self.id = Some(id.into());
+    pub fn with_key_id(mut self, key_id: impl Into<Box<str>>) -> Self {
+        self.key_id = Some(key_id.into());
         self
     }
 
     /// The `kid` of the key, if it has one.
-    pub fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
     }
 
-    /// The one algorithm this key is for.
+    /// The algorithm of the key.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Secrets for HMAC, the newest first. Their strength is the caller's to check.
+    /// Secrets for HMAC, the newest first. Callers must check their strength.
     pub(super) fn secrets<'s>(algorithm: Algorithm, secrets: impl IntoIterator<Item = &'s [u8]>) -> Option<Self> {
         let hmac = algorithm.hmac()?;
         let secrets = secrets.into_iter().map(|secret| hmac::Key::new(hmac, secret)).collect();
-        Some(Self { id: None, algorithm, material: Material::Secrets(secrets) })
+        Some(Self { key_id: None, algorithm, material: Material::Secrets(secrets) })
     }
 
     /// An RSA key from big-endian modulus and exponent.
-    pub(super) fn rsa(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Result<Self, Flaw> {
+    pub(super) fn rsa(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Result<Self, JwkError> {
         // RFC 7518, section 6.3.1: the minimum number of octets.
         if n.first().is_none_or(|byte| *byte == 0) || e.first().is_none_or(|byte| *byte == 0) {
-            return Err(Flaw::WrongLength);
+            return Err(JwkError::InvalidLength);
         }
         let bits = n.len() * 8 - n.first().map_or(0, |byte| byte.leading_zeros() as usize);
         // RFC 7518, sections 3.3 and 3.5 ask for 2048; above 8192 one check takes too long.
-        // aws-lc-rs reads smaller keys and refuses only their signatures.
+        // aws-lc-rs reads smaller keys and rejects only their signatures.
         if !(2048..=8192).contains(&bits) {
-            return Err(Flaw::RsaSize);
+            return Err(JwkError::RsaKeySize);
         }
         let odd = |bytes: &[u8]| bytes.last().is_some_and(|byte| byte & 1 == 1);
         if !odd(n) {
-            return Err(Flaw::Unreadable);
+            return Err(JwkError::Malformed);
         }
         if !odd(e) || e == [1] || e.len() > 4 {
-            return Err(Flaw::RsaExponent);
+            return Err(JwkError::RsaExponent);
         }
-        let parameters = algorithm.rsa().ok_or(Flaw::AlgorithmMismatch)?;
-        let parsed = RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters).map_err(|_| Flaw::Unreadable)?;
-        Ok(Self { id: None, algorithm, material: Material::Public(Box::new(parsed)) })
+        let parameters = algorithm.rsa().ok_or(JwkError::AlgorithmMismatch)?;
+        let parsed =
+            RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters).map_err(|_| JwkError::Malformed)?;
+        Ok(Self { key_id: None, algorithm, material: Material::Public(Box::new(parsed)) })
     }
 
     /// A point on a curve, in the form that aws-lc-rs reads.
-    pub(super) fn point(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, Flaw> {
+    pub(super) fn point(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, JwkError> {
         if let Algorithm::EdDSA | Algorithm::Ed25519 = algorithm {
             ed25519::check_public_key(bytes)?;
         }
-        let verification = algorithm.curve().ok_or(Flaw::AlgorithmMismatch)?;
-        let parsed = ParsedPublicKey::new(verification, bytes).map_err(|_| Flaw::Unreadable)?;
-        Ok(Self { id: None, algorithm, material: Material::Public(Box::new(parsed)) })
+        let verification = algorithm.curve().ok_or(JwkError::AlgorithmMismatch)?;
+        let parsed = ParsedPublicKey::new(verification, bytes).map_err(|_| JwkError::Malformed)?;
+        Ok(Self { key_id: None, algorithm, material: Material::Public(Box::new(parsed)) })
     }
 
     /// Whether the signature is this key's over the message.
@@ -145,19 +146,16 @@ impl Key {
         }
     }
 
-    /// Whether both are the same public key for the same algorithm, whatever their ids.
-    pub(super) fn same_material(&self, other: &Self) -> bool {
-        self.algorithm == other.algorithm
-            && match (&self.material, &other.material) {
-                (Material::Public(ours), Material::Public(theirs)) => {
-                    ours.as_ref().as_ref() == theirs.as_ref().as_ref()
-                }
-                _ => false,
-            }
+    /// The public key's encoding. Empty for secrets, which are not part of a set.
+    pub(super) fn public_bytes(&self) -> &[u8] {
+        match &self.material {
+            Material::Secrets(_) => &[],
+            Material::Public(key) => key.as_ref().as_ref(),
+        }
     }
 }
 
-/// What `hmac::verify` does, with a copy less of the context, which shows.
+/// As `hmac::verify`, without a copy of the context, which is measurable.
 fn is_tag(secret: &hmac::Key, message: &[u8], signature: &[u8]) -> bool {
     let mut buffer = [0; MAX_OUTPUT_LEN];
     hmac::sign_to_buffer(secret, message, &mut buffer)
@@ -166,7 +164,7 @@ fn is_tag(secret: &hmac::Key, message: &[u8], signature: &[u8]) -> bool {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("id", &self.id).field("algorithm", &self.algorithm).finish_non_exhaustive()
+        f.debug_struct("Key").field("key_id", &self.key_id).field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
 }
 
@@ -175,31 +173,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rsa_keys_of_the_wrong_size_or_exponent_are_refused() {
+    fn rsa_keys_of_the_wrong_size_or_exponent_are_rejected() {
         let modulus = |bits: usize| {
             let mut n = vec![0xff; bits.div_ceil(8)];
             n[0] = 0xff >> (n.len() * 8 - bits);
             n
         };
-        let flaw = |n: &[u8], e: &[u8]| Key::rsa(Algorithm::RS256, n, e).err();
-        assert_eq!(flaw(&modulus(2048), &[1, 0, 1]), None);
-        assert_eq!(flaw(&modulus(2048), &[3]), None);
-        assert_eq!(flaw(&modulus(2048), &[1, 0, 0, 1]), None);
-        assert_eq!(flaw(&modulus(8192), &[1, 0, 1]), None);
-        assert_eq!(flaw(&modulus(2047), &[1, 0, 1]), Some(Flaw::RsaSize));
-        assert_eq!(flaw(&modulus(8193), &[1, 0, 1]), Some(Flaw::RsaSize));
-        assert_eq!(flaw(&modulus(1024), &[1, 0, 1]), Some(Flaw::RsaSize));
+        let error = |n: &[u8], e: &[u8]| Key::rsa(Algorithm::RS256, n, e).err();
+        assert_eq!(error(&modulus(2048), &[1, 0, 1]), None);
+        assert_eq!(error(&modulus(2048), &[3]), None);
+        assert_eq!(error(&modulus(2048), &[1, 0, 0, 1]), None);
+        assert_eq!(error(&modulus(8192), &[1, 0, 1]), None);
+        assert_eq!(error(&modulus(2047), &[1, 0, 1]), Some(JwkError::RsaKeySize));
+        assert_eq!(error(&modulus(8193), &[1, 0, 1]), Some(JwkError::RsaKeySize));
+        assert_eq!(error(&modulus(1024), &[1, 0, 1]), Some(JwkError::RsaKeySize));
         for e in [&[1][..], &[2], &[4], &[1, 0, 0], &[1, 0, 0, 0, 1]] {
-            assert_eq!(flaw(&modulus(2048), e), Some(Flaw::RsaExponent), "{e:?}");
+            assert_eq!(error(&modulus(2048), e), Some(JwkError::RsaExponent), "{e:?}");
         }
-        assert_eq!(flaw(&modulus(2048), &[]), Some(Flaw::WrongLength));
-        assert_eq!(flaw(&modulus(2048), &[0, 1, 0, 1]), Some(Flaw::WrongLength));
-        assert_eq!(flaw(&[&[0], &*modulus(2048)].concat(), &[1, 0, 1]), Some(Flaw::WrongLength));
-        assert_eq!(flaw(&[], &[1, 0, 1]), Some(Flaw::WrongLength));
+        assert_eq!(error(&modulus(2048), &[]), Some(JwkError::InvalidLength));
+        assert_eq!(error(&modulus(2048), &[0, 1, 0, 1]), Some(JwkError::InvalidLength));
+        assert_eq!(error(&[&[0], &*modulus(2048)].concat(), &[1, 0, 1]), Some(JwkError::InvalidLength));
+        assert_eq!(error(&[], &[1, 0, 1]), Some(JwkError::InvalidLength));
     }
 
     #[test]
-    fn a_key_of_another_family_is_refused() {
+    fn a_key_of_another_family_is_rejected() {
         let ed = DecodingKey::from_ed_components("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
         assert!(Key::new(Algorithm::EdDSA, &ed).is_ok());
         assert!(Key::new(Algorithm::ES256, &ed).is_err());

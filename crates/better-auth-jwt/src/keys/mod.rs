@@ -1,16 +1,15 @@
 //! Where verification keys come from.
 //!
-//! [`SharedSecret`] is the secret both sides know, [`KeySet`] a JWKS document at hand, and
-#![cfg_attr(feature = "jwks-cache", doc = "[`RemoteKeySet`]")]
-#![cfg_attr(not(feature = "jwks-cache"), doc = "`RemoteKeySet`")]
-//! one that is fetched, cached and renewed. Anything else implements [`KeySource`].
+//! [`SharedSecret`] holds secrets shared with the issuer, [`KeySet`] a JWKS document you already have, and
+#![cfg_attr(feature = "jwks", doc = "[`RemoteKeySet`]")]
+#![cfg_attr(not(feature = "jwks"), doc = "`RemoteKeySet`")]
+//! one that is fetched, cached and refreshed. Anything else implements [`KeySource`].
 
-mod algorithm;
 mod ed25519;
 mod jwk;
 mod key;
 mod key_set;
-#[cfg(feature = "jwks-cache")]
+#[cfg(feature = "jwks")]
 mod remote;
 mod shared_secret;
 
@@ -18,14 +17,15 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use jsonwebtoken::DecodingKey;
 
-#[cfg(feature = "jwks-cache")]
+pub use crate::algorithm::Algorithm;
+
+#[cfg(feature = "jwks")]
 pub use self::remote::{FetchError, JwksRequest, JwksResponse, KeyStatus, RemoteKeySet, RemoteKeySetBuilder};
 pub use self::{
-    algorithm::Algorithm,
-    jwk::Flaw,
+    jwk::JwkError,
     key::Key,
-    key_set::{KeySet, SkippedKey},
-    shared_secret::{SharedSecret, split_secrets},
+    key_set::{KeySet, RejectedKey},
+    shared_secret::SharedSecret,
 };
 use crate::header::Header;
 
@@ -33,10 +33,10 @@ use crate::header::Header;
 ///
 /// Lookups are synchronous. On a miss the layer calls [`refresh`](Self::refresh) to ask whether waiting could help.
 pub trait KeySource: Send + Sync + 'static {
-    /// Whether keys of this source can have this algorithm at all.
+    /// Whether keys of this source can have this algorithm.
     ///
-    /// A source of public keys must say no to `HS256`, `HS384` and `HS512`, so that a public key is
-    /// never taken for a secret.
+    /// A source of public keys must return false for `HS256`, `HS384` and `HS512`, so that a public key is never used as
+    /// a secret.
     fn supports(&self, algorithm: Algorithm) -> bool;
 
     /// The key for a token with this JOSE header, from memory.
@@ -59,16 +59,15 @@ pub trait KeySource: Send + Sync + 'static {
         let _ = header;
     }
 
-    /// A number that changes whenever a key has been added, replaced or withdrawn: tokens verified before
-    /// are then verified anew.
+    /// A number that changes whenever a key is added, replaced or removed. Cached tokens are then verified again.
     ///
-    /// By default there is none, and no verified token is remembered. It is asked for on every
-    /// request, so it should come from memory.
+    /// By default there is none, and verified tokens are not cached. It is called for every request, so it must not
+    /// block.
     fn generation(&self) -> Option<u64> {
         None
     }
 
-    /// Whether tokens can be verified at the moment: for health checks.
+    /// Whether tokens can be verified, for health checks.
     fn readiness(&self) -> Readiness {
         Readiness::Ready
     }
@@ -100,12 +99,12 @@ impl<K: KeySource + ?Sized> KeySource for Arc<K> {
     }
 }
 
-/// Whether a [`KeySource`] has keys. In ascending order of health.
+/// Whether a [`KeySource`] has keys, in ascending order of health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Readiness {
-    /// There are no keys; tokens are answered with 503.
+    /// There are no keys; requests with a token get 503.
     Unavailable,
-    /// There are keys, but they could not be renewed when it was time.
+    /// There are keys, but refreshing them has failed.
     Stale,
     /// There are keys.
     Ready,

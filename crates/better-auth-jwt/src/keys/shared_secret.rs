@@ -1,17 +1,16 @@
-//! The secret that both sides know.
+//! Secrets shared with the issuer.
 
 use std::{fmt, sync::Arc};
 
 use super::{Algorithm, Key, KeySource};
 use crate::{error::ConfigError, header::Header};
 
-/// What Better Auth falls back to outside production. Everybody knows it.
+/// Better Auth's published default, used outside production.
 const BETTER_AUTH_DEFAULT: &str = "better-auth-secret-12345678901234567890";
 
-/// One secret, or several while they are being rotated, for tokens signed with HMAC.
+/// One secret, or several during a rotation, for tokens signed with HMAC.
 ///
-/// The key is the raw bytes of the text, as Better Auth and jose take it. `HS256` unless another
-/// algorithm is named.
+/// The key is the bytes of the text, as Better Auth and jose use it.
 ///
 /// `Debug` does not print secrets.
 #[derive(Clone)]
@@ -32,9 +31,52 @@ impl SharedSecret {
     ///
     /// # Errors
     ///
-    /// There is none, or one of them is refused as in [`new`](Self::new).
+    /// There is none, or one of them is rejected as in [`new`](Self::new).
     pub fn keyring<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
-        Self::for_algorithm(Algorithm::HS256, secrets)
+        Self::with_algorithm(Algorithm::HS256, secrets)
+    }
+
+    /// The secrets of Better Auth's `BETTER_AUTH_SECRETS`, such as `2:newest,1:older`, for `HS256`.
+    ///
+    /// ```
+    /// use better_auth_jwt::keys::SharedSecret;
+    ///
+    /// let text = "2:k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n,1:x9pLr4sT8wYz1aBc3dEf5gHj6nk7Qm2v";
+    /// let secrets = SharedSecret::from_better_auth_secrets(text)?;
+    /// # let _ = secrets;
+    /// # Ok::<(), better_auth_jwt::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`split_better_auth_secrets`](Self::split_better_auth_secrets), or one of the secrets is rejected as in
+    /// [`new`](Self::new).
+    pub fn from_better_auth_secrets(text: &str) -> Result<Self, ConfigError> {
+        Self::keyring(Self::split_better_auth_secrets(text)?)
+    }
+
+    /// The secrets in such a text, in that order, for programs that also sign.
+    ///
+    /// # Errors
+    ///
+    /// An entry is not a version number, a colon and a secret, or a version appears twice.
+    pub fn split_better_auth_secrets(text: &str) -> Result<Vec<&str>, ConfigError> {
+        let (mut versions, mut secrets) = (Vec::new(), Vec::new());
+        for entry in text.split(',') {
+            let (version, secret) = entry
+                .trim()
+                .split_once(':')
+                .and_then(|(version, secret)| Some((version.trim().parse::<u64>().ok()?, secret.trim())))
+                .ok_or_else(|| {
+                    ConfigError::new("each secret must follow its version and a colon, as in `2:newest,1:older`")
+                })?;
+            if versions.contains(&version) {
+                return Err(ConfigError::new(format!("version {version} is given twice")));
+            }
+            versions.push(version);
+            secrets.push(secret);
+        }
+        Ok(secrets)
     }
 
     /// Secrets for `HS256`, `HS384` or `HS512`, the newest first.
@@ -43,18 +85,18 @@ impl SharedSecret {
     ///
     /// The algorithm is another, there is no secret, or one is shorter than the algorithm's hash
     /// (32, 48 or 64 bytes), all zeros, or Better Auth's default.
-    pub fn for_algorithm<S: AsRef<[u8]>>(
+    pub fn with_algorithm<S: AsRef<[u8]>>(
         algorithm: Algorithm,
         secrets: impl IntoIterator<Item = S>,
     ) -> Result<Self, ConfigError> {
         let secrets: Vec<S> = secrets.into_iter().collect();
         for secret in &secrets {
-            check_unknown(secret.as_ref())?;
+            check_not_well_known(secret.as_ref())?;
         }
         Self::of_any_secrets(algorithm, secrets)
     }
 
-    /// The same for secrets that everybody knows, such as those of published test vectors.
+    /// The same, but accepts well-known secrets such as those of published test vectors.
     pub(crate) fn of_any_secrets<S: AsRef<[u8]>>(
         algorithm: Algorithm,
         secrets: impl IntoIterator<Item = S>,
@@ -67,11 +109,11 @@ impl SharedSecret {
         };
         let secrets: Vec<S> = secrets.into_iter().collect();
         if secrets.is_empty() {
-            return Err(ConfigError::new("a shared secret is needed, but none is given"));
+            return Err(ConfigError::new("no shared secret is given"));
         }
         if let Some(short) = secrets.iter().map(|secret| secret.as_ref().len()).find(|length| *length < least) {
             return Err(ConfigError::new(format!(
-                "the secret has {short} bytes, but {algorithm} needs at least {least}; make one with `openssl rand -base64 {least}`",
+                "the secret has {short} bytes, but {algorithm} needs at least {least}; generate one with `openssl rand -base64 {least}`",
             )));
         }
         Key::secrets(algorithm, secrets.iter().map(AsRef::as_ref))
@@ -80,43 +122,10 @@ impl SharedSecret {
     }
 }
 
-/// The secrets in Better Auth's `BETTER_AUTH_SECRETS`, such as `2:newest,1:older`, in that order.
-///
-/// ```
-/// use better_auth_jwt::keys::{SharedSecret, split_secrets};
-///
-/// let text = "2:k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n,1:x9pLr4sT8wYz1aBc3dEf5gHj6nk7Qm2v";
-/// let ring = SharedSecret::keyring(split_secrets(text)?)?;
-/// # let _ = ring;
-/// # Ok::<(), better_auth_jwt::ConfigError>(())
-/// ```
-///
-/// # Errors
-///
-/// An entry is not a version number, a colon and a secret, or a version appears twice.
-pub fn split_secrets(text: &str) -> Result<Vec<&str>, ConfigError> {
-    let (mut versions, mut secrets) = (Vec::new(), Vec::new());
-    for entry in text.split(',') {
-        let (version, secret) = entry
-            .trim()
-            .split_once(':')
-            .and_then(|(version, secret)| Some((version.trim().parse::<u64>().ok()?, secret.trim())))
-            .ok_or_else(|| {
-                ConfigError::new("each secret must follow its version and a colon, as in `2:newest,1:older`")
-            })?;
-        if versions.contains(&version) {
-            return Err(ConfigError::new(format!("version {version} is given twice")));
-        }
-        versions.push(version);
-        secrets.push(secret);
-    }
-    Ok(secrets)
-}
-
-fn check_unknown(secret: &[u8]) -> Result<(), ConfigError> {
+fn check_not_well_known(secret: &[u8]) -> Result<(), ConfigError> {
     if secret == BETTER_AUTH_DEFAULT.as_bytes() {
         return Err(ConfigError::new(
-            "this secret is Better Auth's published default; make one of your own with `openssl rand -base64 32`",
+            "this secret is Better Auth's published default; generate your own with `openssl rand -base64 32`",
         ));
     }
     if !secret.is_empty() && secret.iter().all(|byte| *byte == 0) {
@@ -130,7 +139,7 @@ impl KeySource for SharedSecret {
         algorithm == self.0.algorithm()
     }
 
-    /// The ring. A `kid` in the token is not looked at: secrets have no ids.
+    /// All secrets as one key. A `kid` in the token is ignored: secrets have no ids.
     fn find(&self, header: &Header) -> Option<Arc<Key>> {
         (header.algorithm() == self.0.algorithm()).then(|| self.0.clone())
     }
@@ -151,32 +160,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weak_secrets_are_refused() {
+    fn weak_secrets_are_rejected() {
         assert!(SharedSecret::new("").is_err());
         assert!(SharedSecret::new([7; 31]).is_err());
         assert!(SharedSecret::new([7; 32]).is_ok());
         assert!(SharedSecret::new([0; 64]).is_err());
         assert!(SharedSecret::new(BETTER_AUTH_DEFAULT).is_err());
-        assert!(SharedSecret::for_algorithm(Algorithm::HS384, [[7; 47]]).is_err());
-        assert!(SharedSecret::for_algorithm(Algorithm::HS384, [[7; 48]]).is_ok());
-        assert!(SharedSecret::for_algorithm(Algorithm::HS512, [[7; 63]]).is_err());
-        assert!(SharedSecret::for_algorithm(Algorithm::HS512, [[7; 64]]).is_ok());
-        assert!(SharedSecret::for_algorithm(Algorithm::EdDSA, [[7; 64]]).is_err());
+        assert!(SharedSecret::with_algorithm(Algorithm::HS384, [[7; 47]]).is_err());
+        assert!(SharedSecret::with_algorithm(Algorithm::HS384, [[7; 48]]).is_ok());
+        assert!(SharedSecret::with_algorithm(Algorithm::HS512, [[7; 63]]).is_err());
+        assert!(SharedSecret::with_algorithm(Algorithm::HS512, [[7; 64]]).is_ok());
+        assert!(SharedSecret::with_algorithm(Algorithm::EdDSA, [[7; 64]]).is_err());
     }
 
     #[test]
-    fn one_weak_secret_spoils_the_ring() {
+    fn one_weak_secret_rejects_the_keyring() {
         assert!(SharedSecret::keyring([&[7; 32][..], &[8; 31]]).is_err());
         assert!(SharedSecret::keyring(Vec::<&[u8]>::new()).is_err());
     }
 
     #[test]
-    fn the_form_of_better_auth_is_read() {
+    fn better_auth_secrets_are_parsed() {
         let (new, old) = ("n".repeat(32), "o".repeat(32));
-        assert_eq!(split_secrets(&format!("2:{new}, 1:{old}")).unwrap(), [&new, &old]);
-        assert_eq!(split_secrets("0:a:b").unwrap(), ["a:b"]);
+        assert_eq!(SharedSecret::split_better_auth_secrets(&format!("2:{new}, 1:{old}")).unwrap(), [&new, &old]);
+        assert_eq!(SharedSecret::split_better_auth_secrets("0:a:b").unwrap(), ["a:b"]);
         for wrong in ["", &new, &format!("x:{new}"), &format!("1:{new},1:{old}"), &format!("-1:{new}"), "1:a,"] {
-            let error = split_secrets(wrong).unwrap_err();
+            let error = SharedSecret::split_better_auth_secrets(wrong).unwrap_err();
             assert!(!error.to_string().contains(&new), "{error}");
         }
     }

@@ -137,7 +137,7 @@ impl Issuer {
         let verifier = match &self.signer {
             // A secret too weak is a mistake of the test's own, and said above to end it.
             Signer::Secret(secret) => {
-                Verifier::builder(SharedSecret::for_algorithm(self.algorithm, [secret]).expect("a strong secret"))
+                Verifier::builder(SharedSecret::with_algorithm(self.algorithm, [secret]).expect("a strong secret"))
             }
             // The set is of this issuer's own making.
             _ => Verifier::builder(KeySet::from_json(self.jwks()).expect("a key set")),

@@ -15,7 +15,7 @@
 //! A service that is configured by URL gets the issuer's, whose keys are then on loopback:
 //!
 //! ```
-//! # #[cfg(feature = "remote-jwks")] {
+//! # #[cfg(feature = "jwks-reqwest")] {
 //! # use better_auth_jwt::{Verifier, test_util::Issuer};
 //! let issuer = Issuer::new().on_loopback();
 //! let verifier = Verifier::better_auth(issuer.origin())?;
@@ -56,7 +56,7 @@ use crate::{
     keys::{Algorithm, SharedSecret},
 };
 
-/// As [`SharedSecret::for_algorithm`], but takes secrets that everybody knows too: all zeros, or
+/// As [`SharedSecret::with_algorithm`], but takes secrets that everybody knows too: all zeros, or
 /// Better Auth's default. Published test vectors are signed with such.
 ///
 /// # Errors

@@ -64,8 +64,8 @@ pub enum Profile {
     /// Better Auth's OAuth provider signs them with the keys of the JWT plugin, but under another issuer, and for the
     /// `resource` that the client requests:
     ///
-    #[cfg_attr(feature = "remote-jwks", doc = "```")]
-    #[cfg_attr(not(feature = "remote-jwks"), doc = "```ignore")]
+    #[cfg_attr(feature = "jwks-reqwest", doc = "```")]
+    #[cfg_attr(not(feature = "jwks-reqwest"), doc = "```ignore")]
     /// use better_auth_jwt::{BetterAuthUrls, JwtAuthLayer, Profile, Verifier, keys::RemoteKeySet};
     ///
     /// let urls = BetterAuthUrls::new("https://app.example.com")?;
@@ -118,7 +118,7 @@ impl Verifier {
     /// # Errors
     ///
     /// The URL is invalid, or its scheme is neither `https` nor `http` to this machine.
-    #[cfg(feature = "remote-jwks")]
+    #[cfg(feature = "jwks-reqwest")]
     pub fn better_auth(url: &str) -> Result<Self, ConfigError> {
         let (verifier, _) = crate::BetterAuth::new(url)?.build()?;
         Ok(verifier)
@@ -288,7 +288,7 @@ impl Verifier {
     }
 
     /// Accepts the issuers and audiences for which the function returns `true`, too.
-    #[cfg(feature = "remote-jwks")]
+    #[cfg(feature = "jwks-reqwest")]
     pub(crate) fn add_matching(self, accepts: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         let accepts: Arc<Predicate> = Arc::new(accepts);
         self.with_rules(|rules| {

@@ -23,7 +23,9 @@ use crate::{answer, bearer, request};
 
 /// What the endpoint does with the next connections.
 #[derive(Clone)]
-enum Act {
+pub(crate) enum Act {
+    /// Sends what this makes of the request's head, and closes.
+    Respond(fn(&str, &str) -> String, String),
     /// Sends these bytes and closes.
     Send(Vec<u8>),
     /// Accepts, reads and says nothing more.
@@ -36,27 +38,27 @@ enum Act {
     Slam,
 }
 
-fn http(status: &str, headers: &str, body: &str) -> Act {
+pub(crate) fn http(status: &str, headers: &str, body: &str) -> Act {
     Act::Send(
         format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n{body}", body.len())
             .into_bytes(),
     )
 }
 
-fn ok(body: &str) -> Act {
+pub(crate) fn ok(body: &str) -> Act {
     http("200 OK", "content-type: application/json\r\n", body)
 }
 
 /// A JWKS endpoint, one connection a request.
-struct Endpoint {
-    url: String,
+pub(crate) struct Endpoint {
+    pub(crate) url: String,
     act: Arc<Mutex<Act>>,
-    requests: Arc<Mutex<Vec<String>>>,
+    pub(crate) requests: Arc<Mutex<Vec<String>>>,
     connections: Arc<AtomicUsize>,
 }
 
 impl Endpoint {
-    async fn start(act: Act) -> Self {
+    pub(crate) async fn start(act: Act) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/api/auth/jwks", listener.local_addr().unwrap());
         let act = Arc::new(Mutex::new(act));
@@ -71,15 +73,15 @@ impl Endpoint {
         Self { url, act, requests, connections }
     }
 
-    fn act(&self, act: Act) {
+    pub(crate) fn act(&self, act: Act) {
         *self.act.lock().unwrap() = act;
     }
 
-    fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    fn keys(&self) -> RemoteKeySetBuilder {
+    pub(crate) fn keys(&self) -> RemoteKeySetBuilder {
         RemoteKeySet::builder(&self.url).timeout(Duration::from_millis(500))
     }
 }
@@ -96,6 +98,10 @@ async fn serve(mut stream: TcpStream, act: Arc<Mutex<Act>>, seen: Arc<Mutex<Vec<
     seen.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
     let act = act.lock().unwrap().clone();
     match act {
+        Act::Respond(respond, jwks) => {
+            let head = String::from_utf8_lossy(&head).to_lowercase();
+            _ = stream.write_all(respond(&head, &jwks).as_bytes()).await;
+        }
         Act::Send(bytes) => _ = stream.write_all(&bytes).await,
         Act::Hang => tokio::time::sleep(Duration::from_secs(60)).await,
         Act::Drip(bytes) => {

@@ -19,6 +19,19 @@ use better_auth_jwt::{Verifier, keys::RemoteKeySet, test_util::Issuer};
 /// Tells a child what to fetch.
 const URL: &str = "TEST_JWKS_URL";
 
+/// A certificate that has signed nothing.
+const ROOT: &str = "-----BEGIN CERTIFICATE-----
+MIIBgDCCASWgAwIBAgIUK2iPmTfp+Gs3Vr0WTRixFjasHjwwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJVGVzdCByb290MCAXDTI2MTEyNzEyNTIzMFoYDzIxMjYxMTAz
+MTI1MjMwWjAUMRIwEAYDVQQDDAlUZXN0IHJvb3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAStx8pwfooPwJUz5iZHEQcMuS8amJPq45PkLY0Nqnp0EGYzthaJuL62
+iTIF0SKFFV8RkCqk2fvOfJ4foniMHcW5o1MwUTAdBgNVHQ4EFgQUbgUdwcOIq5F4
+BP7+QcTQgZok8UEwHwYDVR0jBBgwFoAUbgUdwcOIq5F4BP7+QcTQgZok8UEwDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEAzOVsx5H5xRxTu2h6RKuX
+d3YZbTQNFl9rPcm4YehCaiYCIQDZ3Fx2DKzqHh772RM+avlEH8UEBkvkYp9MYhUD
+/mA2qQ==
+-----END CERTIFICATE-----";
+
 /// A server that gives every request the same response, and counts them.
 struct Server {
     address: SocketAddr,
@@ -104,4 +117,28 @@ async fn child_accepts_the_genuine_token_and_rejects_the_forged_one() {
     let verifier = Verifier::builder(keys).insecure_any_issuer().insecure_any_audience().unwrap();
     assert!(verifier.verify(&std::env::var("TEST_GENUINE").unwrap()).await.is_ok(), "the issuer's token is valid");
     assert!(verifier.verify(&std::env::var("TEST_FORGED").unwrap()).await.is_err(), "the proxy's token is not");
+}
+
+#[test]
+fn plain_http_needs_no_root_certificates_and_https_says_that_it_does() {
+    let issuer = Issuer::new();
+    let endpoint = Server::start(issuer.jwks());
+    let url = format!("http://{}/api/auth/jwks", endpoint.address);
+    let token = issuer.token("ada");
+    let nowhere = [("SSL_CERT_FILE", "/nonexistent/file"), ("SSL_CERT_DIR", "/nonexistent/directory")];
+    let output =
+        child("child_without_root_certificates", &[nowhere[0], nowhere[1], (URL, &*url), ("TEST_GENUINE", &*token)]);
+    assert_succeeds(&output);
+}
+
+#[tokio::test]
+#[ignore = "run by another test, with an environment of its own"]
+async fn child_without_root_certificates() {
+    let keys = RemoteKeySet::new(std::env::var(URL).unwrap()).unwrap();
+    let verifier = Verifier::builder(keys).insecure_any_issuer().insecure_any_audience().unwrap();
+    assert!(verifier.verify(&std::env::var("TEST_GENUINE").unwrap()).await.is_ok());
+    let error = RemoteKeySet::new("https://app.example.com/api/auth/jwks").err().unwrap().to_string();
+    assert!(error.contains("root certificates") && error.contains("SSL_CERT_FILE"), "{error}");
+    // Your own are enough.
+    assert!(RemoteKeySet::builder("https://app.example.com/jwks").root_certificates(ROOT).build().is_ok());
 }

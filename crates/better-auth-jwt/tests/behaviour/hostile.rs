@@ -743,12 +743,12 @@ async fn rsa_keys_that_name_no_algorithm_get_the_one_that_was_allowed() {
     let set = json!({ "keys": [jwk] }).to_string();
     let verifier = |keys: KeySet| Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     assert!(KeySet::from_json(&set).is_err());
-    let ps256 = verifier(KeySet::from_json_with_rsa(&set, Algorithm::PS256).unwrap());
+    let ps256 = verifier(KeySet::from_json_with_default_rsa_algorithm(&set, Algorithm::PS256).unwrap());
     assert_eq!(verdict(&ps256, &issuer.token("ada")).await, None);
-    let rs256 = verifier(KeySet::from_json_with_rsa(&set, Algorithm::RS256).unwrap());
+    let rs256 = verifier(KeySet::from_json_with_default_rsa_algorithm(&set, Algorithm::RS256).unwrap());
     assert_eq!(verdict(&rs256, &issuer.token("ada")).await, Some(UnknownKey));
     for wrong in [Algorithm::EdDSA, Algorithm::ES256, Algorithm::HS256] {
-        assert!(KeySet::from_json_with_rsa(&set, wrong).is_err(), "{wrong}");
+        assert!(KeySet::from_json_with_default_rsa_algorithm(&set, wrong).is_err(), "{wrong}");
         let remote =
             RemoteKeySet::with_fetch(async |_| Ok(JwksResponse::default())).default_rsa_algorithm(wrong).build();
         assert!(remote.is_err(), "{wrong}");
@@ -773,8 +773,8 @@ async fn keys_of_every_kind_come_from_jsonwebtokens_readers_too() {
             "EC" => DecodingKey::from_ec_components(member("x"), member("y")),
             _ => DecodingKey::from_rsa_components(member("n"), member("e")),
         };
-        let key = Key::new(algorithm, &key.unwrap()).unwrap().with_id(member("kid"));
-        assert_eq!((key.id(), key.algorithm()), (Some(member("kid")), algorithm));
+        let key = Key::new(algorithm, &key.unwrap()).unwrap().with_key_id(member("kid"));
+        assert_eq!((key.key_id(), key.algorithm()), (Some(member("kid")), algorithm));
         let printed = format!("{key:?}");
         assert!(printed.contains(member("kid")) && printed.contains(&algorithm.to_string()), "{printed}");
         assert!(!printed.contains(member(if member("kty") == "RSA" { "n" } else { "x" })), "{printed}");

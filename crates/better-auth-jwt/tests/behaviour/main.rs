@@ -7,6 +7,7 @@ mod backchannel;
 mod endpoint;
 mod environment;
 mod hostile;
+mod http_semantics;
 mod jsonwebtoken;
 mod layer;
 mod logout_tokens;

@@ -15,7 +15,8 @@ pub(crate) fn verifies(token: &str, jwks: &Value) -> bool {
     if !keys.is_empty() && keys.iter().all(is_secret) {
         return keyring(keys).is_some_and(|rings| rings.iter().any(|ring| jws::verify(token, ring).is_ok()));
     }
-    KeySet::from_json_with_rsa(jwks.to_string(), RSA).is_ok_and(|keys| jws::verify(token, &keys).is_ok())
+    KeySet::from_json_with_default_rsa_algorithm(jwks.to_string(), RSA)
+        .is_ok_and(|keys| jws::verify(token, &keys).is_ok())
 }
 
 fn is_secret(key: &Value) -> bool {
@@ -28,7 +29,7 @@ fn keyring(keys: &[Value]) -> Option<Vec<SharedSecret>> {
     let mut rings: Vec<(Algorithm, Vec<Vec<u8>>)> = Vec::new();
     for key in keys {
         let algorithm = match key.get("alg") {
-            Some(name) => Algorithm::from_name(name.as_str()?)?,
+            Some(name) => name.as_str()?.parse().ok()?,
             None => Algorithm::HS256,
         };
         let secret = BASE64_URL_SAFE_NO_PAD.decode(key.get("k")?.as_str()?).ok()?;

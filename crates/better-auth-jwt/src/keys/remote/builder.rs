@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "jwks-reqwest")]
+use super::http::{Endpoint, HttpSettings};
 use super::{
     RemoteKeySet,
     fetch::{FetchFunction, GRACE},
     shared::Shared,
-    state::Limits,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -32,14 +33,14 @@ const SHORTEST: Duration = Duration::from_millis(10);
 #[must_use]
 pub struct RemoteKeySetBuilder {
     source: Source,
-    #[cfg(feature = "remote-jwks")]
-    allow_http: bool,
+    #[cfg(feature = "jwks-reqwest")]
+    http: HttpSettings,
     settings: Settings,
     clock: Arc<dyn Clock>,
 }
 
 enum Source {
-    #[cfg(feature = "remote-jwks")]
+    #[cfg(feature = "jwks-reqwest")]
     Url(String),
     Function(FetchFunction),
 }
@@ -55,8 +56,23 @@ pub(super) struct Settings {
     pub(super) default_rsa_algorithm: Option<Algorithm>,
 }
 
+/// The settings that decide when to fetch.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    /// For how long after the last success a set is used.
+    pub(super) stale_if_error: Duration,
+    /// How many searches may follow each other at once.
+    pub(super) search_burst: u32,
+    /// How often there may be another search after that, and for how long a missing key is remembered.
+    pub(super) search_interval: Duration,
+    pub(super) initial_backoff: Duration,
+    pub(super) max_backoff: Duration,
+    /// When a fetch that has not ended counts as lost.
+    pub(super) lost_after: Duration,
+}
+
 impl RemoteKeySetBuilder {
-    #[cfg(feature = "remote-jwks")]
+    #[cfg(feature = "jwks-reqwest")]
     pub(super) fn with_url(url: String) -> Self {
         Self::new(Source::Url(url))
     }
@@ -85,8 +101,8 @@ impl RemoteKeySetBuilder {
         };
         Self {
             source,
-            #[cfg(feature = "remote-jwks")]
-            allow_http: false,
+            #[cfg(feature = "jwks-reqwest")]
+            http: HttpSettings::default(),
             settings,
             clock: Arc::new(SystemClock),
         }
@@ -94,9 +110,35 @@ impl RemoteKeySetBuilder {
 
     /// Allows plain `http` to other machines, for example inside a container network. Anyone who can respond in the
     /// endpoint's place can then forge tokens.
-    #[cfg(feature = "remote-jwks")]
+    ///
+    /// Plain `http` never goes through a proxy, whatever the environment says.
+    #[cfg(feature = "jwks-reqwest")]
     pub fn allow_http(mut self) -> Self {
-        self.allow_http = true;
+        self.http.allow_http = true;
+        self
+    }
+
+    /// Adds a header to each request, for example for a gateway in front of the endpoint. Its value is not logged.
+    #[cfg(feature = "jwks-reqwest")]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.http.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Trusts the root certificates in this PEM text, besides the system's.
+    #[cfg(feature = "jwks-reqwest")]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.http.root_certificates.push(pem.into());
+        self
+    }
+
+    /// Uses this HTTP client, with its proxies, certificates and name resolution, instead of one made for the purpose.
+    ///
+    /// It should not follow redirects; if it has followed one, the response is rejected. Since it decides where plain
+    /// `http` goes, even to this machine, that must be allowed with [`allow_http`](Self::allow_http).
+    #[cfg(feature = "jwks-reqwest")]
+    pub fn client(mut self, client: reqwest::Client) -> Self {
+        self.http.client = Some(client);
         self
     }
 
@@ -164,23 +206,26 @@ impl RemoteKeySetBuilder {
     ///
     /// # Errors
     ///
-    /// The URL is invalid, has credentials, or is plain `http` to another machine; a limit is zero; bounds are in the
-    /// wrong order; or the default RSA algorithm is not an RSA algorithm.
+    /// The URL is invalid, has credentials, or is plain `http` to another machine; the HTTP client cannot be created, for
+    /// example since an `https` URL needs root certificates and there are none; a limit is zero; bounds are in the wrong
+    /// order; the default RSA algorithm is not an RSA algorithm; or there are HTTP settings besides a fetch function.
     pub fn build(self) -> Result<RemoteKeySet, ConfigError> {
         let settings = self.settings.checked()?;
-        #[cfg_attr(
-            not(feature = "remote-jwks"),
-            expect(clippy::infallible_destructuring_match, reason = "there is another source with the feature")
-        )]
         let (fetch, source) = match self.source {
+            #[cfg(feature = "jwks-reqwest")]
+            Source::Function(_) if self.http.is_set() => {
+                return Err(ConfigError::new("a function that fetches the JWKS has no HTTP settings of this builder"));
+            }
             Source::Function(fetch) => (fetch, "fetch function".to_owned()),
-            #[cfg(feature = "remote-jwks")]
+            #[cfg(feature = "jwks-reqwest")]
             Source::Url(url) => {
-                let endpoint = super::http::Endpoint::new(&url, self.allow_http)?;
+                let endpoint = Endpoint::new(&url, self.http)?;
                 let name = endpoint.to_string();
                 (endpoint.into_function(settings.max_body_size), name)
             }
         };
+        #[cfg(feature = "tracing")]
+        tracing::info!(jwks = source, "keys are fetched from here");
         // The standard library seeds its hashers at random, which is enough to spread replicas.
         let seed = RandomState::new().hash_one(0);
         let shared = Arc::new(Shared::new(fetch, settings, source, self.clock, seed));

@@ -9,7 +9,7 @@ use super::{
     FetchError, JwksRequest, JwksResponse,
     builder::Settings,
     shared::InFlight,
-    state::{Fetch, Loaded},
+    snapshot::{Fetch, Loaded},
 };
 
 pub(super) type Fetching = Pin<Box<dyn Future<Output = Result<JwksResponse, FetchError>> + Send>>;

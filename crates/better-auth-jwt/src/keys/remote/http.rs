@@ -10,7 +10,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use reqwest::{Client, ClientBuilder, Response, Url, redirect};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use reqwest::{Certificate, Client, Response, Url, redirect};
 use url::Host;
 
 use super::{FetchError, JwksRequest, JwksResponse, error::root_cause, fetch::FetchFunction, response::rejected};
@@ -21,11 +22,84 @@ use crate::error::ConfigError;
 pub(super) struct Endpoint {
     client: Client,
     url: Url,
+    headers: HeaderMap,
+}
+
+/// How to reach the endpoint.
+#[derive(Default)]
+pub(super) struct HttpSettings {
+    pub(super) allow_http: bool,
+    pub(super) headers: Vec<(String, String)>,
+    /// PEM texts.
+    pub(super) root_certificates: Vec<Vec<u8>>,
+    pub(super) client: Option<Client>,
+}
+
+impl HttpSettings {
+    pub(super) fn is_set(&self) -> bool {
+        self.allow_http || !self.headers.is_empty() || !self.root_certificates.is_empty() || self.client.is_some()
+    }
+
+    fn headers(&self) -> Result<HeaderMap, ConfigError> {
+        let parse = |(name, value): &(String, String)| {
+            let wrong =
+                || ConfigError::new(format!("the header {name:?} of the JWKS request, or its value, is invalid"));
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+            let mut value = HeaderValue::from_str(value).map_err(|_| wrong())?;
+            value.set_sensitive(true);
+            Ok((name, value))
+        };
+        self.headers.iter().map(parse).collect()
+    }
+
+    fn client(self, url: &Url) -> Result<Client, ConfigError> {
+        if let Some(client) = self.client {
+            if self.root_certificates.is_empty() {
+                return Ok(client);
+            }
+            return Err(ConfigError::new("root certificates for the JWKS URL belong into your own HTTP client"));
+        }
+        let mut client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("better-auth-jwt/", env!("CARGO_PKG_VERSION")))
+            // Other crates can switch decoding on; a small document needs none.
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
+            // A kept connection belongs to the runtime that opened it, and would be idle for minutes.
+            .pool_max_idle_per_host(0);
+        if let Some(name) = localhost_name(url) {
+            // Port 0 stands for the URL's.
+            let addresses: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            client = client.resolve_to_addrs(name, &addresses.map(|address| SocketAddr::new(address, 0)));
+        }
+        if url.scheme() == "http" {
+            // Without root certificates, so that it works on machines that have none.
+            let client = client.no_proxy().tls_certs_only([]).build();
+            return client.map_err(|error| cannot_create_client("", &error));
+        }
+        for pem in self.root_certificates {
+            let certificates = Certificate::from_pem_bundle(&pem)
+                .ok()
+                .filter(|certificates| !certificates.is_empty())
+                .ok_or_else(|| ConfigError::new("the root certificates for the JWKS URL are not valid PEM"))?;
+            client = client.tls_certs_merge(certificates);
+        }
+        client.build().map_err(|error| {
+            let hint = "; https needs root certificates: install ca-certificates or set SSL_CERT_FILE";
+            cannot_create_client(hint, &error)
+        })
+    }
+}
+
+fn cannot_create_client(hint: &str, error: &reqwest::Error) -> ConfigError {
+    ConfigError::new(format!("cannot create the HTTP client for the JWKS URL: {}{hint}", root_cause(error)))
 }
 
 impl Endpoint {
-    /// Plain `http` is for this machine only, unless `allow_http` says otherwise.
-    pub(super) fn new(url: &str, allow_http: bool) -> Result<Self, ConfigError> {
+    /// Plain `http` is for this machine only, unless it is allowed.
+    pub(super) fn new(url: &str, settings: HttpSettings) -> Result<Self, ConfigError> {
         let wrong = |what: &str| ConfigError::new(format!("the JWKS URL {what}"));
         let url = Url::parse(url)
             .map_err(|_| wrong("is invalid; expected something like https://app.example.com/api/auth/jwks"))?;
@@ -34,27 +108,12 @@ impl Endpoint {
         }
         match url.scheme() {
             "https" => {}
-            "http" if allow_http || is_loopback(&url) => {}
+            "http" if settings.allow_http || settings.client.is_none() && is_loopback(&url) => {}
             "http" => return Err(wrong("must use https, unless it is on this machine or http is explicitly allowed")),
             _ => return Err(wrong("must use https")),
         }
-        let mut client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("better-auth-jwt/", env!("CARGO_PKG_VERSION")))
-            // A kept connection belongs to the runtime that opened it, and is idle for minutes.
-            .pool_max_idle_per_host(0);
-        if let Some(name) = localhost_name(&url) {
-            // Port 0 stands for the URL's.
-            let addresses: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-            client = client.resolve_to_addrs(name, &addresses.map(|address| SocketAddr::new(address, 0)));
-        }
-        if url.scheme() == "http" {
-            client = without_tls(client).no_proxy();
-        }
-        let client = client
-            .build()
-            .map_err(|error| ConfigError::new(format!("cannot create the HTTP client: {}", root_cause(&error))))?;
-        Ok(Self { client, url })
+        let headers = settings.headers()?;
+        Ok(Self { client: settings.client(&url)?, url, headers })
     }
 
     pub(super) fn into_function(self, max_body_size: usize) -> FetchFunction {
@@ -63,18 +122,19 @@ impl Endpoint {
 
     /// One attempt. The caller bounds its time.
     async fn fetch(self, request: JwksRequest, max_body_size: usize) -> Result<JwksResponse, FetchError> {
-        let response = self.client.get(self.url).headers(request.headers()).send().await.map_err(broken)?;
+        let mut headers = request.headers();
+        headers.extend(self.headers);
+        let response = self.client.get(self.url.clone()).headers(headers).send().await.map_err(broken)?;
+        // Only a client of the user's own follows redirects.
+        if *response.url() != self.url {
+            return Err(FetchError::Redirect);
+        }
         let (status, headers) = (response.status(), response.headers().clone());
-        if !status.is_success() && status != reqwest::StatusCode::NOT_MODIFIED {
+        if status != StatusCode::OK && status != StatusCode::NOT_MODIFIED {
             return Err(rejected(status, &headers));
         }
         JwksResponse::from_parts(status, &headers, body(response, max_body_size).await?)
     }
-}
-
-/// Plain http needs no root certificates, so it works on machines that have none.
-fn without_tls(client: ClientBuilder) -> ClientBuilder {
-    client.tls_certs_only([])
 }
 
 async fn body(mut response: Response, max_body_size: usize) -> Result<Vec<u8>, FetchError> {
@@ -122,7 +182,7 @@ mod tests {
 
     #[test]
     fn only_https_and_loopback_are_accepted_unless_http_is_allowed() {
-        let accepted = |url: &str| Endpoint::new(url, false).is_ok();
+        let accepted = |url: &str| Endpoint::new(url, HttpSettings::default()).is_ok();
         for url in [
             "http://localhost:3000/api/auth/jwks",
             "http://127.0.0.1/jwks",
@@ -149,13 +209,37 @@ mod tests {
         ] {
             assert!(!accepted(url), "{url}");
         }
-        assert!(Endpoint::new("http://auth.internal/jwks", true).is_ok());
-        assert!(Endpoint::new("file:///etc/passwd", true).is_err());
+        let allowed =
+            |url: &str| Endpoint::new(url, HttpSettings { allow_http: true, ..HttpSettings::default() }).is_ok();
+        assert!(allowed("http://auth.internal/jwks"));
+        assert!(!allowed("file:///etc/passwd"));
+    }
+
+    #[test]
+    fn a_client_of_your_own_gets_plain_http_only_if_that_is_allowed() {
+        let client = || Some(Client::builder().tls_certs_only([]).build().unwrap());
+        let accepted = |url: &str, allow_http| {
+            Endpoint::new(url, HttpSettings { allow_http, client: client(), ..HttpSettings::default() }).is_ok()
+        };
+        assert!(accepted("https://app.example.com/jwks", false));
+        assert!(!accepted("http://127.0.0.1/jwks", false), "it may use a proxy");
+        assert!(accepted("http://127.0.0.1/jwks", true));
+    }
+
+    #[test]
+    fn invalid_headers_and_certificates_are_rejected_without_their_content() {
+        let url = "https://app.example.com/jwks";
+        let header = HttpSettings { headers: vec![("X-Key".into(), "secret\n".into())], ..HttpSettings::default() };
+        let error = Endpoint::new(url, header).err().unwrap().to_string();
+        assert!(error.contains("X-Key") && !error.contains("secret"), "{error}");
+        let certificate = HttpSettings { root_certificates: vec![b"secret".to_vec()], ..HttpSettings::default() };
+        assert!(Endpoint::new(url, certificate).is_err());
     }
 
     #[test]
     fn the_name_for_the_log_has_no_query() {
-        let endpoint = Endpoint::new("http://127.0.0.1:3000/api/auth/jwks?token=secret#x", false).unwrap();
+        let endpoint =
+            Endpoint::new("http://127.0.0.1:3000/api/auth/jwks?token=secret#x", HttpSettings::default()).unwrap();
         assert_eq!(endpoint.to_string(), "http://127.0.0.1:3000/api/auth/jwks");
     }
 }

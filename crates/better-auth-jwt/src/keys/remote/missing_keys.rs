@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{super::Algorithm, state::FetchId};
+use super::{super::Algorithm, snapshot::FetchId};
 use crate::jws::Header;
 
 /// At most this many missing keys are remembered, each with at most 256 bytes. A key beyond that is never "not found";

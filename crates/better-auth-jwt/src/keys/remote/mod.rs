@@ -5,16 +5,28 @@
 mod builder;
 mod error;
 mod fetch;
-#[cfg(feature = "remote-jwks")]
+#[cfg(feature = "jwks-reqwest")]
 mod http;
+mod jitter;
 mod missing_keys;
 mod rate_limit;
 mod response;
 mod shared;
+mod snapshot;
 mod state;
 mod sync;
 
-use std::{collections::HashMap, fmt, future::Future, sync::Arc, time::Duration};
+#[cfg(test)]
+#[cfg(shuttle)]
+mod model;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::runtime::Handle;
 
@@ -26,10 +38,11 @@ pub use self::{
 use self::{
     fetch::{GRACE, spawn, wait},
     shared::{Decision, Shared},
-    state::{Snapshot, State, Step},
+    snapshot::{Fetch, Snapshot},
+    state::{State, Step},
 };
 use super::{Algorithm, Key, KeySource, Readiness, Refresh};
-#[cfg(feature = "remote-jwks")]
+#[cfg(feature = "jwks-reqwest")]
 use crate::error::ConfigError;
 use crate::jws::Header;
 
@@ -53,16 +66,21 @@ pub struct RemoteKeySet {
 impl RemoteKeySet {
     /// The keys at this URL, fetched with reqwest.
     ///
+    /// The environment decides little: plain `http` never goes through a proxy, `https` does if `HTTPS_PROXY` or
+    /// `ALL_PROXY` says so and `NO_PROXY` does not exclude the host. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the
+    /// system's root certificates. `localhost` and names below it are this machine, without a look-up; the system resolves
+    /// other names. Redirects, cookies and `.netrc` are not used.
+    ///
     /// # Errors
     ///
     /// See [`RemoteKeySetBuilder::build`].
-    #[cfg(feature = "remote-jwks")]
+    #[cfg(feature = "jwks-reqwest")]
     pub fn new(url: impl Into<String>) -> Result<Self, ConfigError> {
         Self::builder(url).build()
     }
 
     /// The same with other settings.
-    #[cfg(feature = "remote-jwks")]
+    #[cfg(feature = "jwks-reqwest")]
     pub fn builder(url: impl Into<String>) -> RemoteKeySetBuilder {
         RemoteKeySetBuilder::with_url(url.into())
     }
@@ -71,8 +89,8 @@ impl RemoteKeySet {
     ///
     /// With an HTTP client that uses the `http` crate, such as reqwest, it is three lines:
     ///
-    #[cfg_attr(feature = "remote-jwks", doc = "```")]
-    #[cfg_attr(not(feature = "remote-jwks"), doc = "```ignore")]
+    #[cfg_attr(feature = "jwks-reqwest", doc = "```")]
+    #[cfg_attr(not(feature = "jwks-reqwest"), doc = "```ignore")]
     /// use better_auth_jwt::keys::{FetchError, JwksResponse, RemoteKeySet};
     ///
     /// # fn own_client() -> reqwest::Client { reqwest::Client::builder().tls_certs_only([]).build().unwrap() }
@@ -145,7 +163,7 @@ impl RemoteKeySet {
         self.shared.read(look, || self.fetch_in_background(State::wake))
     }
 
-    fn decide(&self, runtime: &Handle, ask: impl FnOnce(&mut State, std::time::Instant) -> Step) -> Decision {
+    fn decide(&self, runtime: &Handle, ask: impl FnOnce(&mut State, Instant) -> Step) -> Decision {
         let (decision, to_run) = self.shared.decide(ask);
         if let Some(in_flight) = to_run {
             spawn(in_flight, runtime);
@@ -153,7 +171,7 @@ impl RemoteKeySet {
         decision
     }
 
-    fn fetch_in_background(&self, ask: impl FnOnce(&mut State, std::time::Instant) -> Option<state::Fetch>) {
+    fn fetch_in_background(&self, ask: impl FnOnce(&mut State, Instant) -> Option<Fetch>) {
         // Outside a runtime nothing can be spawned; the next lookup tries again.
         let Ok(runtime) = Handle::try_current() else { return };
         if let Some(in_flight) = self.shared.decide_in_background(ask) {

@@ -9,7 +9,7 @@ use http::{
     },
 };
 
-use super::{FetchError, state::Fetch};
+use super::{FetchError, snapshot::Fetch};
 
 /// What to ask the JWKS endpoint for.
 #[derive(Debug, Clone)]

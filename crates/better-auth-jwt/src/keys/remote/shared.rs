@@ -19,7 +19,8 @@ use super::{
     FetchError,
     builder::Settings,
     fetch::FetchFunction,
-    state::{Fetch, Loaded, Snapshot, State, Step},
+    snapshot::{Fetch, Loaded, Snapshot},
+    state::{State, Step},
     sync::{Mutex, MutexGuard},
 };
 use crate::clock::Clock;
@@ -90,11 +91,9 @@ impl Shared {
         if self.since_created(now) >= self.wake_at.load(Ordering::Relaxed) {
             wake();
         }
+        let stale_if_error = self.settings.limits.stale_if_error;
         let snapshot = self.published.load();
-        snapshot
-            .as_ref()
-            .filter(|snapshot| snapshot.is_usable(now, &self.settings.limits))
-            .map(|snapshot| look(snapshot))
+        snapshot.as_ref().filter(|snapshot| snapshot.is_usable(now, stale_if_error)).map(|snapshot| look(snapshot))
     }
 
     /// Asks the state, and returns the fetch that must be run now, if any.
@@ -128,14 +127,13 @@ impl Shared {
         ask: impl FnOnce(&mut State, Instant) -> Option<Fetch>,
     ) -> Option<InFlight> {
         let now = self.clock.instant();
-        let (fetch, (sender, _previous)) = {
+        let started = {
             let mut locked = self.lock();
-            let fetch = ask(&mut locked.state, now)?;
-            let channel = locked.new_channel();
+            let fetch = ask(&mut locked.state, now);
             self.publish_wake_at(&locked.state);
-            (fetch, channel)
+            fetch.map(|fetch| (fetch, locked.new_channel()))
         };
-        Some(self.in_flight(fetch, sender))
+        started.map(|(fetch, (sender, _previous))| self.in_flight(fetch, sender))
     }
 
     /// Reads what is known.
@@ -187,6 +185,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let outcome =
             self.outcome.take().unwrap_or_else(|| Err(FetchError::Connection("the fetch was cut off".to_owned())));
+        // Keeps the keys until the lock is released, even if the state does not.
         let summary = outcome.as_ref().map(|loaded| loaded.keys.clone()).map_err(Clone::clone);
         self.shared.change(|state, now| match outcome {
             Ok(loaded) => state.succeeded(&self.fetch, loaded, now),
@@ -201,10 +200,14 @@ fn log(source: &str, outcome: Result<Arc<KeySet>, FetchError>) {
     match outcome {
         Ok(keys) => {
             tracing::debug!(jwks = source, keys = keys.len(), "keys fetched");
-            keys.skipped().iter().for_each(|skipped| tracing::warn!(jwks = source, "{skipped}"));
+            keys.rejected().iter().for_each(|rejected| tracing::warn!(jwks = source, "{rejected}"));
         }
         Err(error) => tracing::warn!(jwks = source, "cannot fetch keys: {error}"),
     }
     #[cfg(not(feature = "tracing"))]
     let _ = (source, outcome);
 }
+
+#[cfg(test)]
+#[cfg(all(feature = "tracing", not(shuttle)))]
+mod tests;

@@ -17,69 +17,18 @@ use std::{
 };
 
 use super::{
-    super::{KeySet, key_set::Lookup},
+    super::key_set::Lookup,
     FetchError,
+    builder::Limits,
+    jitter::Jitter,
     missing_keys::MissingKeys,
     rate_limit::RateLimit,
+    snapshot::{Fetch, FetchId, Loaded, Snapshot},
 };
 use crate::jws::Header;
 
 /// How long an issuer may ask us to stay away.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
-
-/// Counts fetches. A later fetch has a higher number.
-pub(super) type FetchId = u64;
-
-/// The settings that decide when to fetch.
-#[derive(Debug, Clone)]
-pub(super) struct Limits {
-    /// For how long after the last success a set is used.
-    pub(super) stale_if_error: Duration,
-    /// How many searches may follow each other at once.
-    pub(super) search_burst: u32,
-    /// How often there may be another search after that, and for how long a missing key is remembered.
-    pub(super) search_interval: Duration,
-    pub(super) initial_backoff: Duration,
-    pub(super) max_backoff: Duration,
-    /// When a fetch that has not ended counts as lost.
-    pub(super) lost_after: Duration,
-}
-
-/// A key set, as of one response.
-#[derive(Debug)]
-pub(super) struct Snapshot {
-    pub(super) keys: Arc<KeySet>,
-    pub(super) etag: Option<String>,
-    pub(super) fetched: Instant,
-    /// When the issuer wrote the response, which a cache may have kept since.
-    generated: Instant,
-    pub(super) fresh_until: Instant,
-    /// Changes when the keys change.
-    pub(super) generation: u64,
-}
-
-/// The content of a response.
-#[derive(Debug)]
-pub(super) struct Loaded {
-    pub(super) keys: Arc<KeySet>,
-    /// Whether the keys are those of [`Fetch::current`].
-    pub(super) is_unchanged: bool,
-    pub(super) etag: Option<String>,
-    /// How long a cache has kept it.
-    pub(super) age: Duration,
-    pub(super) fresh_for: Duration,
-}
-
-/// A fetch to run.
-#[derive(Debug, Clone)]
-pub(super) struct Fetch {
-    pub(super) id: FetchId,
-    /// The set at the start of the fetch.
-    pub(super) current: Option<Arc<Snapshot>>,
-    /// Ask the issuer itself, and unconditionally: a cache could answer a conditional request from what it has stored
-    /// (RFC 9111, section 4.3.2).
-    pub(super) bypass_caches: bool,
-}
 
 /// What a request for a key leads to.
 #[derive(Debug)]
@@ -299,12 +248,17 @@ impl State {
         self.current = None;
     }
 
+    #[cfg(all(test, shuttle))]
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_none()
+    }
+
     pub(super) fn current(&self) -> Option<&Arc<Snapshot>> {
         self.current.as_ref()
     }
 
     pub(super) fn usable(&self, now: Instant) -> Option<&Arc<Snapshot>> {
-        self.current.as_ref().filter(|current| current.is_usable(now, &self.limits))
+        self.current.as_ref().filter(|current| current.is_usable(now, self.limits.stale_if_error))
     }
 
     fn backoff_left(&self, now: Instant) -> Option<Duration> {
@@ -329,25 +283,6 @@ impl State {
         {
             self.failed(in_flight.id, FetchError::Timeout, now);
         }
-    }
-}
-
-impl Snapshot {
-    pub(super) fn is_usable(&self, now: Instant, limits: &Limits) -> bool {
-        now.saturating_duration_since(self.fetched) < limits.stale_if_error
-    }
-}
-
-/// Spreads replicas. A SplitMix64 generator, which needs no more than a random seed.
-struct Jitter(u64);
-
-impl Jitter {
-    /// Between 0 and 1.
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64
     }
 }
 

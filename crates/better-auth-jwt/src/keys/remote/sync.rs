@@ -1,3 +1,6 @@
-//! The lock, exchangeable for the model checker's.
+//! The lock, which the model checker replaces by its own.
 
+#[cfg(all(test, shuttle))]
+pub(super) use shuttle::sync::{Mutex, MutexGuard};
+#[cfg(not(all(test, shuttle)))]
 pub(super) use std::sync::{Mutex, MutexGuard};

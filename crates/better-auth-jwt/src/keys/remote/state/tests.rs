@@ -1,5 +1,5 @@
-use super::*;
-use crate::keys::remote::state::Step::*;
+use super::{Step::*, *};
+use crate::keys::KeySet;
 
 const SECOND: Duration = Duration::from_secs(1);
 const FRESH: Duration = Duration::from_secs(600);
@@ -167,17 +167,6 @@ fn without_keys_a_failure_is_unavailable_until_the_backoff_has_passed() {
     }
     // 1 + 2 + 4 + 8 + 16 + 32 s, then one per minute, each up to a quarter earlier.
     assert!((15..=20).contains(&tries), "{tries}");
-}
-
-#[test]
-fn retry_after_extends_the_backoff_up_to_five_minutes() {
-    for (requested, honoured) in [(100, 100), (100_000, 300)] {
-        let mut machine = Machine::new();
-        let fetch = machine.start("a");
-        let error = FetchError::Status { status: 429, retry_after: Some(requested * SECOND) };
-        machine.state.failed(fetch.id, error, machine.now);
-        assert!(matches!(machine.miss("a"), Unavailable(left) if left == honoured * SECOND));
-    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The signature algorithms, by their JOSE names.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use aws_lc_rs::{hmac, signature};
 
@@ -8,8 +8,7 @@ use crate::error::ConfigError;
 
 /// A signature algorithm of RFC 7518, RFC 8037 or RFC 9864.
 ///
-/// What jsonwebtoken's enum has, and besides `ES512` and `Ed25519`, which Better Auth's issuer can
-/// use too.
+/// Those of jsonwebtoken, and `ES512` and `Ed25519`, which Better Auth can use too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -44,25 +43,47 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// All of them.
+    const ALL: [Self; 14] = [
+        Self::HS256,
+        Self::HS384,
+        Self::HS512,
+        Self::RS256,
+        Self::RS384,
+        Self::RS512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
+        Self::ES256,
+        Self::ES384,
+        Self::ES512,
+        Self::EdDSA,
+        Self::Ed25519,
+    ];
+
+    /// The `alg` value of this algorithm.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HS256 => "HS256",
+            Self::HS384 => "HS384",
+            Self::HS512 => "HS512",
+            Self::RS256 => "RS256",
+            Self::RS384 => "RS384",
+            Self::RS512 => "RS512",
+            Self::PS256 => "PS256",
+            Self::PS384 => "PS384",
+            Self::PS512 => "PS512",
+            Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
+            Self::ES512 => "ES512",
+            Self::EdDSA => "EdDSA",
+            Self::Ed25519 => "Ed25519",
+        }
+    }
+
     /// The algorithm with this `alg` value, compared exactly (RFC 7515, section 4.1.1).
-    pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "HS256" => Self::HS256,
-            "HS384" => Self::HS384,
-            "HS512" => Self::HS512,
-            "RS256" => Self::RS256,
-            "RS384" => Self::RS384,
-            "RS512" => Self::RS512,
-            "PS256" => Self::PS256,
-            "PS384" => Self::PS384,
-            "PS512" => Self::PS512,
-            "ES256" => Self::ES256,
-            "ES384" => Self::ES384,
-            "ES512" => Self::ES512,
-            "EdDSA" => Self::EdDSA,
-            "Ed25519" => Self::Ed25519,
-            _ => return None,
-        })
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
     }
 
     /// Whether the key is a secret that both sides know.
@@ -70,7 +91,7 @@ impl Algorithm {
         self.hmac().is_some()
     }
 
-    pub(super) fn is_rsa(self) -> bool {
+    pub(crate) fn is_rsa(self) -> bool {
         self.rsa().is_some()
     }
 
@@ -83,7 +104,7 @@ impl Algorithm {
         }
     }
 
-    pub(super) fn rsa(self) -> Option<&'static signature::RsaParameters> {
+    pub(crate) fn rsa(self) -> Option<&'static signature::RsaParameters> {
         Some(match self {
             Self::RS256 => &signature::RSA_PKCS1_2048_8192_SHA256,
             Self::RS384 => &signature::RSA_PKCS1_2048_8192_SHA384,
@@ -95,7 +116,7 @@ impl Algorithm {
         })
     }
 
-    pub(super) fn curve(self) -> Option<&'static dyn signature::VerificationAlgorithm> {
+    pub(crate) fn curve(self) -> Option<&'static dyn signature::VerificationAlgorithm> {
         Some(match self {
             Self::ES256 => &signature::ECDSA_P256_SHA256_FIXED,
             Self::ES384 => &signature::ECDSA_P384_SHA384_FIXED,
@@ -131,8 +152,15 @@ impl TryFrom<Algorithm> for jsonwebtoken::Algorithm {
 
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The variants are named as RFC 7518 names the algorithms.
-        fmt::Debug::fmt(self, f)
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Self::from_name(name).ok_or_else(|| ConfigError::new(format!("{name:?} is not a supported algorithm")))
     }
 }
 
@@ -142,13 +170,14 @@ mod tests {
 
     #[test]
     fn names_are_compared_exactly() {
-        for name in ["HS256", "RS512", "PS384", "ES512", "EdDSA", "Ed25519"] {
-            assert_eq!(Algorithm::from_name(name).unwrap().to_string(), name);
+        for algorithm in Algorithm::ALL {
+            assert_eq!(algorithm.as_str().parse().ok(), Some(algorithm));
+            assert_eq!(format!("{algorithm:?}"), algorithm.to_string(), "the variants are named alike");
         }
         for name in
             ["", "none", "None", "hs256", "HS256 ", " HS256", "HS256\0", "EDDSA", "Ed448", "ES256K", "RS1", "dir"]
         {
-            assert_eq!(Algorithm::from_name(name), None, "{name:?}");
+            assert!(name.parse::<Algorithm>().is_err(), "{name:?}");
         }
     }
 }

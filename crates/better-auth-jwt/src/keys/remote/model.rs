@@ -1,0 +1,165 @@
+//! Checks the lock around the state, and those who wait, in many interleavings of threads.
+//!
+//! Run it with `RUSTFLAGS="--cfg shuttle" cargo test -p better-auth-jwt --lib --features jwks --target-dir target/shuttle model`.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use shuttle::{
+    future::block_on,
+    rand::{Rng, thread_rng},
+    sync::Mutex,
+    thread,
+};
+
+use super::{
+    FetchError, RemoteKeySet,
+    shared::{Decision, InFlight, Shared},
+    snapshot::Loaded,
+    state::{State, Step},
+};
+use crate::{
+    clock::Clock,
+    jws::Header,
+    keys::{KeySet, KeySource},
+};
+
+/// A clock that stands still: retries after a backoff are not part of the model.
+struct Still(Instant);
+
+impl Clock for Still {
+    fn unix_time(&self) -> u64 {
+        0
+    }
+
+    fn instant(&self) -> Instant {
+        self.0
+    }
+}
+
+/// An issuer, and what has happened, in this order.
+#[derive(Default)]
+struct World {
+    published: Vec<&'static str>,
+    events: Vec<Event>,
+    fetches: Vec<thread::JoinHandle<()>>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Event {
+    /// A request with this `kid` has arrived.
+    Arrived(&'static str),
+    /// The issuer has published this key.
+    Published(&'static str),
+    /// The issuer was asked, past caches, and had these keys.
+    Searched(Vec<&'static str>),
+}
+
+fn key_set(ids: &[&str]) -> Arc<KeySet> {
+    let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    let key = |id| format!(r#"{{"kid":"{id}","kty":"OKP","crv":"Ed25519","x":"{x}"}}"#);
+    let keys: Vec<String> = ids.iter().map(key).collect();
+    Arc::new(KeySet::from_json(format!(r#"{{"keys":[{}]}}"#, keys.join(","))).unwrap())
+}
+
+/// Runs a fetch: it succeeds, fails, or its runtime is shut down.
+fn fetch(mut in_flight: InFlight, world: &Mutex<World>) {
+    let fate = thread_rng().gen_range(0..4);
+    if fate == 0 {
+        return;
+    }
+    if fate == 1 {
+        in_flight.outcome = Some(Err(FetchError::Timeout));
+        return;
+    }
+    let ids = {
+        let mut world = world.lock().unwrap();
+        let ids = world.published.clone();
+        if in_flight.fetch.bypass_caches {
+            world.events.push(Event::Searched(ids.clone()));
+        }
+        ids
+    };
+    thread::yield_now();
+    let keys = key_set(&ids);
+    let is_unchanged = in_flight.fetch.current.as_ref().is_some_and(|current| current.keys.is_same(&keys));
+    let (age, fresh_for) = (Duration::ZERO, Duration::from_secs(600));
+    in_flight.outcome = Some(Ok(Loaded { keys, is_unchanged, etag: None, age, fresh_for }));
+}
+
+/// A request with this `kid`: as in `verify_signature`, it waits for two fetches at most.
+fn request(shared: &Arc<Shared>, world: &Arc<Mutex<World>>, id: &'static str) {
+    world.lock().unwrap().events.push(Event::Arrived(id));
+    let header = Header::parse(format!(r#"{{"alg":"EdDSA","kid":"{id}"}}"#)).unwrap();
+    for _ in 0..3 {
+        let found = shared.read(|snapshot| snapshot.keys.find(&header), || {}).flatten();
+        if found.is_some() {
+            assert!(world.lock().unwrap().published.contains(&id));
+            return;
+        }
+        let (decision, to_run) = shared.decide(|state, now| state.key_missing(&header, now));
+        if let Some(in_flight) = to_run {
+            let fetching = world.clone();
+            let fetching = thread::spawn(move || fetch(in_flight, &fetching));
+            world.lock().unwrap().fetches.push(fetching);
+        }
+        match decision {
+            // If nobody wakes this thread, the checker reports a deadlock.
+            Decision::Wait(mut ended) => _ = block_on(ended.changed()),
+            Decision::Step(Step::NotFound) => return assert_not_found(&world.lock().unwrap(), id),
+            Decision::Step(Step::Found) => {}
+            Decision::Step(Step::CoolingDown(_) | Step::Unavailable(_)) => return,
+            Decision::Step(step) => panic!("{step:?}"),
+        }
+    }
+}
+
+/// The rule: a search that began after the key was first asked for did not find it.
+fn assert_not_found(world: &World, id: &'static str) {
+    let arrived = world.events.iter().position(|event| *event == Event::Arrived(id)).unwrap();
+    let search = |event: &Event| matches!(event, Event::Searched(ids) if !ids.contains(&id));
+    assert!(world.events[arrived..].iter().any(search), "{id}: {:?}", world.events);
+    let published = world.events[..arrived].iter().any(|event| *event == Event::Published(id));
+    assert!(!published, "{id} was published before: {:?}", world.events);
+}
+
+fn model() {
+    let keys = RemoteKeySet::with_fetch(async |_| Err(FetchError::Timeout)).clock(Arc::new(Still(Instant::now())));
+    let shared = keys.build().unwrap().shared;
+    let world = Arc::new(Mutex::new(World { published: vec!["old"], ..World::default() }));
+    let mut threads: Vec<_> = ["old", "new", "new", "forged", "old"]
+        .into_iter()
+        .map(|id| {
+            let (shared, world) = (shared.clone(), world.clone());
+            thread::spawn(move || request(&shared, &world, id))
+        })
+        .collect();
+    threads.push({
+        let world = world.clone();
+        thread::spawn(move || {
+            let mut world = world.lock().unwrap();
+            world.published.push("new");
+            world.events.push(Event::Published("new"));
+        })
+    });
+    if thread_rng().gen_bool(0.2) {
+        let shared = shared.clone();
+        threads.push(thread::spawn(move || shared.change(|state: &mut State, _| state.invalidate())));
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let fetches = std::mem::take(&mut world.lock().unwrap().fetches);
+    for fetch in fetches {
+        fetch.join().unwrap();
+    }
+    shared.inspect(|state, _| assert!(state.is_idle(), "every fetch has ended"));
+}
+
+#[test]
+fn every_request_ends_and_none_is_rejected_without_a_search_of_its_own() {
+    shuttle::check_random(model, 5_000);
+    shuttle::check_pct(model, 5_000, 3);
+}
