@@ -134,7 +134,7 @@ impl TryFrom<jsonwebtoken::Algorithm> for Algorithm {
     fn try_from(algorithm: jsonwebtoken::Algorithm) -> Result<Self, ConfigError> {
         // Both enums name their variants as RFC 7518 names the algorithms.
         Self::from_name(&format!("{algorithm:?}"))
-            .ok_or_else(|| ConfigError::new(format!("the algorithm {algorithm:?} is not supported")))
+            .ok_or_else(|| ConfigError::keys(format!("the algorithm {algorithm:?} is not supported")))
     }
 }
 
@@ -146,7 +146,7 @@ impl TryFrom<Algorithm> for jsonwebtoken::Algorithm {
         algorithm
             .to_string()
             .parse()
-            .map_err(|error| ConfigError::new(format!("jsonwebtoken does not have {algorithm}")).with_source(error))
+            .map_err(|error| ConfigError::keys(format!("jsonwebtoken does not have {algorithm}")).with_source(error))
     }
 }
 
@@ -160,7 +160,7 @@ impl FromStr for Algorithm {
     type Err = ConfigError;
 
     fn from_str(name: &str) -> Result<Self, ConfigError> {
-        Self::from_name(name).ok_or_else(|| ConfigError::new(format!("{name:?} is not a supported algorithm")))
+        Self::from_name(name).ok_or_else(|| ConfigError::keys(format!("{name:?} is not a supported algorithm")))
     }
 }
 

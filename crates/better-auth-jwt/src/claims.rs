@@ -40,6 +40,7 @@ pub struct Claims {
     /// The first second at which the verifier rejects the token, leeway included.
     pub(crate) valid_until: u64,
     /// Whether the verifier belongs to a layer that compares the user with the path.
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "an axum extractor reads it"))]
     pub(crate) user_matched: bool,
 }
 

@@ -9,12 +9,14 @@ mod trusted_issuer;
 use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 pub use self::builder::{VerifierBuilder, WantsAudience, WantsIssuer};
+#[cfg(feature = "jwks-reqwest")]
+pub(crate) use self::rules::Predicate;
 use self::{
     rules::ExpectedToken,
     trusted_issuer::{TrustedIssuer, VerifiedBy, parse_claims, verify_with_each},
 };
 pub(crate) use self::{
-    rules::{Predicate, RegisteredClaims, Rules, date, invalid, non_empty},
+    rules::{RegisteredClaims, Rules, date, invalid, non_empty},
     trusted_issuer::Failure,
 };
 use crate::{
