@@ -6,6 +6,7 @@
     doc = "A Tower layer that verifies the JWTs Better Auth issues."
 )]
 
+mod algorithm;
 mod authenticated;
 mod authorizer;
 #[cfg(feature = "axum")]

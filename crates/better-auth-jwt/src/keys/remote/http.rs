@@ -100,7 +100,7 @@ fn cannot_create_client(hint: &str, error: &reqwest::Error) -> ConfigError {
 impl Endpoint {
     /// Plain `http` is for this machine only, unless it is allowed.
     pub(super) fn new(url: &str, settings: HttpSettings) -> Result<Self, ConfigError> {
-        let wrong = |what: &str| ConfigError::new(format!("the JWKS URL {what}"));
+        let wrong = |what: &str| ConfigError::url(format!("the JWKS URL {what}"));
         let url = Url::parse(url)
             .map_err(|_| wrong("is invalid; expected something like https://app.example.com/api/auth/jwks"))?;
         if !url.username().is_empty() || url.password().is_some() {
