@@ -1,22 +1,23 @@
 //! base64url as RFC 7515, section 2, defines it: without padding, whitespace and stray bits.
+//!
+//! The decoder is our own: with that of the crate `base64`, a request with a new HS256 token takes a tenth longer.
 
-//! The decoder is our own because it is about four times as fast as that of the crate `base64`, with which a request with a
-//! new HS256 token takes more than a tenth longer.
+/// By a character's position in a group of four: its value at the position of its bits, or [`INVALID`].
+const TABLES: [[u32; 256]; 4] = [table(18), table(12), table(6), table(0)];
 
-/// The value of each character, and [`INVALID`] for those outside of the alphabet.
-const VALUES: [u8; 256] = {
+/// A bit that no value has.
+const INVALID: u32 = 1 << 31;
+
+const fn table(shift: u32) -> [u32; 256] {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut values = [INVALID; 256];
+    let mut table = [INVALID; 256];
     let mut value = 0;
-    while value < 64 {
-        values[alphabet[value as usize] as usize] = value;
+    while value < alphabet.len() {
+        table[alphabet[value] as usize] = (value as u32) << shift;
         value += 1;
     }
-    values
-};
-
-/// Has bits that no value has.
-const INVALID: u8 = 0xff;
+    table
+}
 
 /// Decodes the canonical form and nothing else.
 pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
@@ -29,37 +30,41 @@ pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
 pub(crate) fn decode_into(text: &[u8], buffer: &mut Vec<u8>) -> Option<()> {
     let (groups, rest) = text.as_chunks::<4>();
     let start = buffer.len();
+    buffer.reserve(3 * groups.len() + 2);
     buffer.resize(start + 3 * groups.len(), 0);
     let (decoded, _) = buffer.get_mut(start..)?.as_chunks_mut::<3>();
-    // Looking at all values once at the end is faster than at each.
-    let mut seen = 0;
+    // Invalid characters are looked for once, at the end.
+    let mut all = 0;
     for (group, decoded) in groups.iter().zip(decoded) {
-        let [a, b, c, d] = group.map(value);
-        seen |= a | b | c | d;
-        *decoded = [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d];
+        let bits = bits(*group);
+        all |= bits;
+        let [_, a, b, c] = bits.to_be_bytes();
+        *decoded = [a, b, c];
     }
-    // The bits that do not fill a byte must be zero.
+    // `A` has no bits. Those that do not fill a byte must be zero.
     let unused_bits = match *rest {
         [] => 0,
         [a, b] => {
-            let [a, b] = [a, b].map(value);
-            seen |= a | b;
-            buffer.push(a << 2 | b >> 4);
-            b & 0xf
+            let bits = bits([a, b, b'A', b'A']);
+            all |= bits;
+            buffer.push((bits >> 16) as u8);
+            bits & 0xffff
         }
         [a, b, c] => {
-            let [a, b, c] = [a, b, c].map(value);
-            seen |= a | b | c;
-            buffer.extend([a << 2 | b >> 4, b << 4 | c >> 2]);
-            c & 0x3
+            let bits = bits([a, b, c, b'A']);
+            all |= bits;
+            buffer.extend([(bits >> 16) as u8, (bits >> 8) as u8]);
+            bits & 0xff
         }
         _ => return None,
     };
-    (seen < 64 && unused_bits == 0).then_some(())
+    (all & INVALID == 0 && unused_bits == 0).then_some(())
 }
 
-fn value(character: u8) -> u8 {
-    VALUES[usize::from(character)]
+/// The 24 bits of four characters.
+fn bits([a, b, c, d]: [u8; 4]) -> u32 {
+    let [first, second, third, fourth] = &TABLES;
+    first[usize::from(a)] | second[usize::from(b)] | third[usize::from(c)] | fourth[usize::from(d)]
 }
 
 #[cfg(any(feature = "test-util", test))]
