@@ -20,7 +20,7 @@ use crate::{
     keys::Algorithm,
 };
 
-/// Longer times mean "for ever", and could not be added to a point in time.
+/// Longer times mean "always", and could not be added to a point in time.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// With shorter times, down to zero, the issuer would be asked without a pause.
@@ -63,11 +63,11 @@ pub(super) struct Limits {
     pub(super) stale_if_error: Duration,
     /// How many searches may follow each other at once.
     pub(super) search_burst: u32,
-    /// How often there may be another search after that, and for how long a missing key is remembered.
+    /// How often there may be another search after that, and for how long a missing key is cached.
     pub(super) search_interval: Duration,
     pub(super) initial_backoff: Duration,
     pub(super) max_backoff: Duration,
-    /// When a fetch that has not ended counts as lost.
+    /// When a fetch that is not complete counts as lost.
     pub(super) lost_after: Duration,
 }
 
@@ -111,7 +111,7 @@ impl RemoteKeySetBuilder {
     /// Allows plain `http` to other machines, for example inside a container network. Anyone who can respond in the
     /// endpoint's place can then forge tokens.
     ///
-    /// Plain `http` never goes through a proxy, whatever the environment says.
+    /// Plain `http` never goes through a proxy, whatever the environment contains.
     #[cfg(feature = "jwks-reqwest")]
     pub fn allow_http(mut self) -> Self {
         self.http.allow_http = true;
