@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-use crate::error::{ConfigError, ConfigErrorKind};
+use crate::error::ConfigError;
 
 /// Better Auth's base path, unless the base URL has a path.
 const BASE_PATH: &str = "/api/auth";
@@ -32,9 +32,7 @@ impl BetterAuthUrls {
     /// The text is not an `http` or `https` URL, or it has credentials, a query or a fragment.
     pub fn new(url: &str) -> Result<Self, ConfigError> {
         let url = url.trim();
-        let invalid = |what: &str| {
-            ConfigError::new(format!("the URL of the Better Auth server {what}")).with_kind(ConfigErrorKind::Url)
-        };
+        let invalid = |what: &str| ConfigError::url(format!("the URL of the Better Auth server {what}"));
         let looks_like = "is invalid; it should look like https://app.example.com";
         let uri: Uri = url.parse().map_err(|error| invalid(looks_like).with_source(error))?;
         let default_port: u16 = match uri.scheme_str() {

@@ -7,8 +7,6 @@ use http::{
     header::{CACHE_CONTROL, RETRY_AFTER, VARY, WWW_AUTHENTICATE},
 };
 
-use crate::path::PathError;
-
 /// Why a request was rejected.
 ///
 /// The client receives [`status`](Self::status), [`challenge`](Self::challenge) and
@@ -116,15 +114,6 @@ impl Error {
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
         Self { kind, claim: None, rule: None, missing_scopes: None, challenge: None, retry_after: None, source: None }
-    }
-}
-
-impl From<PathError> for Error {
-    fn from(error: PathError) -> Self {
-        match error {
-            PathError::Missing => ErrorKind::MissingPathValue.into(),
-            PathError::Invalid => ErrorKind::InvalidPath.into(),
-        }
     }
 }
 
@@ -367,12 +356,16 @@ pub struct ConfigError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
-    /// An issuer is empty.
+    /// An issuer is empty or missing.
     Issuer,
-    /// An audience is empty.
+    /// An audience is empty or missing.
     Audience,
-    /// A URL.
+    /// The URL of the Better Auth server or of the key set.
     Url,
+    /// A shared secret is weak, missing or malformed.
+    Secret,
+    /// A key, a key set, or an algorithm for them.
+    Keys,
     /// Anything else: the message says what.
     Other,
 }
@@ -380,6 +373,18 @@ pub enum ConfigErrorKind {
 impl ConfigError {
     pub(crate) fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind: ConfigErrorKind::Other, message: message.into(), source: None }
+    }
+
+    pub(crate) fn url(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(message).with_kind(ConfigErrorKind::Url)
+    }
+
+    pub(crate) fn secret(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(message).with_kind(ConfigErrorKind::Secret)
+    }
+
+    pub(crate) fn keys(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(message).with_kind(ConfigErrorKind::Keys)
     }
 
     /// Which part of the configuration is invalid.
@@ -392,8 +397,7 @@ impl ConfigError {
         self
     }
 
-    // Only sources whose message contains no secret.
-    #[allow(dead_code, reason = "not every feature has a source")]
+    /// Only for sources whose message contains no secret.
     pub(crate) fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
@@ -413,20 +417,4 @@ impl std::error::Error for ConfigError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_of_the_token_are_401_invalid_token_and_those_of_the_request_are_not() {
-        assert_eq!(ErrorKind::Expired.status(), 401);
-        assert_eq!(ErrorKind::Expired.error_code(), Some("invalid_token"));
-        assert_eq!(ErrorKind::MissingToken.status(), 401);
-        assert_eq!(ErrorKind::MissingToken.error_code(), None);
-        assert_eq!(ErrorKind::InvalidRequest.status(), 400);
-        assert_eq!(ErrorKind::InvalidRequest.error_code(), Some("invalid_request"));
-        assert_eq!(ErrorKind::UserMismatch.status(), 403);
-        assert_eq!(ErrorKind::UserMismatch.error_code(), None);
-        assert_eq!(ErrorKind::KeysUnavailable.status(), 503);
-        assert_eq!(ErrorKind::KeysUnavailable.error_code(), None);
-    }
-}
+mod tests;

@@ -1,10 +1,10 @@
 //! The JOSE header (RFC 7515, section 4).
 
 use crate::{
+    algorithm::Algorithm,
     base64url,
     error::{Error, ErrorKind},
     json::{Document, Value},
-    keys::Algorithm,
 };
 
 /// A longer `kid` is rejected. Better Auth's has 32 bytes.

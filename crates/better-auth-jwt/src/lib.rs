@@ -14,6 +14,7 @@
     doc = include_str!("../README.md")
 )]
 
+mod algorithm;
 mod authenticated;
 mod authorizer;
 #[cfg(feature = "axum")]

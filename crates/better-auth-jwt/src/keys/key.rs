@@ -51,10 +51,10 @@ impl Key {
     /// [`SharedSecret`](super::SharedSecret) for secrets.
     pub fn new(algorithm: Algorithm, key: &DecodingKey) -> Result<Self, ConfigError> {
         if algorithm.is_symmetric() {
-            return Err(ConfigError::new("use SharedSecret for HMAC secrets"));
+            return Err(ConfigError::keys("use SharedSecret for HMAC secrets"));
         }
         Self::from_decoding_key(algorithm, key)
-            .map_err(|error| ConfigError::new(format!("the key cannot be used for {algorithm}: {error}")))
+            .map_err(|error| ConfigError::keys(format!("the key cannot be used for {algorithm}: {error}")))
     }
 
     pub(super) fn from_decoding_key(algorithm: Algorithm, key: &DecodingKey) -> Result<Self, JwkError> {

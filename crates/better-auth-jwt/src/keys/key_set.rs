@@ -65,7 +65,7 @@ impl KeySet {
         algorithm: Algorithm,
     ) -> Result<Self, ConfigError> {
         if !algorithm.is_rsa() {
-            return Err(ConfigError::new(format!("{algorithm} is not an RSA algorithm")));
+            return Err(ConfigError::keys(format!("{algorithm} is not an RSA algorithm")));
         }
         Self::read(json.as_ref(), Some(algorithm))
     }
@@ -78,8 +78,8 @@ impl KeySet {
     pub fn from_keys(keys: impl IntoIterator<Item = Key>) -> Result<Self, ConfigError> {
         let set = Self::collect(keys.into_iter().map(Ok));
         match set.rejected.first() {
-            Some(rejected) => Err(ConfigError::new(format!("a key cannot be used: {}", rejected.error))),
-            None if set.keys.is_empty() => Err(ConfigError::new("a key set needs at least one key")),
+            Some(rejected) => Err(ConfigError::keys(format!("a key cannot be used: {}", rejected.error))),
+            None if set.keys.is_empty() => Err(ConfigError::keys("a key set needs at least one key")),
             None => Ok(set),
         }
     }
@@ -126,7 +126,7 @@ impl KeySet {
 
     pub(super) fn read(json: &[u8], default_rsa_algorithm: Option<Algorithm>) -> Result<Self, ConfigError> {
         let not_a_jwks =
-            || ConfigError::new("this is not a JWKS document: a JSON object with an array named `keys` is expected");
+            || ConfigError::keys("this is not a JWKS document: a JSON object with an array named `keys` is expected");
         let text = std::str::from_utf8(json).map_err(|_| not_a_jwks())?;
         let document = Document::parse(text.to_owned()).map_err(|_| not_a_jwks())?;
         let keys = document.find("keys").and_then(|keys| keys.elements()).ok_or_else(not_a_jwks)?;
@@ -134,7 +134,7 @@ impl KeySet {
         if !set.keys.is_empty() {
             return Ok(set);
         }
-        Err(ConfigError::new(match set.rejected.first() {
+        Err(ConfigError::keys(match set.rejected.first() {
             Some(RejectedKey { error, .. }) => format!("the JWKS document has no usable key; the first: {error}"),
             None => "the JWKS document has no keys".to_owned(),
         }))

@@ -5,7 +5,6 @@
 #![cfg_attr(not(feature = "jwks"), doc = "`RemoteKeySet`")]
 //! one that is fetched, cached and refreshed. Anything else implements [`KeySource`].
 
-mod algorithm;
 mod der;
 mod ed25519;
 mod jwk;
@@ -21,10 +20,11 @@ pub use jsonwebtoken::DecodingKey;
 
 #[cfg(feature = "test-util")]
 pub(crate) use self::der::rsa_public_key;
+pub use crate::algorithm::Algorithm;
+
 #[cfg(feature = "jwks")]
 pub use self::remote::{FetchError, JwksRequest, JwksResponse, KeyStatus, RemoteKeySet, RemoteKeySetBuilder};
 pub use self::{
-    algorithm::Algorithm,
     jwk::JwkError,
     key::Key,
     key_set::{KeySet, RejectedKey},

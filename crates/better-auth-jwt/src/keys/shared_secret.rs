@@ -68,10 +68,10 @@ impl SharedSecret {
                 .split_once(':')
                 .and_then(|(version, secret)| Some((version.trim().parse::<u64>().ok()?, secret.trim())))
                 .ok_or_else(|| {
-                    ConfigError::new("each secret must follow its version and a colon, as in `2:newest,1:older`")
+                    ConfigError::secret("each secret must follow its version and a colon, as in `2:newest,1:older`")
                 })?;
             if versions.contains(&version) {
-                return Err(ConfigError::new(format!("version {version} is given twice")));
+                return Err(ConfigError::secret(format!("version {version} is given twice")));
             }
             versions.push(version);
             secrets.push(secret);
@@ -105,31 +105,31 @@ impl SharedSecret {
             Algorithm::HS256 => 32,
             Algorithm::HS384 => 48,
             Algorithm::HS512 => 64,
-            _ => return Err(ConfigError::new(format!("{algorithm} does not use a shared secret"))),
+            _ => return Err(ConfigError::secret(format!("{algorithm} does not use a shared secret"))),
         };
         let secrets: Vec<S> = secrets.into_iter().collect();
         if secrets.is_empty() {
-            return Err(ConfigError::new("no shared secret is given"));
+            return Err(ConfigError::secret("no shared secret is given"));
         }
         if let Some(short) = secrets.iter().map(|secret| secret.as_ref().len()).find(|length| *length < least) {
-            return Err(ConfigError::new(format!(
+            return Err(ConfigError::secret(format!(
                 "the secret has {short} bytes, but {algorithm} needs at least {least}; generate one with `openssl rand -base64 {least}`",
             )));
         }
         Key::secrets(algorithm, secrets.iter().map(AsRef::as_ref))
             .map(|key| Self(Arc::new(key)))
-            .ok_or_else(|| ConfigError::new(format!("{algorithm} does not use a shared secret")))
+            .ok_or_else(|| ConfigError::secret(format!("{algorithm} does not use a shared secret")))
     }
 }
 
 fn check_not_well_known(secret: &[u8]) -> Result<(), ConfigError> {
     if secret == BETTER_AUTH_DEFAULT.as_bytes() {
-        return Err(ConfigError::new(
+        return Err(ConfigError::secret(
             "this secret is Better Auth's published default; generate your own with `openssl rand -base64 32`",
         ));
     }
     if !secret.is_empty() && secret.iter().all(|byte| *byte == 0) {
-        return Err(ConfigError::new("the secret is all zeros"));
+        return Err(ConfigError::secret("the secret is all zeros"));
     }
     Ok(())
 }

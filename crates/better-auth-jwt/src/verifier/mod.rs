@@ -2,8 +2,6 @@
 
 mod builder;
 mod rules;
-#[cfg(test)]
-mod tests;
 mod trusted_issuer;
 
 use std::{fmt, ops::Range, sync::Arc, time::Duration};

@@ -138,7 +138,7 @@ async fn metrics_count_requests_by_route_template_and_tokens_by_reason() {
         // This very request.
         ("http_requests_in_flight", 1.0),
         ("auth_tokens_verified_total", 4.0),
-        (r#"auth_tokens_rejected_total{kind="other_user"}"#, 1.0),
+        (r#"auth_tokens_rejected_total{kind="user_mismatch"}"#, 1.0),
         (r#"auth_tokens_rejected_total{kind="malformed"}"#, 1.0),
     ] {
         assert_eq!(metric(&text, series), value, "{series} in {text}");

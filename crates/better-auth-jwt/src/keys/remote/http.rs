@@ -14,7 +14,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest::{Certificate, Client, Response, Url, redirect};
 use url::Host;
 
-use super::{FetchError, JwksRequest, JwksResponse, error::root_cause, fetch::FetchFunction, response::rejected};
+use super::{
+    FetchError, JwksRequest, JwksResponse,
+    error::root_cause,
+    response::{FetchFunction, rejected},
+};
 use crate::error::ConfigError;
 
 /// One JWKS endpoint.
@@ -100,7 +104,7 @@ fn cannot_create_client(hint: &str, error: &reqwest::Error) -> ConfigError {
 impl Endpoint {
     /// Plain `http` is for this machine only, unless it is allowed.
     pub(super) fn new(url: &str, settings: HttpSettings) -> Result<Self, ConfigError> {
-        let wrong = |what: &str| ConfigError::new(format!("the JWKS URL {what}"));
+        let wrong = |what: &str| ConfigError::url(format!("the JWKS URL {what}"));
         let url = Url::parse(url)
             .map_err(|_| wrong("is invalid; expected something like https://app.example.com/api/auth/jwks"))?;
         if !url.username().is_empty() || url.password().is_some() {

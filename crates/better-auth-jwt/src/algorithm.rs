@@ -91,7 +91,7 @@ impl Algorithm {
         self.hmac().is_some()
     }
 
-    pub(super) fn is_rsa(self) -> bool {
+    pub(crate) fn is_rsa(self) -> bool {
         self.rsa().is_some()
     }
 
@@ -104,7 +104,7 @@ impl Algorithm {
         }
     }
 
-    pub(super) fn rsa(self) -> Option<&'static signature::RsaParameters> {
+    pub(crate) fn rsa(self) -> Option<&'static signature::RsaParameters> {
         Some(match self {
             Self::RS256 => &signature::RSA_PKCS1_2048_8192_SHA256,
             Self::RS384 => &signature::RSA_PKCS1_2048_8192_SHA384,
@@ -116,7 +116,7 @@ impl Algorithm {
         })
     }
 
-    pub(super) fn curve(self) -> Option<&'static dyn signature::VerificationAlgorithm> {
+    pub(crate) fn curve(self) -> Option<&'static dyn signature::VerificationAlgorithm> {
         Some(match self {
             Self::ES256 => &signature::ECDSA_P256_SHA256_FIXED,
             Self::ES384 => &signature::ECDSA_P384_SHA384_FIXED,
@@ -134,7 +134,7 @@ impl TryFrom<jsonwebtoken::Algorithm> for Algorithm {
     fn try_from(algorithm: jsonwebtoken::Algorithm) -> Result<Self, ConfigError> {
         // Both enums name their variants as RFC 7518 names the algorithms.
         Self::from_name(&format!("{algorithm:?}"))
-            .ok_or_else(|| ConfigError::new(format!("the algorithm {algorithm:?} is not supported")))
+            .ok_or_else(|| ConfigError::keys(format!("the algorithm {algorithm:?} is not supported")))
     }
 }
 
@@ -146,7 +146,7 @@ impl TryFrom<Algorithm> for jsonwebtoken::Algorithm {
         algorithm
             .to_string()
             .parse()
-            .map_err(|error| ConfigError::new(format!("jsonwebtoken does not have {algorithm}")).with_source(error))
+            .map_err(|error| ConfigError::keys(format!("jsonwebtoken does not have {algorithm}")).with_source(error))
     }
 }
 
@@ -160,7 +160,7 @@ impl FromStr for Algorithm {
     type Err = ConfigError;
 
     fn from_str(name: &str) -> Result<Self, ConfigError> {
-        Self::from_name(name).ok_or_else(|| ConfigError::new(format!("{name:?} is not a supported algorithm")))
+        Self::from_name(name).ok_or_else(|| ConfigError::keys(format!("{name:?} is not a supported algorithm")))
     }
 }
 
