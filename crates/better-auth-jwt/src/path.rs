@@ -123,7 +123,7 @@ impl PathTemplate {
         Ok(Self { segments, trailing_wildcard })
     }
 
-    /// The value's segment as it stands in the path, if the whole path fits.
+    /// The value's segment, not yet decoded, if the whole path fits.
     fn find<'p>(&self, path: &'p str) -> Option<&'p str> {
         let mut rest = path.strip_prefix('/');
         let mut value = None;

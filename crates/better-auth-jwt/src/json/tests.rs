@@ -23,7 +23,7 @@ fn members_are_found_with_their_values() {
 fn whitespace_between_tokens_change_nothing() {
     let dense = r#"{"a":-1.5e3,"b":{"c":[true,"x y",{}],"d":"\u0041"},"e":[],"f":null}"#;
     for blank in [" ", "\t", "\n", "\r", " \r\n\t "] {
-        // One blank alone, wherever it may stand, and all of them.
+        // Each whitespace character, wherever it is allowed, and all of them.
         let places: Vec<usize> = dense.match_indices([',', ':', '{', '}', '[', ']']).map(|(place, _)| place).collect();
         for chosen in places.iter().map(|place| vec![*place]).chain([places.clone()]) {
             let mut text = dense.to_owned();
@@ -72,7 +72,7 @@ fn every_byte_of_a_number_is_checked_at_every_position() {
             for bad in ["/", ":", "a", "\u{1}", "é", "\u{7f}", "1 1", "-"] {
                 let (head, tail) = number.split_at(place);
                 let text = format!(r#"{{"a":{head}{bad}{tail}1,"b":"something"}}"#);
-                // A minus may stand before the digits alone.
+                // A minus is allowed before the digits only.
                 let is_sign = bad == "-" && place == 0;
                 assert_eq!(is_rejected(&text), !is_sign, "{text}");
             }

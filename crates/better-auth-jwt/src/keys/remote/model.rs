@@ -26,7 +26,7 @@ use crate::{
     keys::{KeySet, KeySource},
 };
 
-/// A clock that stands still: retries after a backoff are not part of the model.
+/// A clock that does not move: retries after a backoff are not part of the model.
 struct Still(Instant);
 
 impl Clock for Still {
@@ -106,7 +106,7 @@ fn request(shared: &Arc<Shared>, world: &Arc<Mutex<World>>, id: &'static str) {
             world.lock().unwrap().fetches.push(fetching);
         }
         match decision {
-            // If nobody wakes this thread, the checker reports a deadlock.
+            // If nothing wakes this thread, the checker reports a deadlock.
             Decision::Wait(mut ended) => _ = block_on(ended.changed()),
             Decision::Step(Step::NotFound) => return assert_not_found(&world.lock().unwrap(), id),
             Decision::Step(Step::Found) => {}

@@ -122,7 +122,7 @@ fn a_key_that_arrives_between_lookup_and_request_is_found() {
 }
 
 #[test]
-fn a_failed_search_is_no_search() {
+fn a_failed_search_does_not_count() {
     let mut machine = Machine::with_keys(&["a"]);
     let search = machine.start("b");
     machine.fail(&search);
