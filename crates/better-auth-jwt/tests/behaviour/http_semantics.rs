@@ -24,7 +24,7 @@ fn verifier(issuer: &Issuer, keys: RemoteKeySet) -> Verifier {
 }
 
 #[tokio::test]
-async fn servers_that_have_one_media_type_only_are_satisfied() {
+async fn servers_that_offer_one_json_media_type_only_are_supported() {
     let issuer = Issuer::new();
     let only: [fn(&str, &str) -> String; 3] = [
         |head, jwks| match value(head, "accept") {
