@@ -7,8 +7,6 @@ use http::{
     header::{CACHE_CONTROL, RETRY_AFTER, VARY, WWW_AUTHENTICATE},
 };
 
-use crate::path::PathError;
-
 /// Why a request was rejected.
 ///
 /// The client receives [`status`](Self::status), [`challenge`](Self::challenge) and
@@ -116,15 +114,6 @@ impl Error {
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
         Self { kind, claim: None, rule: None, missing_scopes: None, challenge: None, retry_after: None, source: None }
-    }
-}
-
-impl From<PathError> for Error {
-    fn from(error: PathError) -> Self {
-        match error {
-            PathError::Missing => ErrorKind::MissingPathValue.into(),
-            PathError::Invalid => ErrorKind::InvalidPath.into(),
-        }
     }
 }
 

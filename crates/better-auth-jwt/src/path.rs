@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Error, ErrorKind};
 
 /// Extracts a value from the request's path, such as the user id in `/api/{user_id}/tasks`.
 ///
@@ -55,6 +55,15 @@ impl fmt::Display for PathError {
 }
 
 impl std::error::Error for PathError {}
+
+impl From<PathError> for Error {
+    fn from(error: PathError) -> Self {
+        match error {
+            PathError::Missing => ErrorKind::MissingPathValue.into(),
+            PathError::Invalid => ErrorKind::InvalidPath.into(),
+        }
+    }
+}
 
 /// The position of a value in the path, for services that see the whole path.
 ///

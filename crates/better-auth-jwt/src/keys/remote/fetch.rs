@@ -7,16 +7,10 @@ use tokio::{runtime::Handle, sync::watch};
 use super::{
     super::KeySet,
     FetchError, JwksRequest, JwksResponse,
-    builder::Settings,
+    settings::Settings,
     shared::InFlight,
     snapshot::{Fetch, Loaded},
 };
-
-pub(super) type Fetching = Pin<Box<dyn Future<Output = Result<JwksResponse, FetchError>> + Send>>;
-pub(super) type FetchFunction = Box<dyn Fn(JwksRequest) -> Fetching + Send + Sync>;
-
-/// How much longer than a fetch may take a request waits for it. It matters only if nothing drives the fetch.
-pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// Runs the fetch in a task of its own, which outlives the request that caused it.
 ///

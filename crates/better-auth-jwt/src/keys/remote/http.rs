@@ -14,7 +14,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest::{Certificate, Client, Response, Url, redirect};
 use url::Host;
 
-use super::{FetchError, JwksRequest, JwksResponse, error::root_cause, fetch::FetchFunction, response::rejected};
+use super::{
+    FetchError, JwksRequest, JwksResponse,
+    error::root_cause,
+    response::{FetchFunction, rejected},
+};
 use crate::error::ConfigError;
 
 /// One JWKS endpoint.

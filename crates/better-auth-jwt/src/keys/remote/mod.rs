@@ -11,6 +11,7 @@ mod jitter;
 mod missing_keys;
 mod rate_limit;
 mod response;
+mod settings;
 mod shared;
 mod snapshot;
 mod state;
@@ -36,7 +37,7 @@ pub use self::{
     response::{JwksRequest, JwksResponse},
 };
 use self::{
-    fetch::{GRACE, spawn, wait},
+    fetch::{spawn, wait},
     shared::{Decision, Shared},
     snapshot::{Fetch, Snapshot},
     state::{State, Step},
@@ -180,7 +181,7 @@ impl RemoteKeySet {
     }
 
     fn longest_wait(&self) -> Duration {
-        self.shared.settings.timeout + GRACE
+        self.shared.settings.longest_wait()
     }
 }
 

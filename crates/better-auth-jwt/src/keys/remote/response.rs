@@ -1,6 +1,9 @@
 //! A request for a key set and the response to it, by RFC 9110 and RFC 9111.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    pin::Pin,
+    time::{Duration, SystemTime},
+};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
@@ -10,6 +13,11 @@ use http::{
 };
 
 use super::{FetchError, snapshot::Fetch};
+
+/// Runs a request.
+pub(super) type FetchFunction = Box<dyn Fn(JwksRequest) -> Fetching + Send + Sync>;
+
+type Fetching = Pin<Box<dyn Future<Output = Result<JwksResponse, FetchError>> + Send>>;
 
 /// What to ask the JWKS endpoint for.
 #[derive(Debug, Clone)]

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 use super::{
     super::KeySet,
     FetchError,
-    builder::Settings,
-    fetch::FetchFunction,
+    response::FetchFunction,
+    settings::Settings,
     snapshot::{Fetch, Loaded, Snapshot},
     state::{State, Step},
     sync::{Mutex, MutexGuard},

@@ -19,10 +19,10 @@ use std::{
 use super::{
     super::key_set::Lookup,
     FetchError,
-    builder::Limits,
     jitter::Jitter,
     missing_keys::MissingKeys,
     rate_limit::RateLimit,
+    settings::Limits,
     snapshot::{Fetch, FetchId, Loaded, Snapshot},
 };
 use crate::jws::Header;
