@@ -12,7 +12,7 @@ fn verifier(auth: &BetterAuth, fresh: Duration) -> (Verifier, RemoteKeySet) {
         .default_max_age(fresh)
         .build()
         .expect("a loopback URL");
-    (Verifier::builder(keys.clone()).issuer(auth.url()).audience(auth.url()).unwrap(), keys)
+    (Verifier::builder(keys.clone()).issuer(auth.url()).audience(auth.url()).expect("a verifier"), keys)
 }
 
 fn header(token: &str) -> String {

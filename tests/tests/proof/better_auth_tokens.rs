@@ -185,11 +185,13 @@ impl<'c> Server<'c> {
         if self.at("/jwt/header/alg") == Some("HS256") {
             return self.by_secret();
         }
-        self.at_its_time(Verifier::builder(self.keys()).issuer(self.issuer()).audience(self.audience()).unwrap())
+        self.at_its_time(
+            Verifier::builder(self.keys()).issuer(self.issuer()).audience(self.audience()).expect("a verifier"),
+        )
     }
 
     fn by_secret(self) -> Verifier {
-        self.at_its_time(self.secret().issuer(self.issuer()).audience(self.audience()).unwrap())
+        self.at_its_time(self.secret().issuer(self.issuer()).audience(self.audience()).expect("a verifier"))
     }
 
     fn at_its_time(self, verifier: Verifier) -> Verifier {

@@ -21,7 +21,7 @@ pub(super) static ISSUER: LazyLock<Issuer> = LazyLock::new(|| Issuer::with_secre
 
 pub(super) static BY_SECRET: LazyLock<Verifier> = LazyLock::new(|| {
     let secret = SharedSecret::new(SECRET).expect("a strong secret");
-    Verifier::builder(secret).issuer(ORIGIN).audience(ORIGIN).unwrap().clock(Arc::new(Stopped))
+    Verifier::builder(secret).issuer(ORIGIN).audience(ORIGIN).expect("a verifier").clock(Arc::new(Stopped))
 });
 
 /// The same for access tokens.
@@ -31,7 +31,11 @@ pub(super) static ACCESS_BY_SECRET: LazyLock<Verifier> =
 /// Accepts whatever the secret has signed.
 pub(super) static BY_SECRET_FROM_ANYBODY: LazyLock<Verifier> = LazyLock::new(|| {
     let secret = SharedSecret::new(SECRET).expect("a strong secret");
-    Verifier::builder(secret).insecure_any_issuer().insecure_any_audience().unwrap().clock(Arc::new(Stopped))
+    Verifier::builder(secret)
+        .insecure_any_issuer()
+        .insecure_any_audience()
+        .expect("a verifier")
+        .clock(Arc::new(Stopped))
 });
 
 pub(super) static KEYS: LazyLock<KeySet> =
@@ -39,7 +43,11 @@ pub(super) static KEYS: LazyLock<KeySet> =
 
 /// Accepts whatever one of the key pairs has signed.
 pub(super) static BY_KEYS_FROM_ANYBODY: LazyLock<Verifier> = LazyLock::new(|| {
-    Verifier::builder(KEYS.clone()).insecure_any_issuer().insecure_any_audience().unwrap().clock(Arc::new(Stopped))
+    Verifier::builder(KEYS.clone())
+        .insecure_any_issuer()
+        .insecure_any_audience()
+        .expect("a verifier")
+        .clock(Arc::new(Stopped))
 });
 
 /// Good tokens: one of each kind of key pair, whose private halves are gone, and one of the secret.

@@ -17,7 +17,7 @@ const ADA: &str = r#"{"iat":1.5,"name":"Ada \"L\"","email":null,"sub":"ada","exp
     "role":"admin","banned":false,"tags":["a","b"],"plan":{"kind":"pro"},"scope":"openid  tasks:read"}"#;
 
 #[test]
-fn what_better_auth_puts_in_has_methods() {
+fn the_claims_of_better_auth_have_accessors() {
     let claims = claims(ADA);
     assert_eq!(claims.user_id(), "ada");
     assert_eq!(claims.sub(), "ada");

@@ -20,16 +20,17 @@ fn members_are_found_with_their_values() {
 }
 
 #[test]
-fn whitespace_between_tokens_change_nothing() {
+fn whitespace_between_tokens_changes_nothing() {
     let dense = r#"{"a":-1.5e3,"b":{"c":[true,"x y",{}],"d":"\u0041"},"e":[],"f":null}"#;
-    for blank in [" ", "\t", "\n", "\r", " \r\n\t "] {
-        // Each whitespace character, wherever it is allowed, and all of them.
-        let places: Vec<usize> = dense.match_indices([',', ':', '{', '}', '[', ']']).map(|(place, _)| place).collect();
-        for chosen in places.iter().map(|place| vec![*place]).chain([places.clone()]) {
+    for whitespace in [" ", "\t", "\n", "\r", " \r\n\t "] {
+        // At one position where whitespace is allowed, and at all of them.
+        let positions: Vec<usize> =
+            dense.match_indices([',', ':', '{', '}', '[', ']']).map(|(position, _)| position).collect();
+        for chosen in positions.iter().map(|position| vec![*position]).chain([positions.clone()]) {
             let mut text = dense.to_owned();
-            for place in chosen.iter().rev() {
-                text.insert_str(place + 1, blank);
-                text.insert_str(*place, blank);
+            for position in chosen.iter().rev() {
+                text.insert_str(position + 1, whitespace);
+                text.insert_str(*position, whitespace);
             }
             let document = parse(&text).unwrap();
             let names: Vec<_> = document.members().map(Value::name).collect();
@@ -68,12 +69,12 @@ fn every_byte_of_a_number_is_checked_at_every_position() {
                 assert_eq!(document.find("a").unwrap().raw(), json);
             }
         }
-        for place in 0..=length {
+        for position in 0..=length {
             for bad in ["/", ":", "a", "\u{1}", "é", "\u{7f}", "1 1", "-"] {
-                let (head, tail) = number.split_at(place);
+                let (head, tail) = number.split_at(position);
                 let text = format!(r#"{{"a":{head}{bad}{tail}1,"b":"something"}}"#);
                 // A minus is allowed before the digits only.
-                let is_sign = bad == "-" && place == 0;
+                let is_sign = bad == "-" && position == 0;
                 assert_eq!(is_rejected(&text), !is_sign, "{text}");
             }
         }

@@ -2,7 +2,7 @@ use super::*;
 use crate::header::Header;
 
 #[test]
-fn the_error_says_what_was_sent_instead_of_a_compact_jws() {
+fn the_error_names_what_was_sent_instead_of_a_compact_jws() {
     use ErrorKind::*;
     let session = "a".repeat(32);
     for (token, kind) in [

@@ -118,6 +118,6 @@ fn values_are_dropped_after_the_lock_is_released() {
             cache.get(&token(n - 60));
         }
     }
-    // Otherwise the cache would own itself.
+    // A strong reference would be a cycle.
     (0..1000).for_each(|n| cache.insert(&token(n), None, 0, 0));
 }

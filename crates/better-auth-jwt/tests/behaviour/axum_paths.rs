@@ -1,4 +1,4 @@
-//! The user in axum's paths, wherever the layer stands.
+//! The user in axum's paths, wherever the layer is applied.
 
 use axum::{Router, body::Body, extract::Request, routing::get};
 use better_auth_jwt::{Authenticated, Claims, ErrorKind, JwtAuthLayer, PathParam, PathUser, test_util::Issuer};
@@ -50,7 +50,7 @@ fn apps(issuer: &Issuer) -> Vec<(&'static str, Router)> {
 }
 
 #[tokio::test]
-async fn the_user_is_found_wherever_the_layer_stands() {
+async fn the_user_is_found_wherever_the_layer_is_applied() {
     let issuer = Issuer::new();
     let token = bearer(&issuer.token("ada"));
     for (name, app) in apps(&issuer) {
@@ -110,7 +110,7 @@ async fn users_with_unusual_ids_reach_their_own_paths() {
 }
 
 #[tokio::test]
-async fn unmatched_paths_fail_closed_and_only_layer_sees_them() {
+async fn unmatched_paths_fail_closed_with_layer_and_are_404_with_route_layer() {
     let issuer = Issuer::new();
     let token = bearer(&issuer.token("ada"));
     let auth = || JwtAuthLayer::new(issuer.verifier()).match_user(PathParam("user_id"));
@@ -126,7 +126,7 @@ async fn unmatched_paths_fail_closed_and_only_layer_sees_them() {
 }
 
 #[tokio::test]
-async fn a_route_that_names_the_user_otherwise_or_twice_fails_closed() {
+async fn a_route_without_the_parameter_or_with_two_of_them_fails_closed() {
     let issuer = Issuer::new();
     let token = bearer(&issuer.token("ada"));
     let auth = || JwtAuthLayer::new(issuer.verifier()).match_user(PathParam("user_id"));
@@ -158,31 +158,36 @@ async fn path_user(PathUser(user): PathUser) -> String {
 }
 
 #[tokio::test]
-async fn the_paths_user_can_be_asked_for_only_where_it_was_compared() {
+async fn the_paths_user_can_be_extracted_only_if_the_layer_compared_it() {
     #[derive(serde::Deserialize)]
-    struct Own {}
+    struct CustomClaims {}
     let issuer = Issuer::new();
     let token = bearer(&issuer.token("a b"));
     let auth = || JwtAuthLayer::new(issuer.verifier());
     let flat = || Router::new().route("/api/{user_id}/tasks", get(path_user));
     for (name, app, status, body) in [
         ("matched", flat().route_layer(auth().match_user(PathParam("user_id"))), 200, "a b"),
-        ("own claims", flat().route_layer(auth().claims::<Own>().match_user(PathParam("user_id"))), 200, "a b"),
+        (
+            "custom claims",
+            flat().route_layer(auth().claims::<CustomClaims>().match_user(PathParam("user_id"))),
+            200,
+            "a b",
+        ),
         ("not matched", flat().route_layer(auth()), 500, ""),
         ("matched outside only", flat().route_layer(auth()).layer(auth().match_user(PathParam("user_id"))), 500, ""),
         ("no layer", flat(), 500, ""),
     ] {
         let response = get_with(&app, "/api/a%20b/tasks", &token).await;
         assert_eq!(response.status(), status, "{name}");
-        let answer = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
-        assert_eq!(answer, body, "{name}");
+        let received = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
+        assert_eq!(received, body, "{name}");
     }
     let app = flat().route_layer(auth().match_user(PathParam("user_id")));
     assert_eq!(get_with(&app, "/api/bob/tasks", &token).await.status(), 403);
 }
 
 #[tokio::test]
-async fn preflights_reach_the_service_only_where_the_layer_lets_them() {
+async fn preflights_reach_the_service_only_if_the_layer_allows_them() {
     let issuer = Issuer::new();
     let auth = || JwtAuthLayer::new(issuer.verifier()).match_user(PathParam("user_id"));
     let app = |auth: JwtAuthLayer| {

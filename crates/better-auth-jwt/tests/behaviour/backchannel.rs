@@ -37,7 +37,7 @@ fn form(token: &str) -> Request<String> {
     post(FORM, format!("logout_token={token}"))
 }
 
-async fn answer<H: LogoutHandler>(service: &BackChannelLogout<H>, request: Request<String>) -> Response<String> {
+async fn send<H: LogoutHandler>(service: &BackChannelLogout<H>, request: Request<String>) -> Response<String> {
     let response = service.clone().oneshot(request).await.unwrap();
     assert_eq!(response.headers()["cache-control"], "no-store");
     response
@@ -50,11 +50,11 @@ async fn a_logout_is_applied_before_the_response_and_a_repeat_changes_nothing() 
     let service = service(&issuer, revoked.clone());
     let token = issuer.logout_token("phone");
     for _ in 0..2 {
-        let response = answer(&service, form(&token)).await;
+        let response = send(&service, form(&token)).await;
         assert_eq!((response.status().as_u16(), response.body().as_str()), (200, ""));
         assert_eq!(revoked.len(), 1);
     }
-    assert_eq!(answer(&service, form(&issuer.logout_token("laptop"))).await.status(), 200);
+    assert_eq!(send(&service, form(&issuer.logout_token("laptop"))).await.status(), 200);
     assert_eq!(revoked.len(), 2);
 }
 
@@ -71,7 +71,7 @@ async fn any_encoding_of_the_form_is_accepted() {
         (FORM, format!("state=1&logout_token={token}&other=")),
         (FORM, format!("logout%5Ftoken={escaped}")),
     ] {
-        assert_eq!(answer(&service, post(content_type, body.clone())).await.status(), 200, "{content_type} {body:.40}");
+        assert_eq!(send(&service, post(content_type, body.clone())).await.status(), 200, "{content_type} {body:.40}");
     }
 }
 
@@ -81,28 +81,28 @@ async fn any_other_request_gets_400_and_is_not_applied() {
     let service =
         service(&issuer, async |_: LogoutToken| -> Result<(), Infallible> { panic!("there is nothing to apply") });
     let token = issuer.logout_token("phone");
-    let good = format!("logout_token={token}");
+    let valid = format!("logout_token={token}");
     let forged = Issuer::new().logout_token("phone");
     for (content_type, body, kind) in [
         ("application/json", format!(r#"{{"logout_token":"{token}"}}"#), None),
-        ("multipart/form-data", good.clone(), None),
-        ("application/x-www-form-urlencoded2", good.clone(), None),
-        ("", good.clone(), None),
+        ("multipart/form-data", valid.clone(), None),
+        ("application/x-www-form-urlencoded2", valid.clone(), None),
+        ("", valid.clone(), None),
         (FORM, String::new(), None),
         (FORM, "logout_token".to_owned(), Some(ErrorKind::Malformed)),
         (FORM, "logout_token=".to_owned(), Some(ErrorKind::Malformed)),
         (FORM, format!("Logout_Token={token}"), None),
         (FORM, format!("token={token}"), None),
         (FORM, token.clone(), None),
-        (FORM, format!("{good}&{good}"), None),
-        (FORM, format!("{good}&logout_token="), None),
-        (FORM, format!("{good}+"), Some(ErrorKind::Malformed)),
-        (FORM, format!("{good}&padding={}", "x".repeat(16 * 1024)), None),
+        (FORM, format!("{valid}&{valid}"), None),
+        (FORM, format!("{valid}&logout_token="), None),
+        (FORM, format!("{valid}+"), Some(ErrorKind::Malformed)),
+        (FORM, format!("{valid}&padding={}", "x".repeat(16 * 1024)), None),
         (FORM, format!("logout_token={}", "x".repeat(10 * 1024)), Some(ErrorKind::TokenTooLarge)),
         (FORM, format!("logout_token={forged}"), Some(ErrorKind::UnknownKey)),
         (FORM, format!("logout_token={}", issuer.token("ada")), Some(ErrorKind::InvalidType)),
     ] {
-        let response = answer(&service, post(content_type, body.clone())).await;
+        let response = send(&service, post(content_type, body.clone())).await;
         assert_eq!(response.status(), 400, "{content_type} {body:.60}");
         assert_eq!(response.headers()["content-type"], "application/json");
         let json: serde_json::Value = serde_json::from_str(response.body()).unwrap();
@@ -110,8 +110,8 @@ async fn any_other_request_gets_400_and_is_not_applied() {
         assert!(!json["error_description"].as_str().unwrap().is_empty());
         assert_eq!(response.extensions().get(), kind.as_ref(), "{content_type} {body:.60}");
     }
-    let untyped = Request::post("/").body(good).unwrap();
-    assert_eq!(answer(&service, untyped).await.status(), 400);
+    let untyped = Request::post("/").body(valid).unwrap();
+    assert_eq!(send(&service, untyped).await.status(), 400);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn only_post_is_allowed() {
     for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"] {
         let request = Request::builder().method(method).header("content-type", FORM);
         let body = format!("logout_token={}", issuer.logout_token("phone"));
-        let response = answer(&service, request.body(body).unwrap()).await;
+        let response = send(&service, request.body(body).unwrap()).await;
         assert_eq!(response.status(), 405);
         assert_eq!(response.headers()["allow"], "POST");
     }
@@ -133,7 +133,7 @@ async fn the_sender_gets_503_if_a_retry_can_help() {
     let token = issuer.logout_token("phone");
 
     let full = service(&issuer, revoked(&issuer).max_entries(0));
-    let response = answer(&full, form(&token)).await;
+    let response = send(&full, form(&token)).await;
     assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
 
     let fails_once = {
@@ -145,13 +145,13 @@ async fn the_sender_gets_503_if_a_retry_can_help() {
         }
     };
     let service = service(&issuer, fails_once);
-    assert_eq!(answer(&service, form(&token)).await.status(), 503);
-    assert_eq!(answer(&service, form(&token)).await.status(), 200);
+    assert_eq!(send(&service, form(&token)).await.status(), 503);
+    assert_eq!(send(&service, form(&token)).await.status(), 200);
 
     let keys = RemoteKeySet::with_fetch(async |_| Err(FetchError::Timeout)).build().unwrap();
     let verifier = Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     let without_keys = BackChannelLogout::new(LogoutVerifier::from(&verifier), revoked(&issuer));
-    let response = answer(&without_keys, form(&token)).await;
+    let response = send(&without_keys, form(&token)).await;
     assert_eq!(response.status(), 503);
     assert!(response.headers().contains_key("retry-after"));
 }

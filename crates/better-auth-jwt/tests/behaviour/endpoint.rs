@@ -19,7 +19,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{answer, bearer, request};
+use crate::{bearer, request, send};
 
 /// What the endpoint does with the next connections.
 #[derive(Clone)]
@@ -63,11 +63,11 @@ impl Endpoint {
         let url = format!("http://{}/api/auth/jwks", listener.local_addr().unwrap());
         let act = Arc::new(Mutex::new(act));
         let (requests, connections) = <(Arc<Mutex<Vec<String>>>, Arc<AtomicUsize>)>::default();
-        let (acts, seen, count) = (act.clone(), requests.clone(), connections.clone());
+        let (acts, received, count) = (act.clone(), requests.clone(), connections.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(stream, acts.clone(), seen.clone()));
+                tokio::spawn(serve(stream, acts.clone(), received.clone()));
             }
         });
         Self { url, act, requests, connections }
@@ -86,7 +86,7 @@ impl Endpoint {
     }
 }
 
-async fn serve(mut stream: TcpStream, act: Arc<Mutex<Act>>, seen: Arc<Mutex<Vec<String>>>) {
+async fn serve(mut stream: TcpStream, act: Arc<Mutex<Act>>, received: Arc<Mutex<Vec<String>>>) {
     let mut head = Vec::new();
     while !head.windows(4).any(|window| window == b"\r\n\r\n") {
         let mut buffer = [0; 1024];
@@ -95,7 +95,7 @@ async fn serve(mut stream: TcpStream, act: Arc<Mutex<Act>>, seen: Arc<Mutex<Vec<
             Ok(count) => head.extend_from_slice(&buffer[..count]),
         }
     }
-    seen.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
+    received.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
     let act = act.lock().unwrap().clone();
     match act {
         Act::Respond(respond, jwks) => {
@@ -175,7 +175,7 @@ async fn every_misbehaviour_has_its_error() {
         ),
         ("204", http("204 No Content", "", ""), Ok(status(204))),
         ("206", http("206 Partial Content", "", &jwks), Ok(status(206))),
-        ("304 unasked", http("304 Not Modified", "", ""), Ok(status(304))),
+        ("304 to a request without a condition", http("304 Not Modified", "", ""), Ok(status(304))),
         ("301", http("301 Moved", &location, ""), Ok(FetchError::Redirect)),
         ("302", http("302 Found", &location, ""), Ok(FetchError::Redirect)),
         ("307", http("307 Temporary Redirect", &location, ""), Ok(FetchError::Redirect)),
@@ -211,7 +211,7 @@ async fn every_misbehaviour_has_its_error() {
         assert_eq!(endpoint.connections(), 1, "{idea}");
     }
     assert_eq!(elsewhere.connections(), 0, "redirects are never followed");
-    // Nobody listens where a server has just been.
+    // No server listens at the address of a stopped one.
     let gone = {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}/jwks", listener.local_addr().unwrap())
@@ -230,7 +230,7 @@ async fn a_set_of_exactly_the_allowed_size_is_read() {
 }
 
 #[tokio::test]
-async fn whatever_the_endpoint_does_later_the_last_good_set_serves() {
+async fn the_last_valid_key_set_stays_in_use_whatever_the_endpoint_sends_later() {
     let issuer = Issuer::new();
     for act in [
         http("500 Oops", "", ""),
@@ -251,11 +251,11 @@ async fn whatever_the_endpoint_does_later_the_last_good_set_serves() {
             .unwrap()
             .clock(issuer.clock());
         let layer = JwtAuthLayer::new(verifier);
-        let status = async |token: &str| answer(&layer, request("/", &bearer(token))).await.status().as_u16();
+        let status = async |token: &str| send(&layer, request("/", &bearer(token))).await.status().as_u16();
         assert_eq!(status(&issuer.token("ada")).await, 200);
         endpoint.act(act);
         issuer.clock().advance(Duration::from_secs(601));
-        assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh has begun");
+        assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh has started");
         until(|| endpoint.connections() == 2).await;
         assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh is under way");
         until(|| !keys.status().fetch_errors.is_empty()).await;
@@ -266,23 +266,23 @@ async fn whatever_the_endpoint_does_later_the_last_good_set_serves() {
 }
 
 #[tokio::test]
-async fn a_stalled_endpoint_stalls_no_known_key() {
+async fn a_stalled_endpoint_does_not_delay_tokens_of_known_keys() {
     let issuer = Issuer::new();
     let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
     let keys = endpoint.keys().timeout(Duration::from_secs(2)).build().unwrap();
     let layer = JwtAuthLayer::new(Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap());
-    assert_eq!(answer(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
+    assert_eq!(send(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
     endpoint.act(Act::Hang);
-    let stranger = bearer(&Issuer::new().token("ada"));
+    let unknown = bearer(&Issuer::new().token("ada"));
     let waiting = {
-        let (layer, stranger) = (layer.clone(), stranger.clone());
-        tokio::spawn(async move { answer(&layer, request("/", &stranger)).await.status() })
+        let (layer, unknown) = (layer.clone(), unknown.clone());
+        tokio::spawn(async move { send(&layer, request("/", &unknown)).await.status() })
     };
     until(|| endpoint.connections() == 2).await;
     for _ in 0..100 {
-        assert_eq!(answer(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
+        assert_eq!(send(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
     }
-    assert!(!waiting.is_finished(), "the stranger waits; nobody else does");
+    assert!(!waiting.is_finished(), "the request with an unknown kid waits, and no other");
     assert_eq!(waiting.await.unwrap(), 503, "its key could not be searched for");
 }
 
@@ -309,7 +309,7 @@ async fn an_etag_is_sent_back_and_not_modified_understood() {
 }
 
 #[tokio::test]
-async fn a_cold_crowd_makes_one_connection() {
+async fn concurrent_requests_without_keys_make_one_connection() {
     let issuer = Arc::new(Issuer::new());
     let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
     let keys = endpoint.keys().build().unwrap();
@@ -317,7 +317,7 @@ async fn a_cold_crowd_makes_one_connection() {
     let crowd: Vec<_> = (0..200)
         .map(|n| {
             let (layer, token) = (layer.clone(), bearer(&issuer.token(&format!("user-{n}"))));
-            tokio::spawn(async move { answer(&layer, request("/", &token)).await.status() })
+            tokio::spawn(async move { send(&layer, request("/", &token)).await.status() })
         })
         .collect();
     for one in crowd {
@@ -333,15 +333,15 @@ async fn ten_thousand_random_kids_cause_a_burst_of_fetches() {
     let keys = endpoint.keys().build().unwrap();
     let layer =
         JwtAuthLayer::new(Verifier::builder(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).unwrap());
-    assert_eq!(answer(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
+    assert_eq!(send(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
     let claims = issuer.claims("ada");
-    let good = issuer.token("ada");
+    let valid = issuer.token("ada");
     for n in 0..10_000 {
         let forged = issuer.sign_with_header(&json!({"alg": "EdDSA", "kid": format!("random-{n}")}), &claims);
-        let status = answer(&layer, request("/", &bearer(&forged))).await.status();
+        let status = send(&layer, request("/", &bearer(&forged))).await.status();
         assert!(status == 401 && n < 10 || status == 503, "{n}: {status}");
         if n % 100 == 0 {
-            assert_eq!(answer(&layer, request("/", &bearer(&good))).await.status(), 200);
+            assert_eq!(send(&layer, request("/", &bearer(&valid))).await.status(), 200);
         }
     }
     assert!((4..=8).contains(&endpoint.connections()), "{} fetches", endpoint.connections());

@@ -1,10 +1,12 @@
 //! What the process's environment decides about fetching keys, and what it must not.
 //!
-//! The environment cannot be changed safely inside a process, so each test runs this test binary again as a child.
+//! A process cannot change its environment safely while other threads run, so each test runs itself again in a child
+//! process.
 
 use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpListener},
+    env,
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     process::{Command, Output},
     sync::{
         Arc,
@@ -16,7 +18,7 @@ use std::{
 
 use better_auth_jwt::{Verifier, keys::RemoteKeySet, test_util::Issuer};
 
-/// Tells a child what to fetch.
+/// The URL of the keys that a child fetches. A test that finds it in its environment is the child.
 const URL: &str = "TEST_JWKS_URL";
 
 /// A certificate that has signed nothing.
@@ -61,7 +63,7 @@ impl Server {
     }
 }
 
-fn respond(mut stream: std::net::TcpStream, count: &AtomicUsize, body: &str) -> std::io::Result<()> {
+fn respond(mut stream: TcpStream, count: &AtomicUsize, body: &str) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut head = Vec::new();
     let mut byte = [0];
@@ -72,10 +74,10 @@ fn respond(mut stream: std::net::TcpStream, count: &AtomicUsize, body: &str) -> 
     write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
 }
 
-/// Runs one of this file's `#[ignore]`d tests in a process with this environment.
+/// Runs one of this file's tests in a process with this environment, which contains [`URL`].
 fn child(test: &str, environment: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([&format!("environment::{test}"), "--exact", "--ignored", "--nocapture"]);
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args([&format!("environment::{test}"), "--exact", "--nocapture"]);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
         command.env_remove(name).env_remove(name.to_lowercase());
     }
@@ -89,8 +91,14 @@ fn assert_succeeds(output: &Output) {
     assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}\n{stderr}");
 }
 
-#[test]
-fn keys_over_plain_http_never_come_from_a_proxy() {
+#[tokio::test]
+async fn keys_over_plain_http_never_come_from_a_proxy() {
+    if let Ok(url) = env::var(URL) {
+        let verifier = verifier_with_keys_from(&url);
+        assert!(verifier.verify(&env::var("TEST_GENUINE").unwrap()).await.is_ok(), "the issuer's token is valid");
+        assert!(verifier.verify(&env::var("TEST_FORGED").unwrap()).await.is_err(), "the proxy's token is not");
+        return;
+    }
     let (issuer, forger) = (Issuer::new(), Issuer::new());
     for host in ["127.0.0.1", "localhost", "keys.localhost"] {
         let endpoint = Server::start(issuer.jwks());
@@ -103,42 +111,40 @@ fn keys_over_plain_http_never_come_from_a_proxy() {
                 .map(|name| (name, &*proxy_url))
                 .to_vec();
         environment.extend([(URL, &*url), ("TEST_GENUINE", &*genuine), ("TEST_FORGED", &*forged)]);
-        let output = child("child_accepts_the_genuine_token_and_rejects_the_forged_one", &environment);
-        assert_eq!(proxy.requests(), 0, "{host}: the proxy was asked: {}", String::from_utf8_lossy(&output.stdout));
-        assert!(endpoint.requests() > 0, "{host}");
+        let output = child("keys_over_plain_http_never_come_from_a_proxy", &environment);
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(proxy.requests(), 0, "{host}: the proxy got a request: {stdout}");
+        assert!(endpoint.requests() > 0, "{host}: {stdout}");
         assert_succeeds(&output);
     }
 }
 
 #[tokio::test]
-#[ignore = "run by another test, with an environment of its own"]
-async fn child_accepts_the_genuine_token_and_rejects_the_forged_one() {
-    let keys = RemoteKeySet::new(std::env::var(URL).unwrap()).unwrap();
-    let verifier = Verifier::builder(keys).insecure_any_issuer().insecure_any_audience().unwrap();
-    assert!(verifier.verify(&std::env::var("TEST_GENUINE").unwrap()).await.is_ok(), "the issuer's token is valid");
-    assert!(verifier.verify(&std::env::var("TEST_FORGED").unwrap()).await.is_err(), "the proxy's token is not");
-}
-
-#[test]
-fn plain_http_needs_no_root_certificates_and_https_says_that_it_does() {
+async fn plain_http_needs_no_root_certificates_and_the_error_for_https_names_them() {
+    if let Ok(url) = env::var(URL) {
+        let verifier = verifier_with_keys_from(&url);
+        assert!(verifier.verify(&env::var("TEST_GENUINE").unwrap()).await.is_ok());
+        let error = RemoteKeySet::new("https://app.example.com/api/auth/jwks").err().unwrap().to_string();
+        assert!(error.contains("root certificates") && error.contains("SSL_CERT_FILE"), "{error}");
+        // Certificates from the configuration are enough.
+        assert!(RemoteKeySet::builder("https://app.example.com/jwks").root_certificates(ROOT).build().is_ok());
+        return;
+    }
     let issuer = Issuer::new();
     let endpoint = Server::start(issuer.jwks());
-    let url = format!("http://{}/api/auth/jwks", endpoint.address);
-    let token = issuer.token("ada");
-    let nowhere = [("SSL_CERT_FILE", "/nonexistent/file"), ("SSL_CERT_DIR", "/nonexistent/directory")];
-    let output =
-        child("child_without_root_certificates", &[nowhere[0], nowhere[1], (URL, &*url), ("TEST_GENUINE", &*token)]);
+    let (url, token) = (format!("http://{}/api/auth/jwks", endpoint.address), issuer.token("ada"));
+    let environment = [
+        ("SSL_CERT_FILE", "/nonexistent/file"),
+        ("SSL_CERT_DIR", "/nonexistent/directory"),
+        (URL, &*url),
+        ("TEST_GENUINE", &*token),
+    ];
+    let output = child("plain_http_needs_no_root_certificates_and_the_error_for_https_names_them", &environment);
     assert_succeeds(&output);
+    assert!(endpoint.requests() > 0, "the child fetched no keys");
 }
 
-#[tokio::test]
-#[ignore = "run by another test, with an environment of its own"]
-async fn child_without_root_certificates() {
-    let keys = RemoteKeySet::new(std::env::var(URL).unwrap()).unwrap();
-    let verifier = Verifier::builder(keys).insecure_any_issuer().insecure_any_audience().unwrap();
-    assert!(verifier.verify(&std::env::var("TEST_GENUINE").unwrap()).await.is_ok());
-    let error = RemoteKeySet::new("https://app.example.com/api/auth/jwks").err().unwrap().to_string();
-    assert!(error.contains("root certificates") && error.contains("SSL_CERT_FILE"), "{error}");
-    // Your own are enough.
-    assert!(RemoteKeySet::builder("https://app.example.com/jwks").root_certificates(ROOT).build().is_ok());
+fn verifier_with_keys_from(url: &str) -> Verifier {
+    let keys = RemoteKeySet::new(url).unwrap();
+    Verifier::builder(keys).insecure_any_issuer().insecure_any_audience().unwrap()
 }

@@ -1,4 +1,4 @@
-//! Hostile and broken tokens: one row, one idea, and the answer it must get.
+//! Hostile and invalid tokens: each row has one idea and the expected result.
 
 use better_auth_jwt::{
     ErrorKind::{self, *},
@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use jsonwebtoken::DecodingKey;
 use serde_json::{Value, json};
 
-use crate::{answer, bearer, request};
+use crate::{bearer, request, send};
 
-/// What a verifier says to a token: nothing, or why not.
+/// Why a verifier rejects a token, or `None` if it accepts it.
 async fn verdict(verifier: &Verifier, token: &str) -> Option<ErrorKind> {
     verifier.verify(token).await.err().map(|error| error.kind())
 }
@@ -34,12 +34,16 @@ async fn headers() {
         header.to_string()
     };
     let rows = [
-        ("as it should be", issuer.header().to_string(), None),
-        ("members in another order, with blanks", format!(" {{ \"kid\" : \"{id}\" ,\n\"alg\":\"EdDSA\" }}\t"), None),
+        ("valid", issuer.header().to_string(), None),
+        (
+            "members in another order, with whitespace",
+            format!(" {{ \"kid\" : \"{id}\" ,\n\"alg\":\"EdDSA\" }}\t"),
+            None,
+        ),
         ("alg written with escapes", format!(r#"{{"alg":"Ed\u0044SA","kid":"{id}"}}"#), None),
         ("alg none", with("alg", json!("none")), Some(UnsupportedAlgorithm)),
         ("alg None", with("alg", json!("None")), Some(UnsupportedAlgorithm)),
-        ("alg with a blank", with("alg", json!("EdDSA ")), Some(UnsupportedAlgorithm)),
+        ("alg with a space", with("alg", json!("EdDSA ")), Some(UnsupportedAlgorithm)),
         ("alg with a NUL", with("alg", json!("EdDSA\0")), Some(UnsupportedAlgorithm)),
         ("alg in lower case", with("alg", json!("eddsa")), Some(UnsupportedAlgorithm)),
         ("alg empty", with("alg", json!("")), Some(UnsupportedAlgorithm)),
@@ -112,7 +116,7 @@ async fn headers() {
 }
 
 #[tokio::test]
-async fn an_embedded_key_is_no_key() {
+async fn a_key_in_the_header_is_not_used() {
     let (issuer, attacker) = (Issuer::new(), Issuer::new());
     for header in [
         json!({"alg": "EdDSA", "jwk": attacker.jwk()}),
@@ -128,23 +132,23 @@ async fn an_embedded_key_is_no_key() {
 async fn claims() {
     let issuer = Issuer::with_algorithm(Algorithm::HS256);
     let verifier = issuer.verifier();
-    let good = issuer.claims("ada");
-    let now = good["iat"].as_u64().unwrap();
+    let valid = issuer.claims("ada");
+    let now = valid["iat"].as_u64().unwrap();
     let origin = issuer.origin();
     let with = |member: &str, value: Value| {
-        let mut claims = good.clone();
+        let mut claims = valid.clone();
         claims[member] = value;
         claims.to_string()
     };
     let without = |member: &str| {
-        let mut claims = good.clone();
+        let mut claims = valid.clone();
         claims.as_object_mut().unwrap().remove(member);
         claims.to_string()
     };
-    // A value that `Value` would change or refuse, put in as text.
+    // A value that `Value` would change or cannot contain, inserted as text.
     let raw = |member: &str, value: &str| with(member, json!("@")).replace("\"@\"", value);
     let rows = [
-        ("as it should be", good.to_string(), None),
+        ("valid", valid.to_string(), None),
         ("exp missing", without("exp"), Some(InvalidClaims)),
         ("exp now, within leeway", with("exp", json!(now)), None),
         ("exp a second within leeway", with("exp", json!(now - 29)), None),
@@ -169,7 +173,7 @@ async fn claims() {
         ("exp true", with("exp", json!(true)), Some(InvalidClaims)),
         ("exp an array", with("exp", json!([now + 900])), Some(InvalidClaims)),
         ("exp an object", with("exp", json!({})), Some(InvalidClaims)),
-        ("exp twice", good.to_string().replacen('{', "{\"exp\":1,", 1), Some(Malformed)),
+        ("exp twice", valid.to_string().replacen('{', "{\"exp\":1,", 1), Some(Malformed)),
         ("nbf in the past", with("nbf", json!(now - 1)), None),
         ("nbf within leeway", with("nbf", json!(now + 30)), None),
         ("nbf beyond leeway", with("nbf", json!(now + 31)), Some(NotYetValid)),
@@ -216,11 +220,11 @@ async fn claims() {
         ("sub a number", with("sub", json!(123)), Some(InvalidClaims)),
         ("sub an array", with("sub", json!(["ada"])), Some(InvalidClaims)),
         ("sub an object", with("sub", json!({"id": "ada"})), Some(InvalidClaims)),
-        ("sub twice", good.to_string().replacen('{', r#"{"sub":"bob","#, 1), Some(Malformed)),
-        ("sub twice, once escaped", good.to_string().replacen('{', r#"{"s\u0075b":"bob","#, 1), Some(Malformed)),
+        ("sub twice", valid.to_string().replacen('{', r#"{"sub":"bob","#, 1), Some(Malformed)),
+        ("sub twice, once escaped", valid.to_string().replacen('{', r#"{"s\u0075b":"bob","#, 1), Some(Malformed)),
         (
             "a custom claim twice",
-            good.to_string().replacen('{', r#"{"role":"user","role":"admin","#, 1),
+            valid.to_string().replacen('{', r#"{"role":"user","role":"admin","#, 1),
             Some(Malformed),
         ),
         ("a nested claim twice", with("x", json!({})).replace("\"x\":{}", r#""x":[{"y":1,"y":2}]"#), Some(Malformed)),
@@ -253,7 +257,7 @@ async fn claims() {
         ("cnf a string", with("cnf", json!("")), Some(SenderConstrained)),
         (
             "cnf written with an escape",
-            good.to_string().replacen('{', r#"{"\u0063nf":{"jkt":"x"},"#, 1),
+            valid.to_string().replacen('{', r#"{"\u0063nf":{"jkt":"x"},"#, 1),
             Some(SenderConstrained),
         ),
         ("cnf inside of another claim binds nothing", with("x", json!({"cnf": {"jkt": "x"}})), None),
@@ -263,7 +267,7 @@ async fn claims() {
         ("a string", "\"x\"".to_owned(), Some(Malformed)),
         ("null", "null".to_owned(), Some(Malformed)),
         ("nothing", String::new(), Some(Malformed)),
-        ("garbage behind", format!("{good}x"), Some(Malformed)),
+        ("trailing garbage", format!("{valid}x"), Some(Malformed)),
         (
             "nested as deep as allowed",
             with("x", json!("@")).replace("\"@\"", &format!("{}{}", "[".repeat(31), "]".repeat(31))),
@@ -285,7 +289,7 @@ async fn claims() {
     check(&verifier, rows.map(|(idea, claims, expected)| (idea.to_owned(), sign(&claims), expected))).await;
     let not_utf8 = issuer.sign_bytes(
         header.as_bytes(),
-        &[good.to_string().trim_end_matches('}').as_bytes(), b",\"x\":\"\xff\"}"].concat(),
+        &[valid.to_string().trim_end_matches('}').as_bytes(), b",\"x\":\"\xff\"}"].concat(),
     );
     assert_eq!(verdict(&verifier, &not_utf8).await, Some(Malformed));
 }
@@ -331,9 +335,9 @@ async fn a_sender_constrained_token_gets_401_invalid_token_each_time() {
     let bound = bearer(&issuer.sign(&claims));
     // The token cache has a plain token of the same user, and sees the bound one more than once.
     for _ in 0..3 {
-        assert_eq!(answer(&layer, request("/", &plain)).await.status(), 200);
+        assert_eq!(send(&layer, request("/", &plain)).await.status(), 200);
         for layer in [layer.clone(), layer.clone().optional()] {
-            let response = answer(&layer, request("/", &bound)).await;
+            let response = send(&layer, request("/", &bound)).await;
             assert_eq!(response.status(), 401);
             assert_eq!(response.extensions().get(), Some(&SenderConstrained));
             let challenge = response.headers()["www-authenticate"].to_str().unwrap();
@@ -358,7 +362,7 @@ async fn serialisations() {
         format!("{}{}", &token[..token.len() - 1], &alphabet[last + 1..last + 2])
     };
     let rows = [
-        ("as it should be", token.clone(), None),
+        ("valid", token.clone(), None),
         ("no signature", format!("{header}.{payload}."), Some(InvalidSignature)),
         ("no payload", format!("{header}..{signature}"), Some(InvalidSignature)),
         ("no header", format!(".{payload}.{signature}"), Some(Malformed)),
@@ -380,7 +384,7 @@ async fn serialisations() {
             if token.contains(['-', '_']) { Some(Malformed) } else { None },
         ),
         (
-            "a blank in the signature",
+            "a space in the signature",
             format!("{} {}", &token[..token.len() - 5], &token[token.len() - 5..]),
             Some(Malformed),
         ),
@@ -418,18 +422,18 @@ async fn authorization_headers() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier());
     let token = issuer.token("ada");
-    let good = bearer(&token);
+    let valid = bearer(&token);
     let rows: [(&str, &[&[u8]], u16); 17] = [
-        ("one good header", &[good.as_bytes()], 200),
+        ("one valid header", &[valid.as_bytes()], 200),
         ("none", &[], 401),
-        ("the same twice", &[good.as_bytes(), good.as_bytes()], 400),
-        ("good, then bad", &[good.as_bytes(), b"Bearer x"], 400),
-        ("bad, then good", &[b"Bearer x", good.as_bytes()], 400),
-        ("another scheme beside it", &[good.as_bytes(), b"Basic YTpi"], 400),
+        ("the same twice", &[valid.as_bytes(), valid.as_bytes()], 400),
+        ("valid, then bad", &[valid.as_bytes(), b"Bearer x"], 400),
+        ("bad, then valid", &[b"Bearer x", valid.as_bytes()], 400),
+        ("another scheme beside it", &[valid.as_bytes(), b"Basic YTpi"], 400),
         ("another scheme", &[b"Basic YTpi"], 401),
-        ("a scheme that begins alike", &[b"BearerX x"], 401),
+        ("a scheme that starts with Bearer", &[b"BearerX x"], 401),
         ("no credentials", &[b"Bearer"], 401),
-        ("blank credentials", &[b"Bearer   "], 401),
+        ("credentials of spaces", &[b"Bearer   "], 401),
         ("a tab", &[b"Bearer\tx"], 400),
         ("bytes outside ASCII", &[b"Bearer \xff\xfe.b.c"], 400),
         ("quotes", &[b"Bearer \"a.b.c\""], 401),
@@ -443,12 +447,12 @@ async fn authorization_headers() {
         for value in values {
             request.headers_mut().append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        assert_eq!(answer(&layer, request).await.status(), status, "{idea}");
+        assert_eq!(send(&layer, request).await.status(), status, "{idea}");
     }
 }
 
 #[tokio::test]
-async fn tokens_elsewhere_than_in_the_header_are_not_looked_at() {
+async fn tokens_outside_of_the_authorization_header_are_ignored() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier());
     let token = issuer.token("ada");
@@ -459,7 +463,7 @@ async fn tokens_elsewhere_than_in_the_header_are_not_looked_at() {
     {
         headers.insert(name, HeaderValue::try_from(bearer(&token)).unwrap());
     }
-    assert_eq!(answer(&layer, request).await.status(), 401);
+    assert_eq!(send(&layer, request).await.status(), 401);
 }
 
 #[tokio::test]
@@ -498,14 +502,14 @@ async fn a_key_verifies_its_own_algorithm_only() {
 }
 
 #[tokio::test]
-async fn psychic_and_otherwise_shaped_ecdsa_signatures_are_refused() {
+async fn ecdsa_signatures_with_zeros_or_of_another_format_are_rejected() {
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     for (algorithm, length) in [(Algorithm::ES256, 64), (Algorithm::ES384, 96), (Algorithm::ES512, 132)] {
         let issuer = Issuer::with_algorithm(algorithm);
         let token = issuer.token("ada");
         let (signed, signature) = token.rsplit_once('.').unwrap();
-        let good = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
-        assert_eq!(good.len(), length);
+        let valid = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+        assert_eq!(valid.len(), length);
         let mut one = vec![0; length];
         one[length - 1] = 1;
         for bad in [
@@ -513,11 +517,11 @@ async fn psychic_and_otherwise_shaped_ecdsa_signatures_are_refused() {
             vec![0xff; length],
             one,
             vec![],
-            good[1..].to_vec(),
-            good[..length - 1].to_vec(),
-            [&good[..], &[0]].concat(),
-            [&[0], &good[..]].concat(),
-            [&good[length / 2..], &good[..length / 2]].concat(),
+            valid[1..].to_vec(),
+            valid[..length - 1].to_vec(),
+            [&valid[..], &[0]].concat(),
+            [&[0], &valid[..]].concat(),
+            [&valid[length / 2..], &valid[..length / 2]].concat(),
         ] {
             let token = format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(&bad));
             assert_eq!(verdict(&issuer.verifier(), &token).await, Some(InvalidSignature), "{algorithm} {bad:?}");
@@ -526,7 +530,7 @@ async fn psychic_and_otherwise_shaped_ecdsa_signatures_are_refused() {
 }
 
 #[tokio::test]
-async fn secrets_in_rotation_are_all_in_force_and_no_others() {
+async fn all_secrets_in_rotation_are_accepted_and_no_others() {
     let (new, old, gone) = (Issuer::with_secret([1; 32]), Issuer::with_secret([2; 32]), Issuer::with_secret([3; 32]));
     let verifier = Verifier::builder(SharedSecret::keyring([[1; 32], [2; 32]]).unwrap())
         .issuer(new.origin())
@@ -538,7 +542,7 @@ async fn secrets_in_rotation_are_all_in_force_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_set_with_two_fitting_keys_wants_a_kid() {
+async fn a_token_needs_a_kid_if_two_keys_fit() {
     let (a, b) = (Issuer::new(), Issuer::new());
     let keys = KeySet::from_json(json!({"keys": [a.jwk(), b.jwk()]}).to_string()).unwrap();
     let verifier = Verifier::builder(keys).issuer(a.origin()).audience(a.origin()).unwrap();
@@ -550,19 +554,19 @@ async fn a_set_with_two_fitting_keys_wants_a_kid() {
 }
 
 #[tokio::test]
-async fn several_issuers_keep_to_their_own_keys_and_rules() {
+async fn each_issuer_is_bound_to_its_own_keys_and_rules() {
     let web = Issuer::new().with_origin("https://web.example").key_id("1");
     let admin = Issuer::new().with_origin("https://admin.example").key_id("1");
     let secret = Issuer::with_algorithm(Algorithm::HS256).with_origin("https://web.example");
     let verifier = web.verifier().or(admin.verifier()).or(secret.verifier());
-    for good in [&web, &admin, &secret] {
-        assert_eq!(verdict(&verifier, &good.token("ada")).await, None);
+    for valid in [&web, &admin, &secret] {
+        assert_eq!(verdict(&verifier, &valid.token("ada")).await, None);
     }
     let rows = [
         ("admin's key under web's name", admin.sign(&web.claims("ada")), InvalidSignature),
         ("web's key under admin's name", web.sign(&admin.claims("ada")), InvalidSignature),
         ("the secret under admin's name", secret.sign(&admin.claims("ada")), InvalidIssuer),
-        ("an issuer nobody knows", web.sign(&web_at(&web, "https://evil.example")), InvalidIssuer),
+        ("an unknown issuer", web.sign(&web_at(&web, "https://evil.example")), InvalidIssuer),
         ("no issuer", web.sign(&without_issuer(&web)), InvalidIssuer),
         ("web's keys for admin's audience", web.sign(&with_audience(&web, admin.origin())), InvalidAudience),
     ];
@@ -599,10 +603,10 @@ async fn one_issuer_with_an_old_key_set_and_a_new_one() {
 }
 
 #[tokio::test]
-async fn access_tokens_pass_only_where_they_are_asked_for() {
+async fn access_tokens_are_accepted_only_with_the_access_token_profile() {
     let issuer = Issuer::new();
     let now = issuer.claims("ada")["iat"].as_u64().unwrap();
-    let good = json!({
+    let valid = json!({
         "iss": issuer.origin(), "aud": [issuer.origin(), "https://app.example.com/userinfo"], "sub": "ada", "client_id": "client",
         "azp": "client", "scope": "openid tasks:read", "sid": "s", "iat": now, "exp": now + 3600, "jti": "j",
     });
@@ -612,26 +616,26 @@ async fn access_tokens_pass_only_where_they_are_asked_for() {
         header
     };
     let without = |member: &str| {
-        let mut claims = good.clone();
+        let mut claims = valid.clone();
         claims.as_object_mut().unwrap().remove(member);
         claims
     };
     let client = {
-        let mut claims = good.clone();
+        let mut claims = valid.clone();
         claims["sub"] = json!("client");
         claims
     };
     let access = issuer.verifier().profile(Profile::AccessToken);
     let rows = [
-        ("an access token", issuer.sign_with_header(&header("at+jwt"), &good), None),
-        ("typ as a media type", issuer.sign_with_header(&header("application/AT+JWT"), &good), None),
-        ("typ JWT", issuer.sign_with_header(&header("JWT"), &good), Some(InvalidType)),
-        ("no typ", issuer.sign(&good), Some(InvalidType)),
+        ("an access token", issuer.sign_with_header(&header("at+jwt"), &valid), None),
+        ("typ as a media type", issuer.sign_with_header(&header("application/AT+JWT"), &valid), None),
+        ("typ JWT", issuer.sign_with_header(&header("JWT"), &valid), Some(InvalidType)),
+        ("no typ", issuer.sign(&valid), Some(InvalidType)),
         ("without client_id", issuer.sign_with_header(&header("at+jwt"), &without("client_id")), Some(InvalidClaims)),
         ("without jti", issuer.sign_with_header(&header("at+jwt"), &without("jti")), Some(InvalidClaims)),
         ("without iat", issuer.sign_with_header(&header("at+jwt"), &without("iat")), Some(InvalidClaims)),
         ("without aud", issuer.sign_with_header(&header("at+jwt"), &without("aud")), Some(InvalidAudience)),
-        ("a client's own", issuer.sign_with_header(&header("at+jwt"), &client), Some(ClientToken)),
+        ("an access token of a client", issuer.sign_with_header(&header("at+jwt"), &client), Some(ClientToken)),
     ];
     check(&access, rows.map(|(idea, token, expected)| (idea.to_owned(), token, expected))).await;
     let clients = issuer.verifier().profile(Profile::AccessToken).allow_client_credentials();
@@ -639,17 +643,17 @@ async fn access_tokens_pass_only_where_they_are_asked_for() {
 
     let both = issuer.verifier().or(access);
     assert_eq!(verdict(&both, &issuer.token("ada")).await, None);
-    assert_eq!(verdict(&both, &issuer.sign_with_header(&header("at+jwt"), &good)).await, None);
-    assert_eq!(verdict(&both, &issuer.sign_with_header(&header("logout+jwt"), &good)).await, Some(InvalidType));
+    assert_eq!(verdict(&both, &issuer.sign_with_header(&header("at+jwt"), &valid)).await, None);
+    assert_eq!(verdict(&both, &issuer.sign_with_header(&header("logout+jwt"), &valid)).await, Some(InvalidType));
     assert_eq!(
         verdict(&both, &issuer.sign_with_header(&header("at+jwt"), &without("jti"))).await,
         Some(InvalidClaims),
-        "its own rules"
+        "the rules of its issuer"
     );
 }
 
 #[tokio::test]
-async fn a_maximum_age_asks_for_iat() {
+async fn a_maximum_age_requires_iat() {
     let issuer = Issuer::new();
     let verifier = issuer.verifier().max_age(std::time::Duration::from_secs(60));
     let mut claims = issuer.claims("ada");
@@ -668,7 +672,7 @@ async fn a_maximum_age_asks_for_iat() {
 }
 
 #[tokio::test]
-async fn another_claim_can_name_the_user_but_sub_is_required_all_the_same() {
+async fn another_claim_can_identify_the_user_but_sub_is_still_required() {
     let issuer = Issuer::new();
     let verifier = issuer.verifier().user_id_claim("id");
     let mut claims = issuer.claims("custom|42");
@@ -684,7 +688,7 @@ async fn another_claim_can_name_the_user_but_sub_is_required_all_the_same() {
 }
 
 #[tokio::test]
-async fn waived_issuer_and_audience_must_still_be_of_the_right_type() {
+async fn issuer_and_audience_must_be_of_the_right_type_even_if_they_are_not_checked() {
     let issuer = Issuer::with_secret([5; 32]);
     let verifier = Verifier::shared_secret([5; 32]).unwrap().insecure_any_issuer().insecure_any_audience().unwrap();
     let mut claims = issuer.claims("ada");
@@ -736,7 +740,7 @@ fn the_jws_level_alone_takes_any_payload() {
 }
 
 #[tokio::test]
-async fn rsa_keys_that_name_no_algorithm_get_the_one_that_was_allowed() {
+async fn rsa_keys_without_an_algorithm_get_the_configured_one() {
     let issuer = Issuer::with_algorithm(Algorithm::PS256);
     let mut jwk = issuer.jwk();
     jwk.as_object_mut().unwrap().remove("alg");

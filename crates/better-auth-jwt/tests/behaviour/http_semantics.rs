@@ -24,7 +24,7 @@ fn verifier(issuer: &Issuer, keys: RemoteKeySet) -> Verifier {
 }
 
 #[tokio::test]
-async fn servers_that_have_one_media_type_only_are_satisfied() {
+async fn servers_that_offer_one_json_media_type_only_are_supported() {
     let issuer = Issuer::new();
     let only: [fn(&str, &str) -> String; 3] = [
         |head, jwks| match value(head, "accept") {
@@ -50,14 +50,14 @@ async fn servers_that_have_one_media_type_only_are_satisfied() {
 }
 
 #[tokio::test]
-async fn a_server_that_always_compresses_is_an_error_of_its_own() {
+async fn a_compressed_response_has_its_own_error() {
     let endpoint = Endpoint::start(http("200 OK", "content-encoding: gzip\r\n", "\u{1f}")).await;
     assert_eq!(endpoint.keys().build().unwrap().load().await, Err(FetchError::ContentEncoding));
 }
 
 #[tokio::test]
 async fn a_new_key_is_found_behind_a_shared_cache_that_has_the_old_set() {
-    /// Serves what it has stored unless it must ask the origin, whose set comes behind a line end.
+    /// A cache that serves its stored set unless it must revalidate. The set of the origin ends with a line feed.
     fn shared_cache(head: &str, sets: &str) -> String {
         let (stored, origin) = sets.split_once('\n').unwrap();
         let headers = "etag: \"stored\"\r\ncache-control: max-age=86400\r\nage: 600\r\n";
@@ -120,7 +120,7 @@ async fn retry_after_as_a_date_is_honoured() {
 }
 
 #[tokio::test]
-async fn own_headers_are_sent() {
+async fn custom_headers_are_sent() {
     let issuer = Issuer::new();
     let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
     let keys = endpoint.keys().header("X-Gateway-Key", "k7Qm2vX9").header("Accept", "application/json");
@@ -132,13 +132,13 @@ async fn own_headers_are_sent() {
 }
 
 #[tokio::test]
-async fn an_own_client_is_used_but_its_redirects_are_not() {
+async fn a_custom_http_client_is_used_but_its_redirects_are_not_followed() {
     let issuer = Issuer::new();
     let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
-    let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().user_agent("own").build().unwrap();
+    let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().user_agent("custom").build().unwrap();
     let keys = endpoint.keys().client(client.clone()).allow_http().build().unwrap();
     assert_eq!(keys.load().await, Ok(()));
-    assert_eq!(value(&endpoint.requests.lock().unwrap()[0], "user-agent"), Some("own"));
+    assert_eq!(value(&endpoint.requests.lock().unwrap()[0], "user-agent"), Some("custom"));
 
     let redirecting = Endpoint::start(http("302 Found", &format!("location: {}\r\n", endpoint.url), "")).await;
     let keys = redirecting.keys().client(client).allow_http().build().unwrap();

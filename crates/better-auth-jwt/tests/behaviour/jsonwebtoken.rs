@@ -83,9 +83,9 @@ fn changed(object: &Value, (name, value): &Change) -> Value {
 
 fn tokens(issuer: &Issuer, now: u64) -> Vec<String> {
     let (header, claims) = (issuer.header(), issuer.claims("ada"));
-    let good = issuer.sign(&claims);
+    let valid = issuer.sign(&claims);
     let claim_changes = claim_changes(now, issuer.origin());
-    let mut tokens = vec![good.clone()];
+    let mut tokens = vec![valid.clone()];
     for change in header_changes() {
         let header = changed(&header, &change);
         tokens.push(issuer.sign_with_header(&header, &claims));
@@ -100,12 +100,12 @@ fn tokens(issuer: &Issuer, now: u64) -> Vec<String> {
     }
     for claims in ["", "{", "[]", "null", "7", "\"x\"", "{}", "{\"sub\":\"ada\"}x", "\u{feff}{}", "{'sub':'ada'}"] {
         tokens.push(issuer.sign_bytes(header.to_string().as_bytes(), claims.as_bytes()));
-        tokens.push(issuer.sign_bytes(claims.as_bytes(), good.as_bytes()));
+        tokens.push(issuer.sign_bytes(claims.as_bytes(), valid.as_bytes()));
     }
     tokens.push(issuer.sign_bytes(header.to_string().as_bytes(), b"{\"sub\":\"\xff\"}"));
     // Every character changed, and the token cut off everywhere.
-    for position in (0..good.len()).step_by(3) {
-        let (head, tail) = good.split_at(position);
+    for position in (0..valid.len()).step_by(3) {
+        let (head, tail) = valid.split_at(position);
         let other = if tail.starts_with('A') { "B" } else { "A" };
         tokens.push(format!("{head}{other}{}", &tail[1..]));
         tokens.push(head.to_owned());

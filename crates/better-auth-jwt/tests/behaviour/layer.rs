@@ -1,4 +1,4 @@
-//! What passes, what does not, and what the client hears.
+//! Which requests the layer accepts, and its responses to the others.
 
 use std::{
     convert::Infallible,
@@ -18,7 +18,7 @@ use http::{HeaderMap, Request, Response, request::Parts};
 use serde_json::json;
 use tower::{Layer, Service, ServiceExt};
 
-use crate::{answer, bearer, request};
+use crate::{bearer, request, send};
 
 const ALL: [Algorithm; 14] = [
     Algorithm::HS256,
@@ -42,21 +42,21 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
 }
 
 #[tokio::test]
-async fn a_good_token_of_every_algorithm_passes_and_a_foreign_one_does_not() {
+async fn a_valid_token_of_every_algorithm_is_accepted_and_a_forged_one_is_rejected() {
     for algorithm in ALL {
-        let (issuer, stranger) = (Issuer::with_algorithm(algorithm), Issuer::with_algorithm(algorithm));
+        let (issuer, other) = (Issuer::with_algorithm(algorithm), Issuer::with_algorithm(algorithm));
         let layer = JwtAuthLayer::new(issuer.verifier());
-        let response = answer(&layer, request("/", &bearer(&issuer.token("ada")))).await;
+        let response = send(&layer, request("/", &bearer(&issuer.token("ada")))).await;
         assert_eq!((response.status().as_u16(), &**response.body()), (200, "ada"), "{algorithm}");
-        let forged = stranger.sign_with_header(&issuer.header(), &issuer.claims("ada"));
-        let response = answer(&layer, request("/", &bearer(&forged))).await;
+        let forged = other.sign_with_header(&issuer.header(), &issuer.claims("ada"));
+        let response = send(&layer, request("/", &bearer(&forged))).await;
         assert_eq!(response.status(), 401, "{algorithm}");
         assert_eq!(response.extensions().get(), Some(&ErrorKind::InvalidSignature), "{algorithm}");
     }
 }
 
 #[tokio::test]
-async fn the_client_hears_what_rfc_6750_says() {
+async fn error_responses_follow_rfc_6750() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap());
     let token = bearer(&issuer.token("ada"));
@@ -82,11 +82,11 @@ async fn the_client_hears_what_rfc_6750_says() {
         ("/healthz", &*token, 403, ""),
         ("/api/a%2Fda/tasks", &*token, 400, ""),
         ("/api/%61da/tasks", &*token, 200, ""),
-        // Who is not known learns nothing about paths.
+        // Unauthenticated clients learn nothing about paths.
         ("/api/a%2Fda/tasks", "", 401, bare),
         ("/healthz", "", 401, bare),
     ] {
-        let response = answer(&layer, request(path, authorization)).await;
+        let response = send(&layer, request(path, authorization)).await;
         assert_eq!(response.status(), status, "{path} {authorization}");
         assert_eq!(header(response.headers(), "www-authenticate"), challenge, "{path} {authorization}");
         if status != 200 {
@@ -101,7 +101,7 @@ async fn the_client_hears_what_rfc_6750_says() {
 async fn a_path_without_a_user_fails_closed() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/api/{user_id}/*").unwrap());
-    let response = answer(&layer, request("/other/ada", &bearer(&issuer.token("ada")))).await;
+    let response = send(&layer, request("/other/ada", &bearer(&issuer.token("ada")))).await;
     assert_eq!(response.status(), 403);
     assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingPathValue));
 }
@@ -116,12 +116,12 @@ async fn a_closure_can_find_the_user_elsewhere() {
     for (host, status) in [("ada.example.com", 200), ("bob.example.com", 403), ("", 403)] {
         let mut request = request("/", &bearer(&issuer.token("ada")));
         request.headers_mut().insert("host", host.parse().unwrap());
-        assert_eq!(answer(&layer, request).await.status(), status, "{host}");
+        assert_eq!(send(&layer, request).await.status(), status, "{host}");
     }
 }
 
 #[tokio::test]
-async fn nothing_of_the_request_is_echoed() {
+async fn error_responses_echo_nothing_of_the_request() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier())
         .match_user(PathTemplate::new("/api/{user_id}/*").unwrap())
@@ -136,24 +136,25 @@ async fn nothing_of_the_request_is_echoed() {
         ("/api/x/x".to_owned(), bearer(&issuer.sign_with_header(&json!({"alg": "EdDSA", "kid": canary}), &claims))),
         ("/api/x/x".to_owned(), format!("{canary} x")),
     ] {
-        let response = answer(&layer, request(&path, &authorization)).await;
+        let response = send(&layer, request(&path, &authorization)).await;
         assert!(response.status().is_client_error());
         assert!(!format!("{:?}{}", response.headers(), response.body()).contains("canary"), "{path} {authorization}");
     }
 }
 
 #[tokio::test]
-async fn claims_arrive_in_a_type_of_ones_own_and_rules_see_them() {
+async fn claims_are_deserialised_into_a_custom_type_and_rules_receive_it() {
     #[derive(serde::Deserialize)]
-    struct Own {
+    struct CustomClaims {
         sub: String,
         role: String,
     }
     let issuer = Issuer::new();
-    let layer = JwtAuthLayer::new(issuer.verifier()).claims::<Own>().require("rule", |own| own.role == "admin");
+    let layer =
+        JwtAuthLayer::new(issuer.verifier()).claims::<CustomClaims>().require("rule", |claims| claims.role == "admin");
     let inner = tower::service_fn(async |request: Request<String>| {
-        let Authenticated(own) = request.extensions().get::<Authenticated<Own>>().unwrap();
-        Ok::<_, Infallible>(Response::new(own.sub.clone()))
+        let Authenticated(claims) = request.extensions().get::<Authenticated<CustomClaims>>().unwrap();
+        Ok::<_, Infallible>(Response::new(claims.sub.clone()))
     });
     for (role, status, kind) in [
         (json!("admin"), 200, None),
@@ -170,15 +171,15 @@ async fn claims_arrive_in_a_type_of_ones_own_and_rules_see_them() {
 }
 
 #[tokio::test]
-async fn rules_given_before_the_claims_type_changes_stay_in_force() {
+async fn rules_set_before_the_claims_type_still_apply() {
     #[derive(serde::Deserialize)]
-    struct Own {}
+    struct CustomClaims {}
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier())
         .require("rule", |claims| claims.get("banned").is_ok_and(|banned: bool| !banned))
         .require_scopes(["tasks:read"])
         .unwrap()
-        .claims::<Own>();
+        .claims::<CustomClaims>();
     for (banned, scope, kind) in [
         (false, "tasks:read", None),
         (true, "tasks:read", Some(ErrorKind::Forbidden)),
@@ -186,25 +187,25 @@ async fn rules_given_before_the_claims_type_changes_stay_in_force() {
     ] {
         let mut claims = issuer.claims("ada");
         (claims["banned"], claims["scope"]) = (json!(banned), json!(scope));
-        let response = answer(&layer, request("/", &bearer(&issuer.sign(&claims)))).await;
+        let response = send(&layer, request("/", &bearer(&issuer.sign(&claims)))).await;
         assert_eq!(response.extensions().get().copied(), kind, "{banned} {scope}");
     }
 }
 
 #[tokio::test]
-async fn an_optional_layer_lets_only_the_absence_of_a_token_pass() {
+async fn an_optional_layer_accepts_requests_without_a_token_but_not_with_an_invalid_one() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier()).optional();
-    let response = answer(&layer, request("/", "")).await;
+    let response = send(&layer, request("/", "")).await;
     assert_eq!((response.status().as_u16(), &**response.body()), (200, "anonymous"));
-    let response = answer(&layer, request("/", &bearer(&issuer.token("ada")))).await;
+    let response = send(&layer, request("/", &bearer(&issuer.token("ada")))).await;
     assert_eq!((response.status().as_u16(), &**response.body()), (200, "ada"));
-    assert_eq!(answer(&layer, request("/", "Bearer x")).await.status(), 401);
-    assert_eq!(answer(&layer, request("/", "Bearer\tx")).await.status(), 400);
+    assert_eq!(send(&layer, request("/", "Bearer x")).await.status(), 401);
+    assert_eq!(send(&layer, request("/", "Bearer\tx")).await.status(), 400);
 }
 
 #[tokio::test]
-async fn an_optional_layer_forgets_what_an_outer_one_found() {
+async fn an_optional_layer_removes_the_claims_of_an_outer_layer() {
     let (outer, inner) = (Issuer::new(), Issuer::new());
     let mut anonymous = request("/", "");
     let token = request("/", &bearer(&outer.token("ada")));
@@ -216,7 +217,7 @@ async fn an_optional_layer_forgets_what_an_outer_one_found() {
         .into_body();
     *anonymous.extensions_mut() = found.extensions().clone();
     assert!(anonymous.extensions().get::<Authenticated<Claims>>().is_some());
-    let response = answer(&JwtAuthLayer::new(inner.verifier()).optional(), anonymous).await;
+    let response = send(&JwtAuthLayer::new(inner.verifier()).optional(), anonymous).await;
     assert_eq!(response.body(), "anonymous");
 }
 
@@ -229,21 +230,21 @@ async fn every_outcome_can_be_counted() {
         move |outcome| outcomes.lock().unwrap().push(outcome.as_str())
     });
     for authorization in ["", &bearer(&issuer.token("ada")), "Bearer x"] {
-        answer(&layer, request("/", authorization)).await;
+        send(&layer, request("/", authorization)).await;
     }
     let expected = ["anonymous", "verified", "malformed"];
     assert_eq!(*outcomes.lock().unwrap(), expected);
 }
 
 #[tokio::test]
-async fn answers_can_be_ones_own() {
+async fn error_responses_can_be_customised() {
     let issuer = Issuer::new();
-    let own = |error: &Error| Response::builder().status(418).body(error.description().to_owned()).unwrap();
-    let response = answer(&JwtAuthLayer::new(issuer.verifier()).rejection_response(own), request("/", "")).await;
+    let custom = |error: &Error| Response::builder().status(418).body(error.description().to_owned()).unwrap();
+    let response = send(&JwtAuthLayer::new(issuer.verifier()).rejection_response(custom), request("/", "")).await;
     assert_eq!((response.status().as_u16(), &**response.body()), (418, "a bearer token is required"));
-    assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingToken), "outer layers can count it all the same");
+    assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingToken), "outer layers can still count it");
     let response =
-        answer(&JwtAuthLayer::new(issuer.verifier()).rejection_response(GrpcRejection), request("/", "")).await;
+        send(&JwtAuthLayer::new(issuer.verifier()).rejection_response(GrpcRejection), request("/", "")).await;
     assert_eq!((response.status().as_u16(), header(response.headers(), "grpc-status")), (200, "16"));
 }
 
@@ -257,7 +258,7 @@ async fn realm_and_resource_metadata_come_from_the_configuration() {
         .unwrap();
     let mut request = request("/", "");
     request.headers_mut().insert("host", "evil.example".parse().unwrap());
-    let response = answer(&layer, request).await;
+    let response = send(&layer, request).await;
     assert_eq!(
         header(response.headers(), "www-authenticate"),
         r#"Bearer realm="tasks", resource_metadata="https://api.example.com/meta""#
@@ -265,31 +266,31 @@ async fn realm_and_resource_metadata_come_from_the_configuration() {
 }
 
 #[tokio::test]
-async fn time_decides_and_leeway_is_given() {
+async fn a_token_expires_after_its_leeway() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier());
     let token = bearer(&issuer.token("ada"));
     issuer.clock().advance(Duration::from_secs(929));
-    assert_eq!(answer(&layer, request("/", &token)).await.status(), 200);
+    assert_eq!(send(&layer, request("/", &token)).await.status(), 200);
     issuer.clock().advance(Duration::from_secs(1));
-    let response = answer(&layer, request("/", &token)).await;
+    let response = send(&layer, request("/", &token)).await;
     assert_eq!(response.extensions().get(), Some(&ErrorKind::Expired));
 }
 
 /// Panics when it is called without having been polled ready, and counts its clones.
-struct Fussy {
+struct RequiresReady {
     ready: bool,
     clones: Arc<AtomicUsize>,
 }
 
-impl Clone for Fussy {
+impl Clone for RequiresReady {
     fn clone(&self) -> Self {
         self.clones.fetch_add(1, Ordering::Relaxed);
         Self { ready: false, clones: self.clones.clone() }
     }
 }
 
-impl Service<Request<String>> for Fussy {
+impl Service<Request<String>> for RequiresReady {
     type Response = Response<String>;
     type Error = Infallible;
     type Future = std::future::Ready<Result<Response<String>, Infallible>>;
@@ -306,10 +307,11 @@ impl Service<Request<String>> for Fussy {
 }
 
 #[tokio::test]
-async fn a_known_key_costs_no_clone_of_the_inner_service() {
+async fn a_request_with_a_known_key_does_not_clone_the_inner_service() {
     let issuer = Issuer::new();
     let clones = Arc::new(AtomicUsize::new(0));
-    let mut service = JwtAuthLayer::new(issuer.verifier()).layer(Fussy { ready: false, clones: clones.clone() });
+    let mut service =
+        JwtAuthLayer::new(issuer.verifier()).layer(RequiresReady { ready: false, clones: clones.clone() });
     for _ in 0..3 {
         let response = service.ready().await.unwrap().call(request("/", &bearer(&issuer.token("ada")))).await.unwrap();
         assert_eq!(response.status(), 200);
@@ -332,7 +334,7 @@ async fn the_instance_that_was_polled_ready_is_the_one_called_after_waiting_for_
     .unwrap();
     let verifier = better_auth_jwt::Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     let clones = Arc::new(AtomicUsize::new(0));
-    let mut service = JwtAuthLayer::new(verifier).layer(Fussy { ready: false, clones: clones.clone() });
+    let mut service = JwtAuthLayer::new(verifier).layer(RequiresReady { ready: false, clones: clones.clone() });
     for expected_clones in [1, 1, 1] {
         let response = service.ready().await.unwrap().call(request("/", &bearer(&issuer.token("ada")))).await.unwrap();
         assert_eq!(response.status(), 200);
@@ -341,29 +343,29 @@ async fn the_instance_that_was_polled_ready_is_the_one_called_after_waiting_for_
 }
 
 #[tokio::test]
-async fn the_token_is_found_where_the_token_source_says() {
+async fn the_token_is_taken_from_the_configured_token_source() {
     let issuer = Issuer::new();
     let token = issuer.token("ada");
     let layer = JwtAuthLayer::new(issuer.verifier()).token_source(TokenSource::cookie("jwt"));
     let mut with_cookie = request("/", "");
     with_cookie.headers_mut().insert("cookie", format!("theme=dark; jwt={token}").parse().unwrap());
-    assert_eq!(answer(&layer, with_cookie).await.body(), "ada");
-    let response = answer(&layer, request("/", &bearer(&token))).await;
+    assert_eq!(send(&layer, with_cookie).await.body(), "ada");
+    let response = send(&layer, request("/", &bearer(&token))).await;
     assert_eq!(response.extensions().get(), Some(&ErrorKind::MissingToken), "the header is not a source here");
 }
 
 #[tokio::test]
-async fn claims_of_ones_own_type_come_with_the_usual_ones() {
+async fn custom_claims_come_together_with_the_standard_claims() {
     #[derive(serde::Deserialize)]
-    struct Own {
+    struct CustomClaims {
         email: String,
     }
     let issuer = Issuer::new();
-    let layer = JwtAuthLayer::new(issuer.verifier()).claims::<Own>();
+    let layer = JwtAuthLayer::new(issuer.verifier()).claims::<CustomClaims>();
     let inner = tower::service_fn(async |request: Request<String>| {
-        let Authenticated(own) = request.extensions().get::<Authenticated<Own>>().unwrap();
+        let Authenticated(custom) = request.extensions().get::<Authenticated<CustomClaims>>().unwrap();
         let Authenticated(claims) = request.extensions().get::<Authenticated<Claims>>().unwrap();
-        Ok::<_, Infallible>(Response::new(format!("{} {}", claims.user_id(), own.email)))
+        Ok::<_, Infallible>(Response::new(format!("{} {}", claims.user_id(), custom.email)))
     });
     let response = layer.layer(inner).oneshot(request("/", &bearer(&issuer.token("ada")))).await.unwrap();
     assert_eq!(response.body(), "ada ada@example.com");

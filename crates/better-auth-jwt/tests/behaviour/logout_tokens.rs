@@ -177,11 +177,11 @@ async fn tokens_that_are_not_signed_by_the_keys_are_rejected() {
     use ErrorKind::*;
     let issuer = Issuer::new();
     let logouts = LogoutVerifier::from(&issuer.verifier());
-    let good = issuer.logout_token("phone");
-    let (signed, signature) = good.rsplit_once('.').unwrap();
+    let valid = issuer.logout_token("phone");
+    let (signed, signature) = valid.rsplit_once('.').unwrap();
     let other = issuer.logout_token("laptop");
     let payload = other.split('.').nth(1).unwrap();
-    let header = good.split('.').next().unwrap();
+    let header = valid.split('.').next().unwrap();
     let long = changed(&issuer, |claims| claims["x"] = json!("x".repeat(8 * 1024)));
     for (token, expected) in [
         (Issuer::new().sign_with_header(&issuer.logout_header(), &issuer.logout_claims("phone")), InvalidSignature),
@@ -190,8 +190,8 @@ async fn tokens_that_are_not_signed_by_the_keys_are_rejected() {
         (format!("{header}.{payload}.{signature}"), InvalidSignature),
         (format!("{signed}."), InvalidSignature),
         (signed.to_owned(), Malformed),
-        (format!("{good}."), Malformed),
-        (format!(" {good}"), Malformed),
+        (format!("{valid}."), Malformed),
+        (format!(" {valid}"), Malformed),
         (String::new(), Malformed),
         (long, TokenTooLarge),
     ] {
@@ -236,7 +236,7 @@ async fn issuer_and_audience_are_not_checked_if_the_verifier_waives_them() {
 }
 
 #[tokio::test]
-async fn of_several_issuers_each_has_its_own_keys() {
+async fn each_issuer_has_its_own_keys() {
     let (first, second) = (Issuer::new(), Issuer::new().with_origin("https://second.example.com"));
     let by_secret = Issuer::with_secret([7; 32]).with_origin("https://third.example.com");
     let verifier = first.verifier().or(second.verifier()).or(by_secret.verifier());
@@ -295,7 +295,7 @@ async fn an_issuer_added_to_one_of_two_logout_verifiers_is_not_added_to_the_othe
         assert_eq!(one.verify(&issuer.logout_token("phone")).await.unwrap().issuer(), issuer.origin());
     }
 
-    // Added to both, each revokes its own sessions all the same.
+    // Added to both, each still revokes its own sessions.
     let both = LogoutVerifier::from(&a.verifier().or(b.verifier())).issuer(alias);
     for issuer in [&a, &b] {
         assert_eq!(both.verify(&of_alias(issuer)).await.unwrap().issuer(), issuer.origin());

@@ -27,7 +27,7 @@ use better_auth_jwt::{Authenticated, Claims};
 use http::{Request, Response, header::AUTHORIZATION};
 use tower::{Layer, Service, ServiceExt};
 
-/// An inner service that answers with the user it was told about.
+/// An inner service that responds with the user of the request.
 async fn whoami(request: Request<String>) -> Result<Response<String>, Infallible> {
     let user =
         request.extensions().get::<Authenticated<Claims>>().map(|Authenticated(claims)| claims.user_id().to_owned());
@@ -47,8 +47,8 @@ fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-/// What a layer around [`whoami`] answers.
-async fn answer<L>(layer: &L, request: Request<String>) -> Response<String>
+/// Sends a request to the layer around [`whoami`].
+async fn send<L>(layer: &L, request: Request<String>) -> Response<String>
 where
     L: Layer<tower::util::ServiceFn<fn(Request<String>) -> WhoAmI>>,
     L::Service: Service<Request<String>, Response = Response<String>, Error = Infallible>,

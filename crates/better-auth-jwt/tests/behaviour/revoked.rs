@@ -138,7 +138,7 @@ async fn a_full_list_takes_a_new_entry_for_each_expired_one() {
 }
 
 #[tokio::test]
-async fn a_revocation_in_one_thread_is_seen_by_the_others() {
+async fn a_revocation_in_one_thread_is_visible_in_the_others() {
     let scene = Scene::with_max_entries(1_000_000);
     let claims = scene.claims("ada", "session-4999").await;
     let issuer = scene.issuer.origin();

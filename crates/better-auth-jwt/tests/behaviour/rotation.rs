@@ -1,4 +1,4 @@
-//! What a token with an unknown `kid` gets: 401 only if a search that began after it was first seen did not find the key.
+//! What a token with an unknown `kid` gets: 401 only if a search that started after its first appearance did not find the key.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use better_auth_jwt::{
 use http::header::RETRY_AFTER;
 
 use crate::{
-    answer, bearer, request,
+    bearer, request, send,
     waiting::{Setup, setup},
 };
 
 /// Status and `Retry-After` of the response to a token of this issuer.
 async fn get(setup: &Setup, issuer: &Issuer) -> (u16, Option<u64>) {
-    let response = answer(&setup.layer, request("/", &bearer(&issuer.token("ada")))).await;
+    let response = send(&setup.layer, request("/", &bearer(&issuer.token("ada")))).await;
     let retry_after = response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap().parse().unwrap());
     (response.status().as_u16(), retry_after)
 }
 
-fn stranger(n: usize) -> Issuer {
-    Issuer::new().key_id(format!("stranger-{n}"))
+fn unknown_issuer(n: usize) -> Issuer {
+    Issuer::new().key_id(format!("unknown-{n}"))
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn one_failed_fetch_during_a_rotation_is_503_until_the_next_try() {
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
     let rotated = Issuer::new().key_id("rotated");
-    setup.endpoint.answer(Err(FetchError::Status { status: 502, retry_after: None }));
+    setup.endpoint.respond_with(Err(FetchError::Status { status: 502, retry_after: None }));
     assert_eq!(get(&setup, &rotated).await, (503, Some(1)));
     assert_eq!(get(&setup, &rotated).await, (503, Some(1)), "within the backoff");
     assert_eq!(get(&setup, &setup.issuer).await.0, 200, "a known key is not affected");
@@ -42,12 +42,12 @@ async fn one_failed_fetch_during_a_rotation_is_503_until_the_next_try() {
 }
 
 #[tokio::test]
-async fn made_up_kids_never_make_the_token_of_a_new_key_invalid() {
+async fn invented_kids_never_make_the_token_of_a_new_key_invalid() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
     for n in 0..100 {
-        let (status, retry_after) = get(&setup, &stranger(n)).await;
+        let (status, retry_after) = get(&setup, &unknown_issuer(n)).await;
         assert!(status == 401 || status == 503 && retry_after.is_some(), "{n}: {status}");
     }
     let rotated = Issuer::new().key_id("rotated");
@@ -59,14 +59,14 @@ async fn made_up_kids_never_make_the_token_of_a_new_key_invalid() {
 }
 
 #[tokio::test]
-async fn however_many_kids_are_made_up_the_issuer_is_asked_at_a_bounded_rate() {
+async fn invented_kids_cause_fetches_at_a_bounded_rate_only() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
     for second in 0..300 {
         setup.advance(1);
         for n in 0..10 {
-            assert_ne!(get(&setup, &stranger(second * 10 + n)).await.0, 200);
+            assert_ne!(get(&setup, &unknown_issuer(second * 10 + n)).await.0, 200);
         }
         setup.settle().await;
     }
@@ -80,17 +80,17 @@ async fn failed_searches_back_off_and_honour_retry_after() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
-    setup.endpoint.answer(Err(FetchError::Status { status: 429, retry_after: Some(Duration::from_secs(120)) }));
-    assert_eq!(get(&setup, &stranger(0)).await, (503, Some(120)));
+    setup.endpoint.respond_with(Err(FetchError::Status { status: 429, retry_after: Some(Duration::from_secs(120)) }));
+    assert_eq!(get(&setup, &unknown_issuer(0)).await, (503, Some(120)));
     for second in 0..119 {
-        assert_eq!(get(&setup, &stranger(second)).await.0, 503);
+        assert_eq!(get(&setup, &unknown_issuer(second)).await.0, 503);
         setup.advance(1);
     }
     assert_eq!(setup.endpoint.fetches(), 2);
-    setup.endpoint.answer(Err(FetchError::Timeout));
+    setup.endpoint.respond_with(Err(FetchError::Timeout));
     setup.advance(1);
     for second in 0..600 {
-        assert_eq!(get(&setup, &stranger(second)).await.0, 503, "after {second} s");
+        assert_eq!(get(&setup, &unknown_issuer(second)).await.0, 503, "after {second} s");
         setup.advance(1);
     }
     let fetches = setup.endpoint.fetches() - 2;
@@ -102,28 +102,28 @@ async fn a_kid_that_no_key_has_is_rejected_and_then_costs_no_fetch_for_ten_secon
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
-    let stranger = stranger(0);
+    let unknown = unknown_issuer(0);
     for _ in 0..100 {
-        assert_eq!(get(&setup, &stranger).await, (401, None));
+        assert_eq!(get(&setup, &unknown).await, (401, None));
     }
     assert_eq!(setup.endpoint.fetches(), 2);
     setup.advance(10);
-    assert_eq!(get(&setup, &stranger).await, (401, None));
+    assert_eq!(get(&setup, &unknown).await, (401, None));
     assert_eq!(setup.endpoint.fetches(), 3, "it is searched for again");
 }
 
 #[tokio::test]
-async fn a_token_that_was_told_to_retry_gets_a_definite_response_after_the_next_search() {
+async fn a_token_that_got_503_gets_a_definite_response_after_the_next_search() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
     for n in 0..3 {
-        assert_eq!(get(&setup, &stranger(n)).await.0, 401);
+        assert_eq!(get(&setup, &unknown_issuer(n)).await.0, 401);
     }
-    let waiting = stranger(3);
+    let waiting = unknown_issuer(3);
     assert_eq!(get(&setup, &waiting).await, (503, Some(10)));
     setup.advance(10);
-    assert_eq!(get(&setup, &stranger(4)).await.0, 401, "this one's search");
+    assert_eq!(get(&setup, &unknown_issuer(4)).await.0, 401, "this one's search");
     assert_eq!(get(&setup, &waiting).await.0, 401, "was the other's too");
     assert_eq!(setup.endpoint.fetches(), 5);
 }
@@ -134,27 +134,27 @@ async fn the_first_load_uses_nothing_of_the_limit() {
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
     for n in 0..3 {
-        assert_eq!(get(&setup, &stranger(n)).await.0, 401);
+        assert_eq!(get(&setup, &unknown_issuer(n)).await.0, 401);
     }
     assert_eq!(setup.endpoint.fetches(), 4);
 }
 
 #[tokio::test]
-async fn the_first_token_is_rejected_for_its_kid_only_after_a_search_past_caches() {
+async fn the_first_token_is_rejected_for_its_kid_only_after_a_search_that_bypasses_caches() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
-    assert_eq!(get(&setup, &stranger(0)).await.0, 401);
+    assert_eq!(get(&setup, &unknown_issuer(0)).await.0, 401);
     assert_eq!(setup.endpoint.bypasses(), [false, true]);
-    assert_eq!(get(&setup, &stranger(0)).await.0, 401);
+    assert_eq!(get(&setup, &unknown_issuer(0)).await.0, 401);
     assert_eq!(setup.endpoint.fetches(), 2);
 }
 
 #[tokio::test]
 async fn searches_bypass_caches_and_refreshes_do_not() {
     let setup = setup();
-    setup.endpoint.answer(Ok(JwksResponse::new(setup.issuer.jwks()).etag("\"v1\"")));
+    setup.endpoint.respond_with(Ok(JwksResponse::new(setup.issuer.jwks()).etag("\"v1\"")));
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
-    assert_eq!(get(&setup, &stranger(0)).await.0, 401);
+    assert_eq!(get(&setup, &unknown_issuer(0)).await.0, 401);
     setup.advance(599);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
     setup.settle().await;
@@ -176,13 +176,13 @@ async fn a_logout_token_follows_the_same_rules() {
         outcome.map(|_| ()).map_err(|error| (error.kind(), error.retry_after()))
     };
     for n in 0..3 {
-        assert_eq!(outcome(&stranger(n)).await, Err((ErrorKind::UnknownKey, None)));
+        assert_eq!(outcome(&unknown_issuer(n)).await, Err((ErrorKind::UnknownKey, None)));
     }
     let rotated = Issuer::new().key_id("rotated");
     setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
     setup.advance(4);
     assert_eq!(outcome(&rotated).await, Err((ErrorKind::KeysUnavailable, Some(Duration::from_secs(6)))));
-    assert_eq!(outcome(&stranger(0)).await, Err((ErrorKind::UnknownKey, None)), "it has been searched for");
+    assert_eq!(outcome(&unknown_issuer(0)).await, Err((ErrorKind::UnknownKey, None)), "it has been searched for");
     setup.advance(6);
     assert_eq!(outcome(&rotated).await, Ok(()));
 }

@@ -17,7 +17,7 @@ use http::{Method, Request, Response, header::AUTHORIZATION};
 use serde_json::{Value, json};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::{answer, bearer, request};
+use crate::{bearer, request, send};
 
 fn token_with(issuer: &Issuer, claim: &str, value: Value) -> String {
     let mut claims = issuer.claims("ada");
@@ -26,7 +26,7 @@ fn token_with(issuer: &Issuer, claim: &str, value: Value) -> String {
 }
 
 async fn kind_of(layer: &JwtAuthLayer, request: Request<String>) -> Option<ErrorKind> {
-    answer(layer, request).await.extensions().get().copied()
+    send(layer, request).await.extensions().get().copied()
 }
 
 fn org_id() -> PathTemplate {
@@ -52,7 +52,7 @@ async fn a_claim_must_be_the_string_in_the_path() {
         let token = token_with(&issuer, "org", value.clone());
         assert_eq!(kind_of(&layer, request(path, &token)).await, kind, "{value} {path}");
     }
-    let response = answer(&layer, request("/orgs/acme/notes", &bearer(&issuer.token("ada")))).await;
+    let response = send(&layer, request("/orgs/acme/notes", &bearer(&issuer.token("ada")))).await;
     assert_eq!(response.status(), 403, "a token without the claim");
 }
 
@@ -101,7 +101,7 @@ async fn a_rule_can_depend_on_the_method_and_the_path() {
 }
 
 #[tokio::test]
-async fn the_error_names_the_rule_and_the_claim_and_the_client_learns_neither() {
+async fn the_error_contains_the_rule_and_the_claim_and_the_response_neither() {
     let issuer = Issuer::new();
     let errors = Arc::new(std::sync::Mutex::new(Vec::new()));
     let on_outcome = |errors: &Arc<std::sync::Mutex<Vec<String>>>| {
@@ -119,7 +119,7 @@ async fn the_error_names_the_rule_and_the_claim_and_the_client_learns_neither() 
         layer.clone().require_async("member", async |_, _| Ok::<_, Infallible>(false)),
         layer.clone().match_claim("org", org_id()),
     ] {
-        let response = answer(&layer, request("/orgs/acme/x", &token)).await;
+        let response = send(&layer, request("/orgs/acme/x", &token)).await;
         assert_eq!((response.status().as_u16(), &**response.body()), (403, ""));
         assert_eq!(format!("{:?}", response.headers()).find("admin"), None);
     }
@@ -150,9 +150,9 @@ async fn an_async_rule_decides_after_everything_else() {
         })
         .require("verified", |claims| claims.get("emailVerified").unwrap_or(false));
     let verified = token_with(&issuer, "emailVerified", json!(true));
-    assert_eq!(answer(&layer, request("/orgs/acme/x", &verified)).await.body(), "ada");
+    assert_eq!(send(&layer, request("/orgs/acme/x", &verified)).await.body(), "ada");
     assert_eq!(kind_of(&layer, request("/orgs/other/x", &verified)).await, Some(ErrorKind::Forbidden));
-    let failed = answer(&layer, request("/orgs/broken/x", &verified)).await;
+    let failed = send(&layer, request("/orgs/broken/x", &verified)).await;
     assert_eq!((failed.status().as_u16(), &failed.headers()["retry-after"]), (503, &"1".parse().unwrap()));
     assert_eq!(failed.extensions().get(), Some(&ErrorKind::RuleUnavailable));
     assert_eq!(calls.load(Ordering::Relaxed), 3);
@@ -164,7 +164,7 @@ async fn an_async_rule_decides_after_everything_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_async_rule_that_does_not_end_is_503_after_its_time_limit() {
+async fn an_async_rule_that_does_not_finish_is_503_after_its_time_limit() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier())
         .rule_timeout(Duration::from_millis(300))
@@ -248,7 +248,7 @@ async fn rules_of_both_claims_types_apply_sync_and_async() {
     ] {
         let mut claims = issuer.claims("ada");
         (claims["role"], claims["banned"]) = (json!(role), json!(banned));
-        let response = answer(&layer, request("/", &bearer(&issuer.sign(&claims)))).await;
+        let response = send(&layer, request("/", &bearer(&issuer.sign(&claims)))).await;
         assert_eq!(response.extensions().get().copied(), kind, "{role} {banned}");
     }
 }
@@ -269,7 +269,7 @@ async fn scopes_can_depend_on_the_method_of_a_grpc_service() {
         ("notes:write", "/notes.v1.Notes/Get", Some("7")),
     ] {
         let token = token_with(&issuer, "scope", json!(scope));
-        let response = answer(&layer, request(path, &token)).await;
+        let response = send(&layer, request(path, &token)).await;
         let code = response.headers().get("grpc-status").map(|code| code.to_str().unwrap());
         assert_eq!(code, status, "{scope} {path}");
     }
@@ -286,13 +286,13 @@ async fn the_challenge_contains_all_missing_scopes() {
         .require_scopes_for(|_| &["d"]);
     for (scope, missing) in [("", "a b c d"), ("b", "a c d"), ("d a b", "c"), ("a b c dd", "d")] {
         let token = token_with(&issuer, "scope", json!(scope));
-        let response = answer(&layer, request("/", &token)).await;
+        let response = send(&layer, request("/", &token)).await;
         assert_eq!(response.status(), 403);
         let challenge = response.headers()["www-authenticate"].to_str().unwrap();
         assert!(challenge.ends_with(&format!(r#"scope="{missing}""#)), "{challenge}");
     }
     let token = token_with(&issuer, "scope", json!("d c b a"));
-    assert_eq!(answer(&layer, request("/", &token)).await.status(), 200);
+    assert_eq!(send(&layer, request("/", &token)).await.status(), 200);
 }
 
 #[test]

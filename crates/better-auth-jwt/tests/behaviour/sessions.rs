@@ -8,7 +8,7 @@ use better_auth_jwt::{
 };
 use serde_json::json;
 
-use crate::{answer, bearer, request};
+use crate::{bearer, request, send};
 
 /// A check with a fixed result.
 struct Fixed(SessionState);
@@ -20,7 +20,7 @@ impl SessionCheck for Fixed {
 }
 
 async fn outcome(layer: &JwtAuthLayer, token: &str) -> Option<ErrorKind> {
-    answer(layer, request("/api/ada/tasks", &bearer(token))).await.extensions().get().copied()
+    send(layer, request("/api/ada/tasks", &bearer(token))).await.extensions().get().copied()
 }
 
 fn revoked(issuer: &Issuer) -> RevokedSessions {
@@ -56,22 +56,22 @@ async fn a_revoked_session_gets_401_and_an_unknown_one_503() {
     let token = bearer(&issuer.token_with_session("ada", "phone"));
     let layer = |state| JwtAuthLayer::new(issuer.verifier()).sessions(Fixed(state), MissingSession::Allow);
 
-    assert_eq!(answer(&layer(SessionState::Active), request("/", &token)).await.body(), "ada");
+    assert_eq!(send(&layer(SessionState::Active), request("/", &token)).await.body(), "ada");
 
-    let rejected = answer(&layer(SessionState::Revoked), request("/", &token)).await;
+    let rejected = send(&layer(SessionState::Revoked), request("/", &token)).await;
     assert_eq!(rejected.status(), 401);
     assert_eq!(
         rejected.headers()["www-authenticate"],
         r#"Bearer realm="api", error="invalid_token", error_description="the token is not valid""#
     );
 
-    let unknown = answer(&layer(SessionState::Unknown), request("/", &token)).await;
+    let unknown = send(&layer(SessionState::Unknown), request("/", &token)).await;
     assert_eq!(unknown.status(), 503);
     assert_eq!(unknown.headers()["retry-after"], "1");
     assert!(!unknown.headers().contains_key("www-authenticate"));
     assert_eq!(unknown.extensions().get(), Some(&ErrorKind::SessionsUnavailable));
 
-    let grpc = answer(&layer(SessionState::Unknown).rejection_response(GrpcRejection), request("/", &token)).await;
+    let grpc = send(&layer(SessionState::Unknown).rejection_response(GrpcRejection), request("/", &token)).await;
     assert_eq!(grpc.headers()["grpc-status"], "14");
 }
 
@@ -79,16 +79,16 @@ async fn a_revoked_session_gets_401_and_an_unknown_one_503() {
 async fn tokens_without_a_session_are_treated_as_configured() {
     let issuer = Issuer::new();
     let layer = |missing| JwtAuthLayer::new(issuer.verifier()).sessions(revoked(&issuer), missing);
-    let (accepting, refusing) = (layer(MissingSession::Allow), layer(MissingSession::Reject));
+    let (allowing, rejecting) = (layer(MissingSession::Allow), layer(MissingSession::Reject));
     for (sid, is_session) in [(json!("s"), true), (json!(""), false), (json!(null), false)] {
         let mut claims = issuer.claims("ada");
         claims["sid"] = sid.clone();
         let token = issuer.sign(&claims);
-        assert_eq!(outcome(&accepting, &token).await, None, "{sid}");
-        assert_eq!(outcome(&refusing, &token).await, (!is_session).then_some(ErrorKind::InvalidClaims), "{sid}");
+        assert_eq!(outcome(&allowing, &token).await, None, "{sid}");
+        assert_eq!(outcome(&rejecting, &token).await, (!is_session).then_some(ErrorKind::InvalidClaims), "{sid}");
     }
-    assert_eq!(outcome(&accepting, &issuer.token("ada")).await, None);
-    assert_eq!(outcome(&refusing, &issuer.token("ada")).await, Some(ErrorKind::InvalidClaims));
+    assert_eq!(outcome(&allowing, &issuer.token("ada")).await, None);
+    assert_eq!(outcome(&rejecting, &issuer.token("ada")).await, Some(ErrorKind::InvalidClaims));
 }
 
 #[tokio::test]
@@ -158,23 +158,23 @@ async fn another_claim_can_contain_the_session_id() {
     }
     // A session id of another type must not count as missing: the token could never be revoked.
     claims["device"] = json!(7);
-    let accepting = JwtAuthLayer::new(issuer.verifier().session_id_claim("device"))
+    let allowing = JwtAuthLayer::new(issuer.verifier().session_id_claim("device"))
         .sessions(revoked.clone(), MissingSession::Allow);
-    assert_eq!(outcome(&accepting, &issuer.sign(&claims)).await, Some(ErrorKind::InvalidClaims));
+    assert_eq!(outcome(&allowing, &issuer.sign(&claims)).await, Some(ErrorKind::InvalidClaims));
 }
 
 #[tokio::test]
 async fn the_session_is_checked_before_path_and_rules_also_with_custom_claims() {
     #[derive(serde::Deserialize)]
-    struct Own {}
+    struct CustomClaims {}
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier())
         .sessions(Arc::new(Fixed(SessionState::Revoked)), MissingSession::Allow)
         .match_user(PathTemplate::new("/api/{user_id}/*").unwrap())
         .require("rule", |_| panic!("rules are not called for a revoked session"));
     assert_eq!(outcome(&layer, &issuer.token("bob")).await, Some(ErrorKind::Revoked));
-    let own = layer.claims::<Own>();
-    let response = answer(&own, request("/api/ada/tasks", &bearer(&issuer.token("bob")))).await;
+    let custom = layer.claims::<CustomClaims>();
+    let response = send(&custom, request("/api/ada/tasks", &bearer(&issuer.token("bob")))).await;
     assert_eq!(response.extensions().get(), Some(&ErrorKind::Revoked));
 }
 
@@ -183,7 +183,7 @@ async fn without_a_token_no_session_is_checked() {
     let issuer = Issuer::new();
     let layer =
         JwtAuthLayer::new(issuer.verifier()).sessions(Fixed(SessionState::Unknown), MissingSession::Reject).optional();
-    assert_eq!(answer(&layer, request("/", "")).await.body(), "anonymous");
+    assert_eq!(send(&layer, request("/", "")).await.body(), "anonymous");
     assert_eq!(outcome(&layer, "forged").await, Some(ErrorKind::Malformed));
 }
 

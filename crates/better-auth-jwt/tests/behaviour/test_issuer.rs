@@ -1,4 +1,4 @@
-//! The issuer that users test their own services with.
+//! The issuer for tests of services.
 
 use better_auth_jwt::{
     BetterAuthUrls, ErrorKind, JwtAuthLayer, Profile, Verifier,
@@ -6,14 +6,14 @@ use better_auth_jwt::{
     test_util::Issuer,
 };
 
-use crate::{answer, bearer, request};
+use crate::{bearer, request, send};
 
 async fn outcome(auth: &JwtAuthLayer, token: &str) -> Option<ErrorKind> {
-    answer(auth, request("/", &bearer(token))).await.extensions().get().copied()
+    send(auth, request("/", &bearer(token))).await.extensions().get().copied()
 }
 
 #[tokio::test]
-async fn a_service_configured_by_url_finds_its_keys_serve_jwks() {
+async fn a_service_configured_by_url_fetches_its_keys() {
     for algorithm in [Algorithm::EdDSA, Algorithm::ES256, Algorithm::ES512, Algorithm::RS256, Algorithm::PS256] {
         let issuer = Issuer::with_algorithm(algorithm).serve_jwks();
         let auth = JwtAuthLayer::new(Verifier::better_auth(issuer.origin()).unwrap());
@@ -49,7 +49,7 @@ async fn the_endpoint_ends_with_its_issuer() {
 }
 
 #[tokio::test]
-async fn access_tokens_open_what_is_meant_for_them_and_nothing_else() {
+async fn access_tokens_are_accepted_for_their_audience_and_scope_only() {
     let issuer = Issuer::new().serve_jwks();
     let server = BetterAuthUrls::new(issuer.origin()).unwrap();
     let apps = Verifier::builder(RemoteKeySet::new(server.jwks_url()).unwrap())

@@ -22,7 +22,7 @@ use http::Request;
 use serde_json::json;
 use tower::{Layer, Service};
 
-use crate::{answer, bearer, request};
+use crate::{bearer, request, send};
 
 /// Keys that count lookups and have a generation.
 #[derive(Clone)]
@@ -66,7 +66,7 @@ fn verifier(issuer: &Issuer, keys: impl KeySource) -> Verifier {
 }
 
 async fn outcome(layer: &JwtAuthLayer, path: &str, token: &str) -> Option<ErrorKind> {
-    answer(layer, request(path, &bearer(token))).await.extensions().get().copied()
+    send(layer, request(path, &bearer(token))).await.extensions().get().copied()
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_cached_token_needs_no_key() {
     let (ada, bob) = (issuer.token("ada"), issuer.token("bob"));
     for _ in 0..3 {
         for (token, user) in [(&ada, "ada"), (&bob, "bob")] {
-            assert_eq!(answer(&layer, request("/", &bearer(token))).await.body(), user);
+            assert_eq!(send(&layer, request("/", &bearer(token))).await.body(), user);
         }
     }
     assert_eq!(keys.lookups(), 2);
@@ -243,24 +243,24 @@ async fn custom_claims_are_deserialised_once() {
     static READ: AtomicUsize = AtomicUsize::new(0);
     #[derive(serde::Deserialize)]
     #[serde(from = "Raw")]
-    struct Own {
+    struct CustomClaims {
         email: String,
     }
     #[derive(serde::Deserialize)]
     struct Raw {
         email: String,
     }
-    impl From<Raw> for Own {
+    impl From<Raw> for CustomClaims {
         fn from(raw: Raw) -> Self {
             READ.fetch_add(1, Ordering::Relaxed);
             Self { email: raw.email }
         }
     }
     let issuer = Issuer::new();
-    let layer = JwtAuthLayer::new(issuer.verifier()).claims::<Own>();
+    let layer = JwtAuthLayer::new(issuer.verifier()).claims::<CustomClaims>();
     let inner = tower::service_fn(async |request: Request<String>| {
-        let Authenticated(own) = request.extensions().get::<Authenticated<Own>>().unwrap();
-        Ok::<_, std::convert::Infallible>(http::Response::new(own.email.clone()))
+        let Authenticated(claims) = request.extensions().get::<Authenticated<CustomClaims>>().unwrap();
+        Ok::<_, std::convert::Infallible>(http::Response::new(claims.email.clone()))
     });
     let token = issuer.token("ada");
     for _ in 0..3 {
@@ -271,12 +271,12 @@ async fn custom_claims_are_deserialised_once() {
     assert_eq!(READ.load(Ordering::Relaxed), 1);
 }
 
-/// Keys that send a request through the layer that uses them, whenever they are asked for their generation.
+/// Keys that send a request through the layer that uses them, at each call of `generation`.
 #[derive(Clone)]
 struct Reentrant {
     keys: Arc<KeySet>,
     layer: Arc<OnceLock<(JwtAuthLayer, String)>>,
-    is_asked: Arc<AtomicBool>,
+    in_use: Arc<AtomicBool>,
 }
 
 impl KeySource for Reentrant {
@@ -290,10 +290,10 @@ impl KeySource for Reentrant {
 
     fn generation(&self) -> Option<u64> {
         if let Some((layer, token)) = self.layer.get()
-            && !self.is_asked.swap(true, Ordering::Relaxed)
+            && !self.in_use.swap(true, Ordering::Relaxed)
         {
             call(layer, token);
-            self.is_asked.store(false, Ordering::Relaxed);
+            self.in_use.store(false, Ordering::Relaxed);
         }
         Some(0)
     }
@@ -312,7 +312,7 @@ fn a_key_source_may_use_the_layer_that_uses_it() {
     let keys = Reentrant {
         keys: Arc::new(KeySet::from_json(issuer.jwks()).unwrap()),
         layer: Arc::default(),
-        is_asked: Arc::default(),
+        in_use: Arc::default(),
     };
     // So small that every token displaces others.
     let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone())).token_cache_size(10_000);

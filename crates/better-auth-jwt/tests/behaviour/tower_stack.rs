@@ -1,4 +1,4 @@
-//! The layer among tower's own: `Buffer`, `ConcurrencyLimit` and `LoadShed`, before it and behind it.
+//! The layer together with tower's `Buffer`, `ConcurrencyLimit` and `LoadShed`, outside and inside of it.
 
 use std::{
     convert::Infallible,
@@ -28,29 +28,29 @@ use tower::{
 
 use crate::{bearer, request};
 
-/// Panics when it is called without having been polled ready, which a clone never has been.
+/// Panics if it is called before it was polled ready. A clone starts unready.
 #[derive(Default)]
-struct Fussy {
+struct RequiresReady {
     ready: bool,
     calls: Arc<AtomicUsize>,
-    /// Where there is one, an answer takes until it has a permit.
-    door: Option<Arc<Semaphore>>,
+    /// If set, each response waits for a permit.
+    permits: Option<Arc<Semaphore>>,
 }
 
-impl Fussy {
-    /// A service whose answers wait for permits.
-    fn behind(door: &Arc<Semaphore>) -> Self {
-        Self { door: Some(door.clone()), ..Self::default() }
+impl RequiresReady {
+    /// A service whose responses wait for permits.
+    fn with_permits(permits: &Arc<Semaphore>) -> Self {
+        Self { permits: Some(permits.clone()), ..Self::default() }
     }
 }
 
-impl Clone for Fussy {
+impl Clone for RequiresReady {
     fn clone(&self) -> Self {
-        Self { ready: false, calls: self.calls.clone(), door: self.door.clone() }
+        Self { ready: false, calls: self.calls.clone(), permits: self.permits.clone() }
     }
 }
 
-impl Service<Request<String>> for Fussy {
+impl Service<Request<String>> for RequiresReady {
     type Response = Response<String>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>> + Send>>;
@@ -63,17 +63,17 @@ impl Service<Request<String>> for Fussy {
     fn call(&mut self, _: Request<String>) -> Self::Future {
         assert!(std::mem::take(&mut self.ready), "called without having been polled ready");
         self.calls.fetch_add(1, Ordering::SeqCst);
-        let door = self.door.clone();
+        let permits = self.permits.clone();
         Box::pin(async move {
-            if let Some(door) = door {
-                door.acquire().await.unwrap().forget();
+            if let Some(permits) = permits {
+                permits.acquire().await.unwrap().forget();
             }
             Ok(Response::new(String::new()))
         })
     }
 }
 
-/// Keys that have to be waited for until they are published.
+/// Keys that requests must wait for until they are published.
 struct LateKeys {
     keys: KeySet,
     published: watch::Receiver<bool>,
@@ -96,7 +96,7 @@ impl KeySource for LateKeys {
     }
 }
 
-/// A verifier whose keys come when `true` is sent.
+/// A verifier whose keys are available once `true` is sent.
 fn late_verifier(issuer: &Issuer) -> (Verifier, watch::Sender<bool>) {
     let (publish, published) = watch::channel(false);
     let keys = LateKeys { keys: KeySet::from_json(issuer.jwks()).unwrap(), published };
@@ -111,7 +111,7 @@ fn is_ready<S: Service<Request<String>>>(service: &mut S) -> bool {
     service.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
-/// Polls a future that cannot be done yet.
+/// Polls a future that cannot be ready yet.
 fn assert_waiting<F: Future>(future: Pin<&mut F>) {
     assert!(future.poll(&mut Context::from_waker(Waker::noop())).is_pending());
 }
@@ -121,34 +121,36 @@ fn is_overloaded(error: &BoxError) -> bool {
 }
 
 #[tokio::test]
-async fn the_layer_is_ready_when_what_is_behind_it_is_and_not_before() {
-    let (issuer, door) = (Issuer::new(), Arc::new(Semaphore::new(0)));
-    let mut one = JwtAuthLayer::new(issuer.verifier()).layer(ConcurrencyLimit::new(Fussy::behind(&door), 1));
+async fn the_layer_is_ready_exactly_when_the_inner_service_is() {
+    let (issuer, permits) = (Issuer::new(), Arc::new(Semaphore::new(0)));
+    let mut one =
+        JwtAuthLayer::new(issuer.verifier()).layer(ConcurrencyLimit::new(RequiresReady::with_permits(&permits), 1));
     let mut other = one.clone();
 
-    let in_hand = one.ready().await.unwrap().call(with_token(&issuer));
+    let in_flight = one.ready().await.unwrap().call(with_token(&issuer));
     assert!(!is_ready(&mut other));
-    door.add_permits(1);
-    assert_eq!(in_hand.await.unwrap().status(), 200);
+    permits.add_permits(1);
+    assert_eq!(in_flight.await.unwrap().status(), 200);
     assert!(is_ready(&mut other));
 }
 
 #[tokio::test]
-async fn who_waits_for_readiness_is_woken() {
-    let (issuer, door) = (Issuer::new(), Arc::new(Semaphore::new(0)));
-    let one = JwtAuthLayer::new(issuer.verifier()).layer(ConcurrencyLimit::new(Fussy::behind(&door), 1));
-    let answers: Vec<_> = (0..3).map(|_| tokio::spawn(one.clone().oneshot(with_token(&issuer)))).collect();
+async fn a_caller_that_waits_for_readiness_is_woken() {
+    let (issuer, permits) = (Issuer::new(), Arc::new(Semaphore::new(0)));
+    let one =
+        JwtAuthLayer::new(issuer.verifier()).layer(ConcurrencyLimit::new(RequiresReady::with_permits(&permits), 1));
+    let responses: Vec<_> = (0..3).map(|_| tokio::spawn(one.clone().oneshot(with_token(&issuer)))).collect();
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
-    door.add_permits(3);
-    for answer in answers {
-        assert_eq!(answer.await.unwrap().unwrap().status(), 200);
+    permits.add_permits(3);
+    for response in responses {
+        assert_eq!(response.await.unwrap().unwrap().status(), 200);
     }
 }
 
 #[tokio::test]
-async fn an_error_of_readiness_passes_through() {
+async fn an_error_of_poll_ready_is_passed_on() {
     struct Broken;
     impl Service<Request<String>> for Broken {
         type Response = Response<String>;
@@ -170,9 +172,9 @@ async fn an_error_of_readiness_passes_through() {
 }
 
 #[tokio::test]
-async fn a_place_that_a_refused_request_did_not_need_serves_the_next() {
+async fn a_permit_that_a_rejected_request_did_not_use_serves_the_next_request() {
     let issuer = Issuer::new();
-    let mut service = JwtAuthLayer::new(issuer.verifier()).layer(ConcurrencyLimit::new(Fussy::default(), 1));
+    let mut service = JwtAuthLayer::new(issuer.verifier()).layer(ConcurrencyLimit::new(RequiresReady::default(), 1));
     for (request, status) in [(request("/", ""), 401), (with_token(&issuer), 200), (request("/", "Bearer x"), 401)] {
         assert_eq!(service.ready().await.unwrap().call(request).await.unwrap().status(), status);
     }
@@ -181,47 +183,47 @@ async fn a_place_that_a_refused_request_did_not_need_serves_the_next() {
 }
 
 #[tokio::test]
-async fn the_place_found_behind_the_layer_is_kept_while_the_key_is_waited_for() {
+async fn the_permit_of_the_inner_service_is_kept_while_the_request_waits_for_its_key() {
     let issuer = Issuer::new();
     let (verifier, publish) = late_verifier(&issuer);
-    let mut one = JwtAuthLayer::new(verifier).layer(ConcurrencyLimit::new(Fussy::default(), 1));
+    let mut one = JwtAuthLayer::new(verifier).layer(ConcurrencyLimit::new(RequiresReady::default(), 1));
     let mut other = one.clone();
 
     let mut waiting = Box::pin(one.ready().await.unwrap().call(with_token(&issuer)));
     assert_waiting(waiting.as_mut());
-    assert!(!is_ready(&mut other), "the only place is taken");
+    assert!(!is_ready(&mut other), "the only permit is in use");
     publish.send(true).unwrap();
     assert_eq!(waiting.await.unwrap().status(), 200);
     assert!(is_ready(&mut other));
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_or_refused_after_waiting_for_its_key_gives_its_place_back() {
+async fn a_request_that_is_cancelled_or_rejected_while_it_waits_for_its_key_releases_its_permit() {
     let issuer = Issuer::new();
     let (verifier, publish) = late_verifier(&issuer);
-    let mut one = JwtAuthLayer::new(verifier).layer(ConcurrencyLimit::new(Fussy::default(), 1));
+    let mut one = JwtAuthLayer::new(verifier).layer(ConcurrencyLimit::new(RequiresReady::default(), 1));
     let mut other = one.clone();
 
-    let mut given_up = Box::pin(one.ready().await.unwrap().call(with_token(&issuer)));
-    assert_waiting(given_up.as_mut());
-    drop(given_up);
+    let mut cancelled = Box::pin(one.ready().await.unwrap().call(with_token(&issuer)));
+    assert_waiting(cancelled.as_mut());
+    drop(cancelled);
     assert!(is_ready(&mut other));
     drop(other);
 
     let mut other = one.clone();
     let forged = Issuer::new().sign_with_header(&issuer.header(), &issuer.claims("ada"));
-    let mut refused = Box::pin(one.ready().await.unwrap().call(request("/", &bearer(&forged))));
-    assert_waiting(refused.as_mut());
+    let mut rejected = Box::pin(one.ready().await.unwrap().call(request("/", &bearer(&forged))));
+    assert_waiting(rejected.as_mut());
     publish.send(true).unwrap();
-    assert_eq!(refused.await.unwrap().status(), 401);
+    assert_eq!(rejected.await.unwrap().status(), 401);
     assert!(is_ready(&mut other));
 }
 
 #[tokio::test]
-async fn a_concurrency_limit_before_the_layer_counts_those_who_wait_for_their_key() {
+async fn a_concurrency_limit_before_the_layer_counts_requests_that_wait_for_their_key() {
     let issuer = Issuer::new();
     let (verifier, publish) = late_verifier(&issuer);
-    let mut one = ConcurrencyLimit::new(JwtAuthLayer::new(verifier).layer(Fussy::default()), 1);
+    let mut one = ConcurrencyLimit::new(JwtAuthLayer::new(verifier).layer(RequiresReady::default()), 1);
     let mut other = one.clone();
 
     let waiting = one.ready().await.unwrap().call(with_token(&issuer));
@@ -229,38 +231,38 @@ async fn a_concurrency_limit_before_the_layer_counts_those_who_wait_for_their_ke
     publish.send(true).unwrap();
     assert_eq!(waiting.await.unwrap().status(), 200);
     assert_eq!(other.ready().await.unwrap().call(request("/", "")).await.unwrap().status(), 401);
-    assert!(is_ready(&mut one), "a refused request is as done as any other");
+    assert!(is_ready(&mut one), "a rejected request has released its permit");
 }
 
 #[tokio::test]
-async fn a_buffer_behind_the_layer_makes_do_with_a_service_that_cannot_be_cloned() {
+async fn a_buffer_behind_the_layer_supports_a_service_that_cannot_be_cloned() {
     let issuer = Issuer::new();
     let (verifier, publish) = late_verifier(&issuer);
-    let (fussy, layer) = (Fussy::default(), JwtAuthLayer::new(verifier));
+    let (fussy, layer) = (RequiresReady::default(), JwtAuthLayer::new(verifier));
     let calls = fussy.calls.clone();
     let service = ServiceBuilder::new().layer(layer).buffer(2).service(BoxService::new(fussy));
 
-    // The waiting ones keep both places in the queue, and so nobody loses a request.
-    let good: Vec<_> = (0..10).map(|_| tokio::spawn(service.clone().oneshot(with_token(&issuer)))).collect();
+    // The waiting requests occupy both slots of the queue, and no request is lost.
+    let valid: Vec<_> = (0..10).map(|_| tokio::spawn(service.clone().oneshot(with_token(&issuer)))).collect();
     let bad: Vec<_> = (0..10).map(|_| tokio::spawn(service.clone().oneshot(request("/", "Bearer x")))).collect();
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
     assert_eq!(calls.load(Ordering::SeqCst), 0);
     publish.send(true).unwrap();
-    for (answers, status) in [(good, 200), (bad, 401)] {
-        for answer in answers {
-            assert_eq!(answer.await.unwrap().unwrap().status(), status);
+    for (responses, status) in [(valid, 200), (bad, 401)] {
+        for response in responses {
+            assert_eq!(response.await.unwrap().unwrap().status(), status);
         }
     }
-    assert_eq!(calls.load(Ordering::SeqCst), 10, "refused requests never reach the service");
+    assert_eq!(calls.load(Ordering::SeqCst), 10, "rejected requests never reach the service");
 }
 
 #[tokio::test]
-async fn a_buffer_before_the_layer_is_not_held_up_by_a_request_that_waits_for_its_key() {
+async fn a_buffer_before_the_layer_is_not_blocked_by_a_request_that_waits_for_its_key() {
     let (late, known) = (Issuer::new(), Issuer::new().with_origin("https://other.example.com"));
     let (verifier, publish) = late_verifier(&late);
-    let service = Buffer::new(JwtAuthLayer::new(verifier.or(known.verifier())).layer(Fussy::default()), 1);
+    let service = Buffer::new(JwtAuthLayer::new(verifier.or(known.verifier())).layer(RequiresReady::default()), 1);
 
     let mut waiting = Box::pin(service.clone().oneshot(with_token(&late)));
     assert_waiting(waiting.as_mut());
@@ -274,69 +276,69 @@ async fn a_buffer_before_the_layer_is_not_held_up_by_a_request_that_waits_for_it
 }
 
 #[tokio::test]
-async fn load_shed_before_the_layer_refuses_before_a_token_is_looked_at() {
-    let (issuer, door, decisions) = (Issuer::new(), Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+async fn load_shed_before_the_layer_sheds_requests_before_their_token_is_checked() {
+    let (issuer, permits, decisions) = (Issuer::new(), Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
     let auth = JwtAuthLayer::new(issuer.verifier()).on_outcome({
         let decisions = decisions.clone();
         move |_| _ = decisions.fetch_add(1, Ordering::SeqCst)
     });
-    let limited = ConcurrencyLimit::new(auth.layer(Fussy::behind(&door)), 1);
+    let limited = ConcurrencyLimit::new(auth.layer(RequiresReady::with_permits(&permits)), 1);
     let mut service = LoadShed::new(limited);
     let mut other = service.clone();
 
-    let in_hand = service.ready().await.unwrap().call(with_token(&issuer));
+    let in_flight = service.ready().await.unwrap().call(with_token(&issuer));
     for request in [with_token(&issuer), request("/", ""), request("/", "Bearer x")] {
         assert!(is_overloaded(&other.ready().await.unwrap().call(request).await.unwrap_err()));
     }
     assert_eq!(decisions.load(Ordering::SeqCst), 1);
-    door.add_permits(2);
-    assert_eq!(in_hand.await.unwrap().status(), 200);
+    permits.add_permits(2);
+    assert_eq!(in_flight.await.unwrap().status(), 200);
     assert_eq!(other.ready().await.unwrap().call(with_token(&issuer)).await.unwrap().status(), 200);
 }
 
 #[tokio::test]
-async fn load_shed_behind_the_layer_tells_only_those_with_a_good_token() {
-    let (issuer, door) = (Issuer::new(), Arc::new(Semaphore::new(0)));
-    let limited = ConcurrencyLimit::new(Fussy::behind(&door), 1);
+async fn load_shed_behind_the_layer_sheds_only_requests_with_a_valid_token() {
+    let (issuer, permits) = (Issuer::new(), Arc::new(Semaphore::new(0)));
+    let limited = ConcurrencyLimit::new(RequiresReady::with_permits(&permits), 1);
     let mut service = JwtAuthLayer::new(issuer.verifier()).layer(LoadShed::new(limited));
     let mut other = service.clone();
 
-    let in_hand = service.ready().await.unwrap().call(with_token(&issuer));
+    let in_flight = service.ready().await.unwrap().call(with_token(&issuer));
     assert_eq!(other.ready().await.unwrap().call(request("/", "")).await.unwrap().status(), 401);
     assert!(is_overloaded(&other.ready().await.unwrap().call(with_token(&issuer)).await.unwrap_err()));
-    door.add_permits(2);
-    assert_eq!(in_hand.await.unwrap().status(), 200);
+    permits.add_permits(2);
+    assert_eq!(in_flight.await.unwrap().status(), 200);
     assert_eq!(other.ready().await.unwrap().call(with_token(&issuer)).await.unwrap().status(), 200);
 }
 
 #[tokio::test]
-async fn load_shed_behind_the_layer_still_knows_after_the_wait_for_a_key_that_it_was_ready() {
+async fn load_shed_behind_the_layer_stays_ready_while_the_request_waits_for_its_key() {
     let issuer = Issuer::new();
     let (verifier, publish) = late_verifier(&issuer);
     // A clone of `LoadShed` that was never polled would call itself overloaded.
-    let mut service = JwtAuthLayer::new(verifier).layer(LoadShed::new(Fussy::default()));
+    let mut service = JwtAuthLayer::new(verifier).layer(LoadShed::new(RequiresReady::default()));
     let waiting = service.ready().await.unwrap().call(with_token(&issuer));
     publish.send(true).unwrap();
     assert_eq!(waiting.await.unwrap().status(), 200);
 }
 
 #[tokio::test]
-async fn all_of_them_at_once_serve_what_they_can_and_refuse_the_rest() {
-    let (issuer, door) = (Issuer::new(), Arc::new(Semaphore::new(0)));
+async fn load_shed_limit_and_buffer_together_serve_up_to_the_limit_and_shed_the_rest() {
+    let (issuer, permits) = (Issuer::new(), Arc::new(Semaphore::new(0)));
     let service = ServiceBuilder::new()
         .load_shed()
         .concurrency_limit(4)
         .layer(JwtAuthLayer::new(issuer.verifier()))
         .buffer(4)
-        .service(BoxService::new(Fussy::behind(&door)));
-    let answers: Vec<_> = (0..10).map(|_| tokio::spawn(service.clone().oneshot(with_token(&issuer)))).collect();
+        .service(BoxService::new(RequiresReady::with_permits(&permits)));
+    let responses: Vec<_> = (0..10).map(|_| tokio::spawn(service.clone().oneshot(with_token(&issuer)))).collect();
     for _ in 0..50 {
         tokio::task::yield_now().await;
     }
-    door.add_permits(10);
+    permits.add_permits(10);
     let (mut served, mut shed) = (0, 0);
-    for answer in answers {
-        match answer.await.unwrap() {
+    for response in responses {
+        match response.await.unwrap() {
             Ok(response) => {
                 assert_eq!(response.status(), 200);
                 served += 1;
@@ -352,15 +354,15 @@ async fn all_of_them_at_once_serve_what_they_can_and_refuse_the_rest() {
 }
 
 #[tokio::test]
-async fn a_refused_request_gives_its_place_behind_the_layer_back() {
+async fn a_rejected_request_releases_its_permit_behind_the_layer() {
     let issuer = Issuer::new();
-    let limited = JwtAuthLayer::new(issuer.verifier()).layer(ConcurrencyLimit::new(Fussy::default(), 1));
+    let limited = JwtAuthLayer::new(issuer.verifier()).layer(ConcurrencyLimit::new(RequiresReady::default(), 1));
     let (mut one, mut other) = (limited.clone(), limited);
     assert_eq!(one.ready().await.unwrap().call(request("/", "")).await.unwrap().status(), 401);
-    assert!(is_ready(&mut other), "`one` is idle, and yet holds the only place");
+    assert!(is_ready(&mut other), "`one` is idle but still holds the only permit");
 
-    let buffered = JwtAuthLayer::new(issuer.verifier()).layer(Buffer::new(Fussy::default(), 1));
+    let buffered = JwtAuthLayer::new(issuer.verifier()).layer(Buffer::new(RequiresReady::default(), 1));
     let (mut one, mut other) = (buffered.clone(), buffered);
     assert_eq!(one.ready().await.unwrap().call(request("/", "")).await.unwrap().status(), 401);
-    assert!(is_ready(&mut other), "`one` is idle, and yet holds the only place in the queue");
+    assert!(is_ready(&mut other), "`one` is idle but still occupies the only slot of the queue");
 }

@@ -15,7 +15,7 @@ use better_auth_jwt::{
 };
 use serde_json::{Value, json};
 
-use crate::{answer, bearer, request};
+use crate::{bearer, request, send};
 
 const ORIGIN: &str = "https://app.example.com";
 
@@ -61,7 +61,7 @@ async fn each_of_several_remote_key_sets_of_one_issuer_is_fetched() {
         let remotes = [0, 1, 2].map(|n| Remote::new(Some(issuers[n].jwks())));
         let [first, second, third] = [0, 1, 2].map(|n| verifier(remotes[n].keys.clone()));
         let any = first.or(second).or(third);
-        // The last one first: its key set is then the only one that has not been asked in vain.
+        // The last one first, so that no search of the other key sets has failed before.
         for issuer in issuers.iter().rev() {
             assert_eq!(verdict(&any, &issuer.token("ada")).await, None, "{ids:?}");
         }
@@ -121,7 +121,7 @@ async fn a_token_is_accepted_if_one_of_several_verifiers_with_the_same_keys_acce
     };
     assert_eq!(verdict(&either, &sign("https://a.example", 100)).await, None);
     assert_eq!(verdict(&either, &sign("https://b.example", 0)).await, None);
-    assert!(verdict(&either, &sign("https://b.example", 100)).await.is_some(), "each by its own rules");
+    assert!(verdict(&either, &sign("https://b.example", 100)).await.is_some(), "each issuer has its own rules");
     assert!(verdict(&either, &sign("https://c.example", 0)).await.is_some());
 }
 
@@ -274,7 +274,7 @@ async fn a_custom_type_that_does_not_fit_is_reported_with_the_name_of_the_claim(
         if let Some(role) = role {
             claims["role"] = role;
         }
-        let response = answer(&layer, request("/", &bearer(&issuer.sign(&claims)))).await;
+        let response = send(&layer, request("/", &bearer(&issuer.sign(&claims)))).await;
         assert_eq!((response.status().as_u16(), &**response.body()), (401, "invalid_claims Some(\"role\")"));
     }
 }
@@ -332,7 +332,7 @@ async fn one_profile_accepts_old_and_new_access_tokens_and_never_an_id_token() {
             false,
         ),
         (
-            "an ID token without what tells it apart but its audience",
+            "an ID token that only its audience distinguishes",
             issuer.sign(&with(&access, json!({"aud": ["client", "https://api.example.com"]}))),
             false,
         ),
@@ -346,7 +346,7 @@ async fn one_profile_accepts_old_and_new_access_tokens_and_never_an_id_token() {
         ("no azp", issuer.sign(&with(&access, json!({"azp": null}))), false),
         ("no scope", issuer.sign(&with(&access, json!({"scope": null}))), false),
         ("no aud", issuer.sign(&with(&access, json!({"aud": null}))), false),
-        ("a client's own", issuer.sign(&with(&access, json!({"sub": "client"}))), false),
+        ("an access token of a client", issuer.sign(&with(&access, json!({"sub": "client"}))), false),
         ("bound to a key", issuer.sign(&with(&access, json!({"cnf": {"jkt": "x"}}))), false),
     ] {
         for verifier in [&strict, &lenient] {

@@ -21,28 +21,28 @@ use better_auth_jwt::{
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::{answer, bearer, request};
+use crate::{bearer, request, send};
 
-/// An endpoint that answers as it is told, and counts.
+/// An endpoint with a configurable response, which counts its requests.
 #[derive(Clone, Default)]
 pub(crate) struct Endpoint {
     fetches: Arc<AtomicUsize>,
-    answer: Arc<Mutex<Option<Result<JwksResponse, FetchError>>>>,
-    /// While there is one, a fetch waits for a permit.
+    response: Arc<Mutex<Option<Result<JwksResponse, FetchError>>>>,
+    /// If set, each fetch waits for a permit.
     gate: Arc<Mutex<Option<Arc<Semaphore>>>>,
     requests: Arc<Mutex<Vec<JwksRequest>>>,
 }
 
 impl Endpoint {
     pub(crate) fn publish(&self, keys: &[Value]) {
-        self.answer(Ok(JwksResponse::new(json!({ "keys": keys }).to_string())));
+        self.respond_with(Ok(JwksResponse::new(json!({ "keys": keys }).to_string())));
     }
 
-    pub(crate) fn answer(&self, answer: Result<JwksResponse, FetchError>) {
-        *self.answer.lock().unwrap() = Some(answer);
+    pub(crate) fn respond_with(&self, response: Result<JwksResponse, FetchError>) {
+        *self.response.lock().unwrap() = Some(response);
     }
 
-    pub(crate) fn hold(&self) -> Arc<Semaphore> {
+    pub(crate) fn block(&self) -> Arc<Semaphore> {
         let gate = Arc::new(Semaphore::new(0));
         *self.gate.lock().unwrap() = Some(gate.clone());
         gate
@@ -56,7 +56,7 @@ impl Endpoint {
         self.requests.lock().unwrap().iter().map(|request| request.etag().map(str::to_owned)).collect()
     }
 
-    /// Whether each request asked to bypass caches.
+    /// For each request, whether it bypasses caches.
     pub(crate) fn bypasses(&self) -> Vec<bool> {
         self.requests.lock().unwrap().iter().map(JwksRequest::bypass_caches).collect()
     }
@@ -72,8 +72,8 @@ impl Endpoint {
                 if let Some(gate) = gate {
                     gate.acquire().await.unwrap().forget();
                 }
-                let answer = endpoint.answer.lock().unwrap().clone();
-                answer.unwrap_or(Err(FetchError::Connection("nobody there".to_owned())))
+                let response = endpoint.response.lock().unwrap().clone();
+                response.unwrap_or(Err(FetchError::Connection("connection refused".to_owned())))
             }
         })
         .clock(clock.clone())
@@ -102,7 +102,7 @@ pub(crate) fn setup() -> Setup {
 impl Setup {
     /// Status and reason for a token.
     async fn get(&self, token: &str) -> (u16, Option<ErrorKind>) {
-        let response = answer(&self.layer, request("/", &bearer(token))).await;
+        let response = send(&self.layer, request("/", &bearer(token))).await;
         (response.status().as_u16(), response.extensions().get().copied())
     }
 
@@ -114,7 +114,7 @@ impl Setup {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// Lets a fetch that nobody waits for finish.
+    /// Lets fetches in the background finish.
     pub(crate) async fn settle(&self) {
         for _ in 0..20 {
             tokio::task::yield_now().await;
@@ -132,10 +132,10 @@ async fn the_first_token_fetches_the_keys_and_the_next_does_not() {
 }
 
 #[tokio::test]
-async fn many_cold_requests_share_one_fetch_and_a_cancelled_one_cancels_nobody_else() {
+async fn requests_without_keys_share_one_fetch_and_cancelling_one_does_not_affect_the_others() {
     let setup = Arc::new(setup());
     setup.endpoint.publish(&[setup.issuer.jwk()]);
-    let gate = setup.endpoint.hold();
+    let gate = setup.endpoint.block();
     let start = |setup: &Arc<Setup>| {
         let setup = setup.clone();
         tokio::spawn(async move { setup.accepted().await })
@@ -154,13 +154,13 @@ async fn many_cold_requests_share_one_fetch_and_a_cancelled_one_cancels_nobody_e
 }
 
 #[tokio::test]
-async fn without_any_keys_requests_get_503_with_the_time_to_come_back() {
+async fn without_keys_requests_get_503_with_retry_after() {
     let setup = setup();
-    let response = answer(&setup.layer, request("/", &bearer(&setup.issuer.token("ada")))).await;
+    let response = send(&setup.layer, request("/", &bearer(&setup.issuer.token("ada")))).await;
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "1");
     assert!(response.headers().get("www-authenticate").is_none());
-    // Until then nobody asks again.
+    // Until then there is no other fetch.
     assert_eq!(setup.get(&setup.issuer.token("ada")).await.0, 503);
     assert_eq!(setup.endpoint.fetches(), 1);
     setup.endpoint.publish(&[setup.issuer.jwk()]);
@@ -170,7 +170,7 @@ async fn without_any_keys_requests_get_503_with_the_time_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_malformed_request_is_refused_as_such_without_keys_too() {
+async fn a_malformed_request_gets_its_own_status_while_keys_are_unavailable() {
     let setup = setup();
     let token = format!("{}\u{e9}", setup.issuer.token("ada"));
     for _ in 0..2 {
@@ -191,9 +191,11 @@ async fn failures_back_off_up_to_a_minute_however_many_requests_come() {
 
 #[tokio::test]
 async fn retry_after_of_the_endpoint_is_honoured_up_to_five_minutes() {
-    for (asked, honoured) in [(100, 100), (100_000, 300)] {
+    for (seconds, honoured) in [(100, 100), (100_000, 300)] {
         let setup = setup();
-        setup.endpoint.answer(Err(FetchError::Status { status: 429, retry_after: Some(Duration::from_secs(asked)) }));
+        setup
+            .endpoint
+            .respond_with(Err(FetchError::Status { status: 429, retry_after: Some(Duration::from_secs(seconds)) }));
         assert_eq!(setup.get(&setup.issuer.token("ada")).await.0, 503);
         setup.endpoint.publish(&[setup.issuer.jwk()]);
         setup.advance(honoured - 1);
@@ -204,13 +206,13 @@ async fn retry_after_of_the_endpoint_is_honoured_up_to_five_minutes() {
 }
 
 #[tokio::test]
-async fn an_answer_of_the_own_fetch_function_may_be_too_large_as_well() {
+async fn a_response_of_a_custom_fetch_function_can_be_too_large_too() {
     let setup = setup();
     let padded = format!("{}{}", " ".repeat(256 * 1024 + 1 - setup.issuer.jwks().len()), setup.issuer.jwks());
-    setup.endpoint.answer(Ok(JwksResponse::new(padded.clone())));
+    setup.endpoint.respond_with(Ok(JwksResponse::new(padded.clone())));
     assert!(!setup.accepted().await);
     setup.advance(1);
-    setup.endpoint.answer(Ok(JwksResponse::new(padded[1..].to_owned())));
+    setup.endpoint.respond_with(Ok(JwksResponse::new(padded[1..].to_owned())));
     assert!(setup.accepted().await);
 }
 
@@ -255,7 +257,7 @@ async fn a_known_kid_under_another_algorithm_is_rejected_without_waiting() {
     assert!(setup.accepted().await);
     let header = json!({"alg": "ES256", "kid": setup.issuer.header()["kid"]});
     let token = setup.issuer.sign_with_header(&header, &setup.issuer.claims("ada"));
-    let gate = setup.endpoint.hold();
+    let gate = setup.endpoint.block();
     for _ in 0..10 {
         assert_eq!(setup.get(&token).await, (401, Some(ErrorKind::UnknownKey)));
         setup.settle().await;
@@ -265,7 +267,7 @@ async fn a_known_kid_under_another_algorithm_is_rejected_without_waiting() {
 }
 
 #[tokio::test]
-async fn without_a_kid_a_token_waits_for_more_keys_only_if_none_has_its_algorithm() {
+async fn a_token_without_a_kid_waits_for_a_fetch_only_if_no_key_has_its_algorithm() {
     let (setup, second) = (setup(), Issuer::new());
     setup.endpoint.publish(&[setup.issuer.jwk(), second.jwk()]);
     assert!(setup.accepted().await);
@@ -281,7 +283,7 @@ async fn without_a_kid_a_token_waits_for_more_keys_only_if_none_has_its_algorith
 }
 
 #[tokio::test]
-async fn the_set_is_renewed_ahead_of_time_without_anybody_waiting() {
+async fn the_key_set_is_refreshed_before_it_expires_and_no_request_waits() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert!(setup.accepted().await);
@@ -289,10 +291,10 @@ async fn the_set_is_renewed_ahead_of_time_without_anybody_waiting() {
     assert!(setup.accepted().await);
     setup.settle().await;
     assert_eq!(setup.endpoint.fetches(), 1, "three quarters of ten minutes have not passed");
-    let gate = setup.endpoint.hold();
+    let gate = setup.endpoint.block();
     setup.advance(62);
     for _ in 0..10 {
-        assert!(setup.accepted().await, "the known key answers while the fetch is stuck");
+        assert!(setup.accepted().await, "a token of the known key is accepted during the fetch");
     }
     setup.settle().await;
     assert_eq!(setup.endpoint.fetches(), 2);
@@ -316,11 +318,11 @@ async fn a_key_that_left_the_set_stops_working_at_the_next_refresh() {
 }
 
 #[tokio::test]
-async fn keys_go_on_serving_for_a_day_while_the_issuer_is_away() {
+async fn keys_stay_in_use_for_a_day_while_the_issuer_is_unavailable() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert!(setup.accepted().await);
-    setup.endpoint.answer(Err(FetchError::Connection("gone".to_owned())));
+    setup.endpoint.respond_with(Err(FetchError::Connection("gone".to_owned())));
     assert_eq!(setup.keys.status().readiness, Readiness::Ready);
     for hour in 0..23 {
         setup.advance(3600);
@@ -339,7 +341,7 @@ async fn keys_go_on_serving_for_a_day_while_the_issuer_is_away() {
 }
 
 #[tokio::test]
-async fn bad_answers_never_replace_a_good_set() {
+async fn an_invalid_response_never_replaces_a_valid_key_set() {
     for bad in [
         JwksResponse::new("{\"keys\":[]}"),
         JwksResponse::new("{}"),
@@ -351,7 +353,7 @@ async fn bad_answers_never_replace_a_good_set() {
         let setup = setup();
         setup.endpoint.publish(&[setup.issuer.jwk()]);
         assert!(setup.accepted().await);
-        setup.endpoint.answer(Ok(bad));
+        setup.endpoint.respond_with(Ok(bad));
         setup.advance(590);
         assert!(setup.accepted().await);
         setup.settle().await;
@@ -364,9 +366,9 @@ async fn bad_answers_never_replace_a_good_set() {
 #[tokio::test]
 async fn not_modified_renews_the_set_it_is_about() {
     let setup = setup();
-    setup.endpoint.answer(Ok(JwksResponse::new(setup.issuer.jwks()).etag("\"v1\"")));
+    setup.endpoint.respond_with(Ok(JwksResponse::new(setup.issuer.jwks()).etag("\"v1\"")));
     assert!(setup.accepted().await);
-    setup.endpoint.answer(Ok(JwksResponse::not_modified()));
+    setup.endpoint.respond_with(Ok(JwksResponse::not_modified()));
     for _ in 0..3 {
         setup.advance(590);
         assert!(setup.accepted().await);
@@ -380,9 +382,9 @@ async fn not_modified_renews_the_set_it_is_about() {
 }
 
 #[tokio::test]
-async fn not_modified_of_nothing_is_a_failure() {
+async fn not_modified_without_a_stored_set_is_a_failure() {
     let setup = setup();
-    setup.endpoint.answer(Ok(JwksResponse::not_modified()));
+    setup.endpoint.respond_with(Ok(JwksResponse::not_modified()));
     assert_eq!(setup.get(&setup.issuer.token("ada")).await.0, 503);
 }
 
@@ -390,7 +392,7 @@ async fn not_modified_of_nothing_is_a_failure() {
 async fn max_age_is_honoured_between_a_minute_and_a_day() {
     for (max_age, fresh) in [(0, 60), (300, 300), (1_000_000_000_000, 24 * 3600)] {
         let setup = setup();
-        setup.endpoint.answer(Ok(JwksResponse::new(setup.issuer.jwks()).max_age(Duration::from_secs(max_age))));
+        setup.endpoint.respond_with(Ok(JwksResponse::new(setup.issuer.jwks()).max_age(Duration::from_secs(max_age))));
         setup.keys.load().await.unwrap();
         setup.advance(fresh * 74 / 100);
         assert!(setup.accepted().await);
@@ -406,9 +408,9 @@ async fn max_age_is_honoured_between_a_minute_and_a_day() {
 }
 
 #[tokio::test]
-async fn connecting_eagerly_yields_keys_or_the_reason() {
+async fn loading_keys_at_start_up_succeeds_or_returns_the_reason() {
     let setup = setup();
-    assert_eq!(setup.keys.load().await, Err(FetchError::Connection("nobody there".to_owned())));
+    assert_eq!(setup.keys.load().await, Err(FetchError::Connection("connection refused".to_owned())));
     assert!(matches!(setup.keys.load().await, Err(FetchError::Backoff(_))));
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     setup.advance(1);
@@ -418,7 +420,7 @@ async fn connecting_eagerly_yields_keys_or_the_reason() {
 }
 
 #[tokio::test]
-async fn invalidating_forgets_a_compromised_key_at_once() {
+async fn invalidate_removes_a_compromised_key_at_once() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert!(setup.accepted().await);
@@ -434,7 +436,7 @@ async fn invalidating_forgets_a_compromised_key_at_once() {
 async fn a_fetch_under_way_does_not_bring_back_what_was_invalidated() {
     let setup = Arc::new(setup());
     setup.endpoint.publish(&[setup.issuer.jwk()]);
-    let gate = setup.endpoint.hold();
+    let gate = setup.endpoint.block();
     let waiting = tokio::spawn({
         let setup = setup.clone();
         async move { setup.accepted().await }
@@ -444,20 +446,20 @@ async fn a_fetch_under_way_does_not_bring_back_what_was_invalidated() {
     gate.add_permits(1);
     setup.settle().await;
     assert_eq!(setup.keys.status().key_count, 0);
-    assert_eq!(setup.endpoint.fetches(), 2, "the request asks anew");
+    assert_eq!(setup.endpoint.fetches(), 2, "the request starts another fetch");
     gate.add_permits(1);
     assert!(waiting.await.unwrap());
 }
 
 #[tokio::test]
-async fn a_token_that_met_a_fetch_begun_before_its_key_existed_gets_one_of_its_own() {
+async fn a_token_that_arrives_during_an_older_fetch_gets_a_search_of_its_own() {
     let setup = Arc::new(setup());
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert!(setup.accepted().await);
     let rotated = Issuer::new().key_id("rotated");
-    let gate = setup.endpoint.hold();
+    let gate = setup.endpoint.block();
     setup.advance(520);
-    assert!(setup.accepted().await, "begins a refresh, which hangs");
+    assert!(setup.accepted().await, "starts a refresh, which hangs");
     setup.settle().await;
     let waiting = tokio::spawn({
         let (setup, token) = (setup.clone(), rotated.token("ada"));
@@ -466,19 +468,19 @@ async fn a_token_that_met_a_fetch_begun_before_its_key_existed_gets_one_of_its_o
     setup.settle().await;
     gate.add_permits(1);
     setup.settle().await;
-    assert_eq!(setup.endpoint.fetches(), 3, "the second is the token's own");
+    assert_eq!(setup.endpoint.fetches(), 3, "the second is for this token");
     setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
     gate.add_permits(1);
     assert_eq!(waiting.await.unwrap().0, 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fetch_that_never_ends_is_cut_off() {
+async fn a_fetch_that_never_finishes_times_out() {
     let setup = setup();
-    setup.endpoint.hold();
-    let begun = tokio::time::Instant::now();
+    setup.endpoint.block();
+    let start = tokio::time::Instant::now();
     assert_eq!(setup.get(&setup.issuer.token("ada")).await, (503, Some(ErrorKind::KeysUnavailable)));
-    assert_eq!(begun.elapsed().as_secs(), 5);
+    assert_eq!(start.elapsed().as_secs(), 5);
     assert_eq!(setup.keys.status().fetch_errors.get("timeout"), Some(&1));
 }
 
@@ -486,7 +488,7 @@ async fn a_fetch_that_never_ends_is_cut_off() {
 fn a_runtime_that_is_torn_down_mid_fetch_leaves_the_set_usable_in_another() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
-    setup.endpoint.hold();
+    setup.endpoint.block();
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let first = runtime();
     first.block_on(async {
@@ -520,20 +522,20 @@ impl KeySource for Promises {
 }
 
 #[tokio::test]
-async fn a_source_that_only_promises_keys_is_not_waited_for_for_ever() {
+async fn a_key_source_that_never_delivers_is_not_waited_for_forever() {
     let issuer = Issuer::new();
-    let asked = Arc::new(AtomicUsize::new(0));
+    let refreshes = Arc::new(AtomicUsize::new(0));
     let verifier =
-        Verifier::builder(Promises(asked.clone())).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
-    let response = answer(&JwtAuthLayer::new(verifier.clone()), request("/", &bearer(&issuer.token("ada")))).await;
+        Verifier::builder(Promises(refreshes.clone())).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
+    let response = send(&JwtAuthLayer::new(verifier.clone()), request("/", &bearer(&issuer.token("ada")))).await;
     assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
-    assert_eq!(asked.swap(0, Ordering::SeqCst), 3, "waited for two fetches, and no third");
+    assert_eq!(refreshes.swap(0, Ordering::SeqCst), 3, "waited for two fetches, and no third");
     let error = verifier.verify(&issuer.token("ada")).await.unwrap_err();
     assert_eq!((error.kind(), error.retry_after()), (ErrorKind::KeysUnavailable, Some(Duration::from_secs(1))));
-    assert_eq!(asked.load(Ordering::SeqCst), 3);
+    assert_eq!(refreshes.load(Ordering::SeqCst), 3);
 }
 
-/// Hands out a key of another algorithm than was asked for.
+/// Returns a key of another algorithm than the token has.
 struct Careless(KeySet);
 
 impl KeySource for Careless {
@@ -547,7 +549,7 @@ impl KeySource for Careless {
 }
 
 #[tokio::test]
-async fn a_key_that_a_careless_source_hands_out_for_another_algorithm_is_not_used() {
+async fn a_key_of_another_algorithm_from_a_key_source_is_not_used() {
     let issuer = Issuer::new();
     let verifier = Verifier::builder(Careless(KeySet::from_json(issuer.jwks()).unwrap()))
         .insecure_any_issuer()
@@ -566,7 +568,7 @@ async fn a_verifier_is_as_ready_as_the_best_of_its_sources() {
     assert_eq!(remote().readiness(), Readiness::Unavailable);
     assert_eq!(remote().or(Issuer::with_secret([7; 32]).verifier()).readiness(), Readiness::Ready);
     setup.settle().await;
-    assert_eq!(setup.endpoint.fetches(), 1, "asking begins the first fetch");
+    assert_eq!(setup.endpoint.fetches(), 1, "the first request starts a fetch");
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     setup.advance(1);
     assert_eq!(remote().readiness(), Readiness::Unavailable);
@@ -598,7 +600,7 @@ fn current_thread() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Runs this in a thread of its own, since it may hang.
+/// Runs this in another thread, since it may hang.
 #[track_caller]
 fn assert_returns(what: &str, action: impl FnOnce() + Send + 'static) {
     let (done, waiting) = std::sync::mpsc::channel();
@@ -664,7 +666,7 @@ fn a_runtime_shuts_down_while_a_task_verifies_its_first_token() {
 }
 
 #[test]
-fn a_request_does_not_wait_for_ever_for_a_fetch_that_nothing_drives() {
+fn a_request_does_not_wait_forever_for_a_fetch_that_is_not_polled() {
     let issuer = Issuer::new();
     let jwks = issuer.jwks();
     let keys = RemoteKeySet::with_fetch(move |_| {

@@ -53,7 +53,7 @@ enum Event {
     Arrived(&'static str),
     /// The issuer has published this key.
     Published(&'static str),
-    /// The issuer was asked, past caches, and had these keys.
+    /// A fetch that bypassed caches found these keys.
     Searched(Vec<&'static str>),
 }
 
@@ -107,7 +107,7 @@ fn request(shared: &Arc<Shared>, world: &Arc<Mutex<World>>, id: &'static str) {
         }
         match decision {
             // If nothing wakes this thread, the checker reports a deadlock.
-            Decision::Wait(mut ended) => _ = block_on(ended.changed()),
+            Decision::Wait(mut finished) => _ = block_on(finished.changed()),
             Decision::Step(Step::NotFound) => return assert_not_found(&world.lock().unwrap(), id),
             Decision::Step(Step::Found) => {}
             Decision::Step(Step::CoolingDown(_) | Step::Unavailable(_)) => return,
@@ -116,7 +116,7 @@ fn request(shared: &Arc<Shared>, world: &Arc<Mutex<World>>, id: &'static str) {
     }
 }
 
-/// The rule: a search that began after the key was first asked for did not find it.
+/// The rule: a search that started after the first request for the key did not find it.
 fn assert_not_found(world: &World, id: &'static str) {
     let arrived = world.events.iter().position(|event| *event == Event::Arrived(id)).unwrap();
     let search = |event: &Event| matches!(event, Event::Searched(ids) if !ids.contains(&id));
@@ -155,7 +155,7 @@ fn model() {
     for fetch in fetches {
         fetch.join().unwrap();
     }
-    shared.inspect(|state, _| assert!(state.is_idle(), "every fetch has ended"));
+    shared.inspect(|state, _| assert!(state.is_idle(), "every fetch has finished"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn headers(lines: &[Line]) -> HeaderMap {
 const DATE_LINE: Line = (DATE, "Sat, 21 Nov 2026 02:18:16 GMT");
 
 #[test]
-fn the_freshness_lifetime_is_read_as_rfc_9111_has_it() {
+fn the_freshness_lifetime_follows_rfc_9111() {
     let rows: &[(&[Line], Option<u64>)] = &[
         (&[], None),
         (&[(CACHE_CONTROL, "public, max-age=300")], Some(300)),

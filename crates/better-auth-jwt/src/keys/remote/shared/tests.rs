@@ -65,7 +65,7 @@ fn the_log_names_the_url_at_the_start_and_with_each_failure_but_not_its_query() 
 
 #[test]
 fn a_subscriber_may_use_the_keys() {
-    /// Asks for the status at each event, as a subscriber with metrics might.
+    /// Reads the status at each event, as a subscriber with metrics might.
     struct Curious(RemoteKeySet);
 
     impl Subscriber for Curious {

@@ -89,7 +89,7 @@ fn the_first_load_may_come_from_a_cache_and_is_shared() {
 }
 
 #[test]
-fn a_key_is_not_found_only_after_a_search_of_its_own() {
+fn a_key_is_reported_missing_only_after_a_search_for_it() {
     let mut machine = Machine::with_keys(&["a"]);
     let search = machine.start("b");
     assert!(search.bypass_caches);
@@ -122,7 +122,7 @@ fn a_key_that_arrives_between_lookup_and_request_is_found() {
 }
 
 #[test]
-fn a_failed_search_does_not_count() {
+fn a_failed_search_does_not_count_as_a_search() {
     let mut machine = Machine::with_keys(&["a"]);
     let search = machine.start("b");
     machine.fail(&search);
@@ -202,7 +202,7 @@ fn a_failed_refresh_waits_for_the_backoff_and_a_failed_search_does_not_bring_it_
 }
 
 #[test]
-fn an_older_set_of_a_cache_does_not_replace_what_a_search_has_found() {
+fn an_older_set_from_a_cache_does_not_replace_the_result_of_a_search() {
     let mut machine = Machine::with_keys(&["a"]);
     machine.now += 300 * SECOND;
     let search = machine.start("b");
@@ -215,13 +215,13 @@ fn an_older_set_of_a_cache_does_not_replace_what_a_search_has_found() {
     assert_eq!(machine.generation(), generation);
     machine.now += FRESH;
     let refresh = machine.state.wake(machine.now).unwrap();
-    assert!(refresh.bypass_caches, "the issuer itself is asked next");
+    assert!(refresh.bypass_caches, "the next fetch bypasses caches");
     machine.respond(&refresh, &["a"], Duration::ZERO);
     assert!(matches!(machine.miss("b"), NotFound));
 }
 
 #[test]
-fn a_fetch_that_never_ends_is_given_up_and_its_result_ignored() {
+fn a_fetch_that_never_finishes_is_abandoned_and_its_result_ignored() {
     let mut machine = Machine::new();
     let lost = machine.start("a");
     machine.now += 6 * SECOND;
