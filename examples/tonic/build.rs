@@ -1,4 +1,4 @@
-//! Compiles the .proto file, in Rust: no `protoc` has to be installed.
+//! Compiles the .proto file in Rust, so `protoc` is not needed.
 
 use std::{env, error::Error, fs, path::PathBuf};
 

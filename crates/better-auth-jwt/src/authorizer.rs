@@ -78,7 +78,7 @@ pub(crate) enum Decision<C> {
 
 /// How a pending decision continues.
 pub(crate) enum Resume<C> {
-    /// A fetch of keys has ended: verify the token again.
+    /// A fetch of keys is complete: verify the token again.
     Verify { fetches_left: u8 },
     /// The async rules have decided.
     Rules(Principal<C>, Result<(), Error>),
@@ -112,7 +112,7 @@ impl<C: FromClaims> Authorizer<C> {
         match self.authenticate(token) {
             Ok(principal) => self.authorize(parts, principal),
             Err(Failure::Pending(keys)) if fetches_left > 0 => Decision::Pending(Box::pin(async move {
-                // A source that has not answered by then has no key: the next look says so.
+                // A source that has not responded by then has no key, as the next lookup finds.
                 let in_time = deadline::for_keys(keys).await;
                 Resume::Verify { fetches_left: if in_time { fetches_left - 1 } else { 0 } }
             })),

@@ -64,7 +64,7 @@ impl<S: Sync> FromRequestParts<S> for PathUser {
 ///
 /// The route has no `JwtAuthLayer`, or one with another claims type, or one without
 /// [`match_user`](crate::JwtAuthLayer::match_user). This is a mistake in the service, so the response is
-/// 500, and the feature `tracing` logs an error. For a response of your own, wrap the extractor in
+/// 500, and the feature `tracing` logs an error. For a custom response, wrap the extractor in
 /// `axum_extra`'s `WithRejection`.
 #[derive(Debug, Clone, Copy)]
 pub struct AuthenticatedRejection;
@@ -90,8 +90,8 @@ impl IntoResponse for AuthenticatedRejection {
 /// Works wherever the layer runs after routing: in `route_layer` and `layer`, on a `MethodRouter`, and
 /// inside `nest`. A request without such a parameter, or with two of the name, is rejected.
 ///
-/// Prefer `route_layer` to `layer`: `layer` also runs for paths without a route, and answers 401 instead
-/// of 404.
+/// Prefer `route_layer` to `layer`: `layer` also runs for paths without a route, which then get 401 instead
+/// of 404. The same goes for methods: on a `MethodRouter`, `layer` makes 401 of 405.
 ///
 /// ```
 /// use axum::{Router, routing::get};

@@ -1,25 +1,97 @@
 //! base64url as RFC 7515, section 2, defines it: without padding, whitespace and stray bits.
+//!
+//! The decoder is our own: with that of the crate `base64`, a request with a new HS256 token takes a tenth longer.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+/// By a character's position in a group of four: its value at the position of its bits, or [`INVALID`].
+const TABLES: [[u32; 256]; 4] = [table(18), table(12), table(6), table(0)];
+
+/// A bit that no value has.
+const INVALID: u32 = 1 << 31;
+
+const fn table(shift: u32) -> [u32; 256] {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut table = [INVALID; 256];
+    let mut value = 0;
+    while value < alphabet.len() {
+        table[alphabet[value] as usize] = (value as u32) << shift;
+        value += 1;
+    }
+    table
+}
 
 /// Decodes the canonical form and nothing else.
 pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
+    let mut bytes = Vec::new();
+    decode_into(text, &mut bytes)?;
+    Some(bytes)
 }
 
-/// Decodes to the end of the buffer.
+/// Decodes to the end of the buffer. If this fails, what was appended has no meaning.
 pub(crate) fn decode_into(text: &[u8], buffer: &mut Vec<u8>) -> Option<()> {
-    BASE64_URL_SAFE_NO_PAD.decode_vec(text, buffer).ok()
+    let (groups, rest) = text.as_chunks::<4>();
+    let start = buffer.len();
+    buffer.reserve(3 * groups.len() + 2);
+    buffer.resize(start + 3 * groups.len(), 0);
+    let (decoded, _) = buffer.get_mut(start..)?.as_chunks_mut::<3>();
+    // Invalid characters are looked for once, at the end.
+    let mut all = 0;
+    for (group, decoded) in groups.iter().zip(decoded) {
+        let bits = bits(*group);
+        all |= bits;
+        let [_, a, b, c] = bits.to_be_bytes();
+        *decoded = [a, b, c];
+    }
+    // `A` has no bits. Those that do not fill a byte must be zero.
+    let unused_bits = match *rest {
+        [] => 0,
+        [a, b] => {
+            let bits = bits([a, b, b'A', b'A']);
+            all |= bits;
+            buffer.push((bits >> 16) as u8);
+            bits & 0xffff
+        }
+        [a, b, c] => {
+            let bits = bits([a, b, c, b'A']);
+            all |= bits;
+            buffer.extend([(bits >> 16) as u8, (bits >> 8) as u8]);
+            bits & 0xff
+        }
+        _ => return None,
+    };
+    (all & INVALID == 0 && unused_bits == 0).then_some(())
 }
 
-#[cfg(any(feature = "test-util", test))]
+/// The 24 bits of four characters.
+fn bits([a, b, c, d]: [u8; 4]) -> u32 {
+    let [first, second, third, fourth] = &TABLES;
+    first[usize::from(a)] | second[usize::from(b)] | third[usize::from(c)] | fourth[usize::from(d)]
+}
+
+#[cfg(feature = "test-util")]
 pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_decodes_what_the_crate_base64_decodes() {
+        use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+        for length in 0..100_usize {
+            let bytes: Vec<u8> = (0..length).map(|n| (n * 37 + length) as u8).collect();
+            assert_eq!(decode(encode(&bytes).as_bytes()).unwrap(), bytes);
+        }
+        for a in 0..=255 {
+            for b in 0..=255 {
+                for text in [&[a, b][..], &[b'A', a, b], &[b'A', a, b, b'A'], &[a, b'A', b'A', b, a]] {
+                    assert_eq!(decode(text), BASE64_URL_SAFE_NO_PAD.decode(text).ok(), "{text:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn only_the_canonical_form_is_decoded() {

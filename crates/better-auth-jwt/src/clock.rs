@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// A clock. Give the verifier a clock of your own to test what happens later without waiting for it.
+/// A clock. Provide your own to control the time in tests.
 pub trait Clock: Send + Sync + 'static {
     /// Seconds since 1970, for `exp`, `nbf` and `iat`.
     fn unix_time(&self) -> u64;

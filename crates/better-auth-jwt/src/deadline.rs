@@ -2,11 +2,11 @@
 
 use std::{future::Future, time::Duration};
 
-/// How long a token waits for one fetch of keys. Key sources have time-outs of their own; this bounds the wait if a source
+/// How long a token waits for one fetch of keys. Key sources have their own time-outs; this bounds the wait if a source
 /// never finishes.
 const KEY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Waits for keys. Returns whether the wait has ended in time.
+/// Waits for keys. Returns whether they came in time.
 pub(crate) async fn for_keys(keys: impl Future<Output = ()>) -> bool {
     within(KEY_TIMEOUT, keys).await.is_some()
 }

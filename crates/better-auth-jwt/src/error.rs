@@ -15,6 +15,12 @@ use http::{
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
+    // Boxed, because every result on the way would be as large.
+    details: Option<Box<Details>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Details {
     claim: Option<Cow<'static, str>>,
     rule: Option<Cow<'static, str>>,
     missing_scopes: Option<Box<str>>,
@@ -31,13 +37,13 @@ impl Error {
 
     /// The name of the claim that failed the check, where there is one.
     pub fn claim(&self) -> Option<&str> {
-        self.claim.as_deref()
+        self.details.as_ref()?.claim.as_deref()
     }
 
     /// The name of the rule that rejected the request, for [`ErrorKind::Forbidden`] and
     /// [`ErrorKind::RuleUnavailable`].
     pub fn rule(&self) -> Option<&str> {
-        self.rule.as_deref()
+        self.details.as_ref()?.rule.as_deref()
     }
 
     /// The HTTP status of the response.
@@ -47,12 +53,12 @@ impl Error {
 
     /// The value of `WWW-Authenticate` (RFC 6750, section 3), if the response carries one.
     pub fn challenge(&self) -> Option<&HeaderValue> {
-        self.challenge.as_ref()
+        self.details.as_ref()?.challenge.as_ref()
     }
 
     /// How long the client should wait before it tries again, if the response is 503.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.details.as_ref()?.retry_after
     }
 
     /// A sentence for the client, from a fixed set.
@@ -65,10 +71,10 @@ impl Error {
     ///
     /// For [custom responses](crate::RejectionResponse).
     pub fn write_headers(&self, headers: &mut HeaderMap) {
-        if let Some(challenge) = &self.challenge {
+        if let Some(challenge) = self.challenge() {
             headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }
-        if let Some(after) = self.retry_after {
+        if let Some(after) = self.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
         }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -77,57 +83,57 @@ impl Error {
 
     /// The scopes that the token lacks, separated by spaces.
     pub(crate) fn missing_scopes(&self) -> Option<&str> {
-        self.missing_scopes.as_deref()
+        self.details.as_ref()?.missing_scopes.as_deref()
     }
 
     pub(crate) fn with_rule(mut self, rule: impl Into<Cow<'static, str>>) -> Self {
-        self.rule = Some(rule.into());
+        self.details.get_or_insert_default().rule = Some(rule.into());
         self
     }
 
     pub(crate) fn with_missing_scopes(mut self, scopes: impl Into<Box<str>>) -> Self {
-        self.missing_scopes = Some(scopes.into());
+        self.details.get_or_insert_default().missing_scopes = Some(scopes.into());
         self
     }
 
     pub(crate) fn with_claim(mut self, claim: impl Into<Cow<'static, str>>) -> Self {
-        self.claim = Some(claim.into());
+        self.details.get_or_insert_default().claim = Some(claim.into());
         self
     }
 
     pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after);
+        self.details.get_or_insert_default().retry_after = Some(after);
         self
     }
 
     pub(crate) fn with_challenge(mut self, challenge: Option<HeaderValue>) -> Self {
-        self.challenge = challenge;
+        self.details.get_or_insert_default().challenge = challenge;
         self
     }
 
     pub(crate) fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
+        self.details.get_or_insert_default().source = Some(Arc::new(source));
         self
     }
 }
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self { kind, claim: None, rule: None, missing_scopes: None, challenge: None, retry_after: None, source: None }
+        Self { kind, details: None }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.kind.fmt(f)?;
-        if let Some(claim) = &self.claim {
+        if let Some(claim) = self.claim() {
             // Escaped: the name of a custom claim comes from the token.
             write!(f, " (claim `{}`)", claim.escape_debug())?;
         }
-        if let Some(rule) = &self.rule {
+        if let Some(rule) = self.rule() {
             write!(f, " (rule `{rule}`)")?;
         }
-        if let Some(scopes) = &self.missing_scopes {
+        if let Some(scopes) = self.missing_scopes() {
             write!(f, " (missing: {scopes})")?;
         }
         Ok(())
@@ -136,7 +142,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| &**source as _)
+        self.details.as_ref()?.source.as_ref().map(|source| &**source as _)
     }
 }
 

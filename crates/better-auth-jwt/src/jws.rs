@@ -86,7 +86,7 @@ impl<'t> CompactJws<'t> {
     }
 }
 
-/// What people send instead of a compact JWS, so that the log can say it.
+/// Recognises what clients send instead of a compact JWS, for the log.
 fn classify_non_jws(token: &[u8]) -> ErrorKind {
     // RFC 7516, section 9: a JWE has five parts, all base64url.
     let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

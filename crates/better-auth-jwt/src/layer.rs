@@ -46,7 +46,7 @@ use crate::{
 /// count. Put CORS outside too, so that error responses carry its headers.
 ///
 /// The token is checked once, when the request starts; streams and WebSockets may outlive it. End long
-/// ones when the token expires: see [`Claims::exp`].
+/// ones when the token expires: see [`guides::streams`](crate::guides::streams).
 ///
 /// # Order of checks
 ///
@@ -78,7 +78,7 @@ impl<R> JwtAuthLayer<Claims, R> {
     ///
     /// A token whose claims do not deserialise is rejected with 401, which makes clients fetch another
     /// one. Make optional claims an `Option` and reject them with [`require`](JwtAuthLayer::require), which
-    /// gives 403. Rules that are added after this see the new type; rules from before stay in force.
+    /// gives 403. Rules that are added after this see the new type; rules that were added before still apply.
     ///
     /// ```
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
@@ -377,10 +377,11 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// Authorizes a request without a service: for WebSockets, workers and other frameworks.
     ///
     /// All checks of the layer apply. On success the claims are returned and inserted into the request's
-    /// extensions, like those of an outer layer before them are removed. `None` stands for an anonymous
+    /// extensions, like those of an outer layer before them are removed. `None` means an anonymous
     /// request of an [optional](Self::optional) layer, or an allowed CORS preflight.
     ///
-    /// For a message of a queue, build the request that it stands for:
+    /// For a message of a queue, build the request that it represents. [`guides::workers`](crate::guides::workers) is a
+    /// complete example:
     ///
     /// ```
     /// # use better_auth_jwt::{JwtAuthLayer, PathTemplate, test_util::Issuer};

@@ -1,9 +1,17 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// The README's examples are for these features, and carry no attribute, which their readers would see.
-#![cfg_attr(all(feature = "axum", feature = "backchannel-logout", feature = "jwks-reqwest"), doc = include_str!("../README.md"))]
+// Links in the README lead to docs.rs, for its readers elsewhere. Here they lead to the items that exist: of two
+// definitions of a link, Markdown takes the first.
+#![cfg_attr(not(doctest), doc = include_str!("links/always.md"))]
+#![cfg_attr(all(feature = "axum", not(doctest)), doc = include_str!("links/axum.md"))]
+#![cfg_attr(all(feature = "jwks", not(doctest)), doc = include_str!("links/jwks.md"))]
+#![cfg_attr(all(feature = "jwks-reqwest", not(doctest)), doc = include_str!("links/jwks-reqwest.md"))]
+#![cfg_attr(all(feature = "backchannel-logout", not(doctest)), doc = include_str!("links/backchannel-logout.md"))]
+#![cfg_attr(all(feature = "test-util", not(doctest)), doc = include_str!("links/test-util.md"))]
+#![cfg_attr(not(doctest), doc = "")]
+// The page is the same with any features. Its examples need some, and have no `cfg`, which readers would see.
 #![cfg_attr(
-    not(all(feature = "axum", feature = "backchannel-logout", feature = "jwks-reqwest")),
-    doc = "A Tower layer that verifies the JWTs Better Auth issues."
+    any(not(doctest), all(feature = "axum", feature = "backchannel-logout", feature = "jwks-reqwest")),
+    doc = include_str!("../README.md")
 )]
 
 mod algorithm;

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use http::request::Parts;
+use memchr::memchr;
 use percent_encoding::percent_decode_str;
 
 use crate::error::{ConfigError, Error, ErrorKind};
@@ -122,19 +123,29 @@ impl PathTemplate {
         Ok(Self { segments, trailing_wildcard })
     }
 
-    /// The value's segment as it stands in the path, if the whole path fits.
+    /// The value's segment, not yet decoded, if the whole path fits.
     fn find<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let mut rest = path.strip_prefix('/')?.split('/');
+        let mut rest = path.strip_prefix('/');
         let mut value = None;
         for segment in &self.segments {
-            let text = rest.next()?;
+            let (text, next) = split_segment(rest?);
             match segment {
                 Segment::Literal(literal) if **literal != *text => return None,
                 Segment::Value => value = Some(text),
                 Segment::Literal(_) | Segment::Any => {}
             }
+            rest = next;
         }
-        value.filter(|value| !value.is_empty() && (self.trailing_wildcard || rest.next().is_none()))
+        value.filter(|value| !value.is_empty() && (self.trailing_wildcard || rest.is_none()))
+    }
+}
+
+/// The first segment, and what follows its slash.
+fn split_segment(path: &str) -> (&str, Option<&str>) {
+    let slash = memchr(b'/', path.as_bytes());
+    match slash.and_then(|slash| path.split_at_checked(slash)) {
+        Some((segment, rest)) => (segment, rest.get(1..)),
+        None => (path, None),
     }
 }
 
@@ -147,6 +158,14 @@ impl PathValue for PathTemplate {
 /// Percent-decodes one segment, once (RFC 3986, section 2.1), and rejects what routers, proxies and
 /// logs might read differently.
 pub(crate) fn decode_segment(segment: &str) -> Result<Cow<'_, str>, PathError> {
+    let decoded = match memchr(b'%', segment.as_bytes()) {
+        Some(_) => decode_percent(segment)?,
+        None => Cow::Borrowed(segment),
+    };
+    if is_valid_segment(&decoded) { Ok(decoded) } else { Err(PathError::Invalid) }
+}
+
+fn decode_percent(segment: &str) -> Result<Cow<'_, str>, PathError> {
     let is_escape = |after_percent: &str| {
         after_percent.as_bytes().first_chunk::<2>().is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     };
@@ -154,8 +173,7 @@ pub(crate) fn decode_segment(segment: &str) -> Result<Cow<'_, str>, PathError> {
     if !segment.split('%').skip(1).all(is_escape) {
         return Err(PathError::Invalid);
     }
-    let decoded = percent_decode_str(segment).decode_utf8().map_err(|_| PathError::Invalid)?;
-    if is_valid_segment(&decoded) { Ok(decoded) } else { Err(PathError::Invalid) }
+    percent_decode_str(segment).decode_utf8().map_err(|_| PathError::Invalid)
 }
 
 /// Whether a decoded segment contains neither a separator nor an ASCII control character, and is not a

@@ -79,7 +79,8 @@ impl<B: From<String>> RejectionResponse<B> for ProblemRejection {
 /// ```
 ///
 /// gRPC paths contain the method and no user id. Compare user ids in messages inside the method, and
-/// require scopes per method with [`require_scopes_for`](crate::JwtAuthLayer::require_scopes_for).
+/// require scopes per method with [`require_scopes_for`](crate::JwtAuthLayer::require_scopes_for);
+/// [`guides::grpc`](crate::guides::grpc) is a complete example.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GrpcRejection;
 
@@ -181,7 +182,7 @@ impl Challenges {
     }
 }
 
-/// Accepts what may stand between the quotes of an auth-param: RFC 6750, section 3.
+/// Accepts the content of a quoted auth-param: RFC 6750, section 3.
 fn validate_quoted_string(name: &str, text: &str) -> Result<String, ConfigError> {
     let is_allowed = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
     if !text.is_empty() && text.bytes().all(is_allowed) {

@@ -27,9 +27,9 @@ const LEEWAY: u64 = 30;
 /// A session is identified by its issuer and its id (`sid`), a user by the issuer and the user's id (`sub`). The same
 /// ids of another issuer are not affected.
 ///
-/// - **Issuer**: any name that was given to [`issuer`](crate::WantsIssuer::issuer) for the keys that verify the token.
+/// - **Issuer**: any name that was given to [`issuer`](crate::VerifierBuilder::issuer) for the keys that verify the token.
 ///   All names of one verifier are the same issuer; verifiers joined by [`or`](crate::Verifier::or) are separate.
-///   Tokens of a verifier without an issuer (`any_issuer`) match the ids of every issuer.
+///   Tokens of a verifier with `insecure_any_issuer` match the ids of every issuer.
 /// - **Expiry**: an entry is dropped once every token that it covers has expired.
 /// - **Capacity**: a million entries by default. When the list is full, adding returns a [`CapacityError`] and evicts
 ///   nothing that is still needed.

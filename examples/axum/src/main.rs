@@ -1,4 +1,4 @@
-//! An axum service behind the layer: one public route, one for each user's own eyes.
+//! An axum service behind the layer: one public route, and one that only its own user may see.
 
 #![expect(clippy::print_stdout, reason = "an example says where it listens")]
 
@@ -21,7 +21,7 @@ fn app(verifier: Verifier) -> Router {
     let auth = JwtAuthLayer::new(verifier).match_user(PathParam("user_id"));
     Router::new()
         .route("/users/{user_id}/greeting", get(greeting))
-        .route_layer(auth) // guards the routes above, and only them
+        .route_layer(auth) // protects the routes above, and only those
         .route("/", get(async || "public"))
 }
 
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn users_see_their_own_greeting_and_nobody_elses() {
+    async fn users_see_their_own_greeting_and_no_other() {
         let issuer = Issuer::new();
         let app = app(issuer.verifier());
         let token = format!("Bearer {}", issuer.token("ada"));

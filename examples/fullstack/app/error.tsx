@@ -1,6 +1,6 @@
 "use client";
 
-/** For what nobody thought of. Failures of the API are shown where they happen. */
+/** For unexpected errors. Errors of the API are shown where they happen. */
 export default function Failure() {
   return (
     <main className="narrow card">

@@ -1,7 +1,7 @@
 import type { ApiError } from "@/lib/api-error";
 import { signOut } from "@/lib/auth-client";
 
-/** What went wrong, and what can be done about it. */
+/** What went wrong, and what to do about it. */
 export function FailureNote({ failure, retry }: { failure: ApiError | undefined; retry?: (() => void) | undefined }) {
   if (!failure) return null;
   return (

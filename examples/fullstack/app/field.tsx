@@ -6,7 +6,7 @@ type FieldProps = Omit<ComponentProps<"input">, "onChange"> & {
   onChange?: (value: string) => void;
 };
 
-/** A labelled text field, with what is wrong about it. */
+/** A labelled text field with its error. */
 export function Field({ label, fault, onChange, ...input }: FieldProps) {
   const id = useId();
   return (

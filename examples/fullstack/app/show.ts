@@ -1,6 +1,6 @@
 export type Show = "all" | "open" | "done";
 
-/** Which tasks the list shows: what the API is asked for, and what the person is told. */
+/** Which tasks the list shows: the API's parameter, and the label. */
 export const shows: Record<Show, { label: string; filter: { completed?: boolean }; empty: string }> = {
   all: { label: "All", filter: {}, empty: "Nothing to do yet. Add your first task above." },
   open: { label: "Open", filter: { completed: false }, empty: "Nothing left to do." },

@@ -43,7 +43,7 @@ export function TaskRow({ task, save, complete, remove }: { task: Task } & Actio
           disabled={isDraft(task)}
           onClick={() => setDraft({ title, description: description ?? "", faults: {} })}
           aria-label={`Edit ${title}`}
-          // After the form, the focus is back where it came from.
+          // After the form, the focus returns to where it was.
           autoFocus={wasEdited}
         >
           Edit

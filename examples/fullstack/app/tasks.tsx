@@ -49,7 +49,7 @@ function NewTask({ ready, add }: { ready: boolean } & Pick<ReturnType<typeof use
     const failure = await add(title);
     if (!failure) return;
     setFault(failure.fields.title);
-    // What was typed meanwhile is worth more.
+    // Keep what was typed meanwhile.
     setTitle((typed) => typed || title);
   }
 
@@ -69,7 +69,7 @@ function NewTask({ ready, add }: { ready: boolean } & Pick<ReturnType<typeof use
   );
 }
 
-/** When the row with the focus goes away, the focus goes to its neighbour rather than to the top of the page. */
+/** When the focused row is removed, its neighbour gets the focus, instead of the top of the page. */
 function useFocusKept<E extends HTMLElement>(rows: number | undefined) {
   const list = useRef<E>(null);
   const row = useRef(0);

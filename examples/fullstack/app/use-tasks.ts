@@ -10,7 +10,7 @@ const PAGE = 20;
 
 type Edit = (tasks: Task[]) => Task[];
 
-/** A user's tasks, newest first. What is changed shows at once, and is taken back if the API refuses. */
+/** A user's tasks, newest first. Changes show at once, and are undone if the API rejects them. */
 export function useTasks(apiUrl: string, userId: string, show: Show) {
   const api = useMemo(() => tasksApi(apiUrl, userId, authorizedFetch(accessTokens, userId)), [apiUrl, userId]);
   const { filter } = shows[show];
@@ -39,7 +39,7 @@ export function useTasks(apiUrl: string, userId: string, show: Show) {
   async function change(now: Edit, undo: Edit, request: () => Promise<Edit>, done: string, failed: string) {
     setFailure(undefined);
     setTasks((tasks = []) => now(tasks));
-    // One after the other: the API hears of changes in the order in which they were made.
+    // One after the other, so that the API receives changes in the order in which they were made.
     const answer = turn.current.then(request);
     turn.current = answer.catch(() => {});
     try {
@@ -106,7 +106,7 @@ export function useTasks(apiUrl: string, userId: string, show: Show) {
   };
 }
 
-/** Whether the API has yet to say what becomes of it. */
+/** Whether the API has not responded to the change yet. */
 export const isDraft = ({ id }: Task) => id.startsWith("new");
 
 let drafts = 0;

@@ -1,15 +1,15 @@
-// Better Auth's jwt plugin, with tokens that end when their session does.
+// Better Auth's jwt plugin, with tokens that become invalid when their session ends.
 //
 //   plugins: [jwtWithLogout({ logout: { url: "https://api.example.com/auth/backchannel-logout" } })]
 //
-// stands where `jwt()` stood and takes the same options besides.
+// replaces `jwt()` and takes the same options.
 
 import { APIError, BetterAuthError } from "better-auth";
 import type { AuthContext, BetterAuthPlugin, GenericEndpointContext, Session, User } from "better-auth";
 import { jwt, signJWT, toExpJWT, type JwtOptions } from "better-auth/plugins";
 
 export interface LogoutOptions {
-  /** Where logout tokens are sent, or several such places: replicas that share nothing each need theirs. */
+  /** Where logout tokens are sent. A list if several APIs, or replicas without a common store, must be told. */
   url: string | string[];
   /** Milliseconds to wait before each attempt; 0, 250, 1000, 4000 and 15000 by default. */
   delays?: number[];
@@ -23,12 +23,12 @@ type JwtPlugin = ReturnType<typeof jwt<JwtOptions>>;
 export type JwtWithLogout = Omit<JwtPlugin, "init"> & { init: NonNullable<BetterAuthPlugin["init"]> };
 
 /**
- * The jwt plugin, and besides:
- * its tokens carry the session's id as `sid` and expire with the session at the latest;
- * they are made for sessions that are still stored, whatever a cookie cache says;
- * when a session ends, an OpenID Connect back-channel logout token goes to `logout.url`.
+ * The jwt plugin, with three changes:
+ * its tokens contain the session's id as `sid`, and expire with the session at the latest;
+ * they are issued only for sessions that are still stored, whatever a cookie cache contains;
+ * when a session ends, an OpenID Connect back-channel logout token is sent to `logout.url`.
  *
- * /get-session sends no `set-auth-jwt` header unless `disableSettingJwtHeader: false` asks for it.
+ * /get-session has no `set-auth-jwt` header unless `disableSettingJwtHeader` is false.
  */
 export function jwtWithLogout({ logout, ...options }: JwtWithLogoutOptions): JwtWithLogout {
   const { delays = [0, 250, 1000, 4000, 15_000], timeout = 2000 } = logout;
@@ -44,13 +44,13 @@ export function jwtWithLogout({ logout, ...options }: JwtWithLogoutOptions): Jwt
       auth = context;
       checkConfiguration(auth.options, settings);
       const { secondaryStorage, session } = auth.options;
-      // No database hook runs for sessions that the database doesn't hold.
+      // Database hooks run only for sessions in the database.
       if (secondaryStorage && !session?.storeSessionInDatabase) watchDeletions(secondaryStorage, announce);
       return { ...plugin.init(context), options: { databaseHooks: { session: { delete: { after: announce } } } } };
     },
   };
 
-  // Every token of a session is made here, and the session given may come from a cookie that has outlived it.
+  // Every token of a session is made here. The session may come from a cached cookie and have ended.
   async function definePayload({ session: { token } }: { session: Session }) {
     const stored = await auth.internalAdapter.findSession(token);
     if (!stored || stored.session.expiresAt <= new Date()) {
@@ -60,7 +60,7 @@ export function jwtWithLogout({ logout, ...options }: JwtWithLogoutOptions): Jwt
   }
 
   async function announce(session: Session) {
-    // A row that was preserved when its session ended, and was announced then, may yet be deleted with its user.
+    // A row that was preserved when its session ended has been announced; it may be deleted later, with its user.
     if (auth.options.session?.preserveSessionInDatabase && session.expiresAt <= new Date()) return;
     for (const url of urls) auth.runInBackground(deliver(url, session.id));
   }
@@ -87,7 +87,7 @@ export function jwtWithLogout({ logout, ...options }: JwtWithLogoutOptions): Jwt
 
 function httpUrl(text: string): URL {
   const url = new URL(text);
-  // What fetch would refuse each time is better refused at the start.
+  // fetch would reject these each time; fail at start-up instead.
   if (!/^https?:$/.test(url.protocol) || url.username || url.password) {
     throw new BetterAuthError("logout.url must be an http or https URL without a user name or password");
   }
@@ -101,7 +101,7 @@ function checkConfiguration(
   if (plugins?.filter(({ id }) => id === "jwt").length !== 1) {
     throw new BetterAuthError("jwtWithLogout() stands in for jwt(): remove the other one");
   }
-  // A logout token is signed outside of any request, so nothing of one can name the issuer.
+  // A logout token is signed outside of a request, so the issuer cannot be derived from one.
   if (!(typeof baseURL === "string" && baseURL) && !(jwt?.issuer && jwt.audience)) {
     throw new BetterAuthError("jwtWithLogout() needs a fixed baseURL, or jwt.issuer and jwt.audience");
   }
@@ -143,7 +143,7 @@ async function boundToSession(stored: { session: Session; user: User }, options:
 async function logoutToken(auth: AuthContext, options: JwtOptions, sid: string): Promise<string> {
   const iat = Math.floor(Date.now() / 1000);
   const events = { "http://schemas.openid.net/event/backchannel-logout": {} };
-  // No `sub`: where a subject is required, this can't pass for an access token.
+  // No `sub`, so this is never accepted as an access token where `sub` is required.
   const payload = { iat, exp: iat + 120, jti: crypto.randomUUID(), sid, events };
   const context = { context: auth } as GenericEndpointContext;
   return signJWT(context, { options, payload, header: { typ: "logout+jwt" } });

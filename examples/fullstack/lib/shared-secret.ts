@@ -1,12 +1,15 @@
 import type { JwtOptions } from "better-auth/plugins";
-import { SignJWT } from "jose";
+import { type JWTPayload, SignJWT } from "jose";
 
-/** Options for the JWT plugin that sign tokens with BETTER_AUTH_SECRET (HS256), which the API must know then. */
+/**
+ * Options for the JWT plugin that sign tokens with HS256 and BETTER_AUTH_SECRET. The API then has this secret too, and with
+ * it everything that Better Auth protects with it: use a separate secret in production.
+ */
 export const sharedSecret = {
-  // Asked for with a `sign` of one's own, and not used.
+  // Better Auth requires both if there is a `sign` function. Neither is used.
   jwks: { remoteUrl: "https://unused.invalid/jwks", keyPairConfig: { alg: "EdDSA" } },
   jwt: {
-    sign: (payload, header) =>
+    sign: (payload: JWTPayload, header?: object) =>
       new SignJWT(payload)
         .setProtectedHeader({ typ: "JWT", ...header, alg: "HS256" })
         .sign(new TextEncoder().encode(process.env.BETTER_AUTH_SECRET)),

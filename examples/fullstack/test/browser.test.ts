@@ -71,7 +71,7 @@ test("one API", needsBrowser, async (t) => {
     await bob.signUp();
     await bob.page.getByText("Nothing to do yet.").waitFor();
 
-    // The page itself, made to ask for Ada's tasks.
+    // The page itself, changed to request Ada's tasks.
     const bobsId = String(decodeJwt(await bob.token()).sub);
     await bob.page.route(`${apiUrl}/**`, (route) => {
       void route.continue({ url: route.request().url().replace(bobsId, adasTask.user_id) });
@@ -112,7 +112,7 @@ test("one API", needsBrowser, async (t) => {
       data: { name: "Bob", email: "bob@example.com", password },
       headers: { origin: appUrl, "x-forwarded-for": "198.51.100.1" },
     });
-    // Until the token at hand is renewed, the page may go on; then it may not send that of the other.
+    // Until its token expires, the page may continue; then it must not send the other user's.
     await device.page.clock.install();
     await device.page.clock.fastForward("15:00");
     await device.page.getByRole("checkbox", { name: "Mine" }).click();
@@ -383,13 +383,13 @@ test("pictures for the README, and nothing in them that axe finds inaccessible",
   }
 });
 
-/** What the API says to someone with this token. */
+/** The API's status for this token. */
 async function listing({ settings }: Stack, token: string) {
   const headers = { authorization: `Bearer ${token}` };
   return (await fetch(`${settings.apiUrl}/api/${decodeJwt(token).sub}/tasks`, { headers })).status;
 }
 
-/** The API hears of the end of a session a moment later, and that is all it takes. */
+/** The API learns shortly afterwards that a session has ended. */
 async function untilRefused(stack: Stack, token: string) {
   const begin = Date.now();
   while ((await listing(stack, token)) !== 401) assert.ok(Date.now() - begin < 1000, "still accepted after a second");

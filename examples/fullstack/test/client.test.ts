@@ -119,12 +119,12 @@ test("faults of fields are told apart, and what is no problem document is a fail
   });
 });
 
-/** Issues tokens for fifteen minutes, each of them another. */
+/** Issues a different token each time, valid for fifteen minutes. */
 class Issuer {
   readonly issued: string[] = [];
   readonly tokens = new AccessTokens(async () => this.#issue());
   fails = false;
-  /** How far its clock is before the browser's. */
+  /** How far its clock is ahead of the browser's. */
   ahead = 0;
 
   constructor(readonly userId = "ada") {}
@@ -143,7 +143,7 @@ class Issuer {
   }
 }
 
-/** Answers `fetch` with these, and with an empty list from then on; returns what was sent. */
+/** Makes `fetch` return these responses, then empty lists; returns what was sent. */
 function answers(t: TestContext, ...answers: (number | Response)[]) {
   const sent: { token: string | undefined; body: string }[] = [];
   t.mock.method(globalThis, "fetch", async (request: Request) => {

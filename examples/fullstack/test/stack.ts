@@ -1,4 +1,4 @@
-// The example under test: its parts, and browsers in front of it.
+// The example under test: its processes, and browsers.
 
 import assert from "node:assert/strict";
 import { execFileSync, type SpawnOptions } from "node:child_process";
@@ -12,16 +12,16 @@ import type { Page, Request } from "playwright-core";
 
 import { freePorts, startApi, startApp, type Part, type Settings } from "../stack";
 
-// In tests, `assert.ok` is always given a message: to find one by itself, it would read the source that tsx makes, for minutes.
+// In tests, `assert.ok` always has a message. Without one it parses the source that tsx generates, which takes minutes.
 
-/** What a run leaves behind to look at. */
+/** Where a run writes its screenshots and logs. */
 export const artefacts = join(import.meta.dirname, "../screenshots");
 mkdirSync(artefacts, { recursive: true });
 
 const executablePath = ["chromium", "chromium-browser", "google-chrome"].map(inPath).find(Boolean);
 if (!executablePath && process.env.CI) throw new Error("no Chromium is installed");
 
-/** For `test()`: without a browser, tests are skipped, and say so. */
+/** For `test()`: without a browser, tests are skipped with a message. */
 export const needsBrowser = { skip: executablePath ? false : "no Chromium is installed", timeout: 120_000 };
 
 export interface Stack {
@@ -72,9 +72,9 @@ export const closeBrowser = async () => (await browser)?.close();
 export const password = "correct horse battery";
 let devices = 0;
 
-/** A browser of its own: cookies, storage and memory. */
+/** A separate browser, with its own cookies, storage and memory. */
 export class Device {
-  /** What this browser has sent to the API, without preflights. */
+  /** The requests that this browser has sent to the API, without preflights. */
   readonly apiRequests: Request[] = [];
   readonly #errors: Error[] = [];
 
@@ -89,7 +89,7 @@ export class Device {
     page.on("pageerror", (error) => this.#errors.push(error));
   }
 
-  /** When the test ends, all that was sent to the API must have had a token, and none may be stored anywhere. */
+  /** When the test ends: all requests to the API must have had a token, and no token may be stored. */
   static async open(test: TestContext, stack: Stack, options: BrowserContextOptions = {}) {
     browser ??= chromium.launch({ executablePath: executablePath!, args: ["--no-sandbox"] });
     const context = await (await browser).newContext({ baseURL: stack.settings.appUrl, ...options });
@@ -102,7 +102,7 @@ export class Device {
     return device;
   }
 
-  /** A new user, straight to Better Auth rather than by the form. */
+  /** Signs up a new user at Better Auth directly, without the form. */
   async signUp(email = `user${++devices}@example.com`) {
     await this.#enter("/api/auth/sign-up/email", { name: "Ada Lovelace", email, password });
     return email;
@@ -113,7 +113,7 @@ export class Device {
   }
 
   async #enter(path: string, data: object) {
-    // Better Auth lets nobody try passwords quickly; here each device is somewhere else.
+    // Better Auth limits the rate of sign-ins per address; each device has another address here.
     const headers = { origin: this.stack.settings.appUrl, "x-forwarded-for": `192.0.2.${++devices}` };
     const response = await this.page.request.post(path, { data, headers });
     assert.ok(response.ok(), await response.text());
@@ -134,7 +134,7 @@ export class Device {
     await this.task(title).waitFor();
   }
 
-  /** A token, as the page gets it. */
+  /** A token, fetched as the page does. */
   async token(): Promise<string> {
     return (await (await this.page.request.get("/api/auth/token")).json()).token;
   }
@@ -144,7 +144,7 @@ export class Device {
     return [...new Set(this.apiRequests.map((request) => request.headers().authorization?.replace("Bearer ", "")))];
   }
 
-  /** How the API has answered so far. */
+  /** The statuses of the API's responses so far. */
   async statuses() {
     const responses = await Promise.all(this.apiRequests.map((request) => request.response()));
     return responses.map((response) => response?.status());

@@ -1,4 +1,4 @@
-//! An axum service with claims, rules and error answers of its own.
+//! An axum service with a custom claims type, rules, and custom error responses.
 
 #![expect(clippy::print_stdout, reason = "an example says where it listens")]
 
@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use crate::{member::Member, refusal::refusal};
 
-/// The `resource` that clients of the OAuth provider ask tokens for.
+/// The `resource` for which clients of the OAuth provider request tokens.
 const RESOURCE: &str = "https://api.example.com";
 
 #[tokio::main]
@@ -49,15 +49,15 @@ fn app(server: &BetterAuthUrls, keys: impl KeySource + Clone) -> Result<Router, 
 
 async fn invoices(Authenticated(member): Authenticated<Member>) -> String {
     match &member.active_organization_id {
-        Some(organization) => format!("invoices of the organisation {organization}"),
+        Some(organization) => format!("invoices of the organization {organization}"),
         None => format!("invoices of {} alone", member.sub),
     }
 }
 
 async fn audit(Authenticated(admin): Authenticated<Member>) -> String {
-    format!("who did what, for the eyes of {}", admin.sub)
+    format!("audit log for {}", admin.sub)
 }
 
 async fn export(Authenticated(claims): Authenticated<Claims>) -> String {
-    format!("invoices of {}, for an app of theirs", claims.user_id())
+    format!("invoices of {}, for an app", claims.user_id())
 }

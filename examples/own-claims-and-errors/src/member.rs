@@ -1,18 +1,18 @@
-//! What this service wants to know of a user.
+//! The claims that this service uses.
 
 use serde::Deserialize;
 
-/// The claims of `definePayload`, and the `sub` that every token has. Any others are left out.
+/// The claims of `definePayload`, and `sub`, which every token has. Other claims are ignored.
 ///
-/// A token that does not fit the type is refused with 401, and a new one would fit no better: so
-/// what may be missing is an `Option`, and a rule decides (403) where it must not be.
+/// A token that does not deserialize is rejected with 401, and a new token would not help. So claims that
+/// may be missing are `Option`s, and rules (403) require them where they are needed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Member {
     pub(crate) sub: String,
-    /// `null` for users from before there was an admin plugin; several have commas in between.
+    /// `null` for users who were created before the admin plugin was added. Several roles are joined with commas.
     role: Option<String>,
-    /// `null` until the user has chosen one in this session.
+    /// `null` until the user chooses one in this session.
     pub(crate) active_organization_id: Option<String>,
 }
 

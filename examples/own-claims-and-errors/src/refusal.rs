@@ -1,4 +1,4 @@
-//! What clients of this service hear instead of what they asked for.
+//! The responses to rejected requests.
 
 use axum::{
     Json,
@@ -8,7 +8,7 @@ use better_auth_jwt::{Error, ErrorKind};
 use http::StatusCode;
 use serde_json::json;
 
-/// `{"error":{"code":…,"message":…}}`, with the status and headers of the library's own answers.
+/// `{"error":{"code":…,"message":…}}`, with the status and headers of the library's default response.
 pub(crate) fn refusal(error: &Error) -> Response {
     let body = json!({ "error": { "code": code(error.kind()), "message": error.description() } });
     let mut response = (error.status(), Json(body)).into_response();
@@ -16,7 +16,7 @@ pub(crate) fn refusal(error: &Error) -> Response {
     response
 }
 
-/// Words for what a client should do, and no finer: which check failed is for the log.
+/// Says what the client should do, and no more: which check failed is for the log.
 fn code(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::MissingToken => "sign_in",

@@ -1,4 +1,4 @@
-//! What each route lets in, and what clients hear otherwise.
+//! Which requests each route accepts, and the responses to others.
 
 use axum::{Router, body::Body};
 use better_auth_jwt::{
@@ -28,14 +28,14 @@ fn setup() -> Setup {
 }
 
 impl Setup {
-    /// What the JWT plugin makes of `definePayload`.
+    /// A token of the JWT plugin with `definePayload`.
     fn token(&self, role: Value, organization: Value) -> String {
         let mut claims = self.issuer.claims("ada");
         (claims["role"], claims["activeOrganizationId"]) = (role, organization);
         self.issuer.sign(&claims)
     }
 
-    /// What the OAuth provider gives to an app of the user's.
+    /// A token that the OAuth provider issues to an app of the user.
     fn access_token(&self, scope: &str) -> String {
         let mut header = self.issuer.header();
         header["typ"] = json!("at+jwt");
@@ -45,13 +45,13 @@ impl Setup {
         self.issuer.sign_with_header(&header, &claims)
     }
 
-    /// Status, headers and body of the answer to a request with this token, or none if it is empty.
+    /// Status, headers and body of the response to a request with this token, or without one if it is empty.
     async fn get(&self, path: &str, token: &str) -> (u16, HeaderMap, String) {
-        answer(&self.app, path, token).await
+        send(&self.app, path, token).await
     }
 }
 
-async fn answer(app: &Router, path: &str, token: &str) -> (u16, HeaderMap, String) {
+async fn send(app: &Router, path: &str, token: &str) -> (u16, HeaderMap, String) {
     let mut request = Request::get(path);
     if !token.is_empty() {
         request = request.header("authorization", format!("Bearer {token}"));
@@ -62,16 +62,16 @@ async fn answer(app: &Router, path: &str, token: &str) -> (u16, HeaderMap, Strin
     (parts.status.as_u16(), parts.headers, String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// The body of a refusal.
+/// The body of an error response.
 fn refused(code: &str, message: &str) -> String {
     json!({ "error": { "code": code, "message": message } }).to_string()
 }
 
 #[tokio::test]
-async fn role_and_organisation_arrive_as_the_service_wants_them() {
+async fn role_and_organization_reach_the_handler() {
     let setup = setup();
     for (role, organization, invoices, audit) in [
-        (json!("user"), json!("acme"), "invoices of the organisation acme", 403),
+        (json!("user"), json!("acme"), "invoices of the organization acme", 403),
         (json!("admin"), json!(null), "invoices of ada alone", 200),
         (json!("user,admin"), json!(null), "invoices of ada alone", 200),
         (json!("administrator"), json!(null), "invoices of ada alone", 403),
@@ -87,11 +87,11 @@ async fn role_and_organisation_arrive_as_the_service_wants_them() {
 }
 
 #[tokio::test]
-async fn access_tokens_open_what_their_scopes_say_and_nothing_else() {
+async fn access_tokens_give_access_to_their_scopes_and_nothing_else() {
     let setup = setup();
     let (reads, writes) = (setup.access_token("openid invoices:read"), setup.access_token("invoices:write"));
     let user = setup.token(json!("admin"), json!("acme"));
-    assert_eq!(setup.get("/export", &reads).await.2, "invoices of ada, for an app of theirs");
+    assert_eq!(setup.get("/export", &reads).await.2, "invoices of ada, for an app");
     for (path, token, status, code) in [
         ("/export", &writes, 403, "scope_missing"),
         ("/export", &user, 401, "token_invalid"),
@@ -105,7 +105,7 @@ async fn access_tokens_open_what_their_scopes_say_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn refusals_are_json_with_the_headers_of_the_standard() {
+async fn rejections_are_json_with_the_standard_headers() {
     let setup = setup();
     let mut expired = setup.issuer.claims("ada");
     expired["exp"] = json!(1);
@@ -130,13 +130,13 @@ async fn refusals_are_json_with_the_headers_of_the_standard() {
 }
 
 #[tokio::test]
-async fn while_keys_cannot_be_had_clients_hear_when_to_try_again() {
+async fn while_keys_are_unavailable_the_response_says_when_to_try_again() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
     let server = BetterAuthUrls::new(&url).unwrap();
     let app = app(&server, RemoteKeySet::new(server.jwks_url()).unwrap()).unwrap();
-    let (status, headers, body) = answer(&app, "/invoices", &Issuer::new().with_origin(url).token("ada")).await;
+    let (status, headers, body) = send(&app, "/invoices", &Issuer::new().with_origin(url).token("ada")).await;
     assert_eq!((status, headers["retry-after"].to_str().unwrap()), (503, "1"));
-    assert_eq!(body, refused("try_again", "tokens cannot be verified at the moment"));
+    assert_eq!(body, refused("try_again", "tokens cannot be verified now"));
 }

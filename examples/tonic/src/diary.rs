@@ -1,4 +1,4 @@
-//! The service. Who calls it stands in the request's extensions.
+//! The service. The caller is in the request's extensions.
 
 use std::{
     collections::HashMap,
@@ -52,7 +52,7 @@ impl diary_server::Diary for Diary {
     }
 }
 
-/// The token's user. That nobody is known here can only mean that the layer is missing.
+/// The token's user. There is none only if the layer is missing.
 fn author<T>(request: &Request<T>) -> Result<String, Status> {
     match request.extensions().get::<Authenticated<Claims>>() {
         Some(Authenticated(claims)) => Ok(claims.user_id().to_owned()),
@@ -64,7 +64,7 @@ fn author<T>(request: &Request<T>) -> Result<String, Status> {
 struct Pages(Mutex<HashMap<String, Vec<Entry>>>);
 
 impl Pages {
-    /// How many entries the author has after that.
+    /// Returns the number of entries that the author has now.
     fn add(&self, author: &str, entries: impl IntoIterator<Item = Entry>) -> u32 {
         let mut diaries = self.diaries();
         let diary = diaries.entry(author.to_owned()).or_default();

@@ -1,4 +1,4 @@
-//! A gRPC service behind the layer: the diary asks for a token, health and reflection don't.
+//! A gRPC service behind the layer. The diary requires a token; health checks and reflection do not.
 
 #![expect(clippy::print_stdout, reason = "an example says where it listens")]
 
@@ -19,7 +19,7 @@ use tonic::{
 
 use crate::{diary::Diary, proto::diary_server::DiaryServer};
 
-#[expect(unreachable_pub, reason = "generated code is as public as can be")]
+#[expect(unreachable_pub, reason = "generated code uses `pub`")]
 mod proto {
     tonic::include_proto!("diary");
 
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn server(verifier: Verifier) -> Result<Router, tonic_reflection::server::Error> {
     let auth = JwtAuthLayer::new(verifier)
-        .require("rule", |claims| claims.get("emailVerified").unwrap_or(false)) // PERMISSION_DENIED
+        .require("verified email", |claims| claims.get("emailVerified").unwrap_or(false)) // PERMISSION_DENIED
         .rejection_response(GrpcRejection);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<DiaryServer<Diary>>().await;
@@ -45,7 +45,7 @@ async fn server(verifier: Verifier) -> Result<Router, tonic_reflection::server::
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .build_v1()?;
     Ok(Server::builder()
-        .add_service(auth.named_layer(DiaryServer::new(Diary::default()))) // guards this service, and only it
+        .add_service(auth.named_layer(DiaryServer::new(Diary::default()))) // protects this service, and only this one
         .add_service(health)
         .add_service(reflection))
 }

@@ -1,4 +1,4 @@
-//! With a real client, over a connection of its own.
+//! With a real client, over a connection.
 
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ async fn texts(entries: impl Stream<Item = Result<Entry, Status>>) -> Vec<String
     entries.map_ok(|entry| entry.text).try_collect().await.unwrap()
 }
 
-/// The claims of somebody whom the diary lets in.
+/// The claims of a user whom the diary accepts.
 fn claims(issuer: &Issuer, user: &str) -> Value {
     let mut claims = issuer.claims(user);
     claims["emailVerified"] = json!(true);
@@ -91,7 +91,7 @@ fn token(issuer: &Issuer, user: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_kind_of_call_knows_its_caller_by_the_token() {
+async fn every_kind_of_call_knows_its_caller() {
     let issuer = Issuer::new();
     let channel = diary(issuer.verifier()).await;
     let mut ada = client(&channel, token(&issuer, "ada"));
@@ -116,7 +116,7 @@ async fn every_kind_of_call_knows_its_caller_by_the_token() {
 }
 
 #[tokio::test]
-async fn both_sides_of_a_two_way_stream_speak_in_turn() {
+async fn both_sides_of_a_bidirectional_stream_take_turns() {
     let issuer = Issuer::new();
     let channel = diary(issuer.verifier()).await;
     let mut ada = client(&channel, token(&issuer, "ada"));
@@ -149,7 +149,7 @@ async fn every_kind_of_call_without_a_token_is_unauthenticated() {
 }
 
 #[tokio::test]
-async fn an_upload_that_never_ends_is_refused_all_the_same() {
+async fn an_endless_upload_without_a_token_is_rejected() {
     let channel = diary(Issuer::new().verifier()).await;
     let endless = stream::repeat(entry(&"x".repeat(64 * 1024)));
     let status = client(&channel, "").import(endless).await.unwrap_err();
@@ -157,7 +157,7 @@ async fn an_upload_that_never_ends_is_refused_all_the_same() {
 }
 
 #[tokio::test]
-async fn the_status_says_what_to_do_and_nothing_of_the_token() {
+async fn the_status_does_not_reveal_which_check_failed() {
     let (issuer, stranger) = (Issuer::new(), Issuer::new());
     let channel = diary(issuer.verifier()).await;
     let good = claims(&issuer, "ada");
@@ -181,7 +181,7 @@ async fn the_status_says_what_to_do_and_nothing_of_the_token() {
 }
 
 #[tokio::test]
-async fn while_keys_cannot_be_had_the_diary_is_unavailable() {
+async fn while_keys_are_unavailable_so_is_the_diary() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
@@ -190,16 +190,16 @@ async fn while_keys_cannot_be_had_the_diary_is_unavailable() {
     let token = token(&issuer, "ada");
     for _ in 0..2 {
         let status = client(&channel, &*token).write(entry("hello")).await.unwrap_err();
-        let message = "tokens cannot be verified at the moment";
+        let message = "tokens cannot be verified now";
         assert_eq!((status.code(), status.message()), (Code::Unavailable, message));
     }
-    // Whoever has no token need not wait for keys to hear that.
+    // Calls without a token do not wait for keys.
     let status = client(&channel, "").write(entry("hello")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
 }
 
 #[tokio::test]
-async fn a_call_that_waits_for_its_key_loses_nothing_of_its_stream() {
+async fn a_call_that_waits_for_its_key_keeps_its_whole_stream() {
     let issuer = Issuer::new();
     let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let keys = RemoteKeySet::with_fetch({
@@ -219,7 +219,7 @@ async fn a_call_that_waits_for_its_key_loses_nothing_of_its_stream() {
 
     let importing = tokio::spawn(async move { ada.import(stream::iter(["cogs", "tea"].map(entry))).await });
     asked.notified().await;
-    // Another call on the same connection gets its answer meanwhile.
+    // Another call on the same connection is not held up.
     assert_eq!(client(&channel, "").read(ReadRequest {}).await.unwrap_err().code(), Code::Unauthenticated);
     assert!(!importing.is_finished());
     answer.notify_one();
@@ -227,7 +227,7 @@ async fn a_call_that_waits_for_its_key_loses_nothing_of_its_stream() {
 }
 
 #[tokio::test]
-async fn health_and_reflection_answer_without_a_token() {
+async fn health_and_reflection_need_no_token() {
     let channel = diary(Issuer::new().verifier()).await;
     assert_eq!(health(&channel).await.unwrap(), ServingStatus::Serving);
 
@@ -247,7 +247,7 @@ async fn health_and_reflection_answer_without_a_token() {
 }
 
 #[tokio::test]
-async fn a_layer_around_the_whole_server_guards_health_too() {
+async fn a_layer_around_the_whole_server_protects_health_too() {
     let issuer = Issuer::new();
     let auth = JwtAuthLayer::new(issuer.verifier()).rejection_response(GrpcRejection);
     let (_, service) = tonic_health::server::health_reporter();
@@ -257,7 +257,7 @@ async fn a_layer_around_the_whole_server_guards_health_too() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_one_frame_of_headers_that_any_grpc_client_reads() {
+async fn a_rejection_is_a_trailers_only_response() {
     let channel = diary(Issuer::new().verifier()).await;
     let call = http::Request::post("/diary.Diary/Write").header("content-type", "application/grpc");
     let response = channel.oneshot(call.body(Body::empty()).unwrap()).await.unwrap();

@@ -1,4 +1,4 @@
-//! A service on tower and hyper alone, behind the layer and tower's own ones.
+//! A service on tower and hyper, behind the layer and layers of tower.
 
 #![expect(clippy::print_stdout, reason = "an example says where it listens")]
 
@@ -34,26 +34,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 fn service(
     verifier: Verifier,
-    most_at_once: usize,
+    max_concurrent: usize,
 ) -> Result<
     impl Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send> + Clone + Send,
     ConfigError,
 > {
     let auth = JwtAuthLayer::new(verifier).match_user(PathTemplate::new("/users/{user_id}/visits")?);
     let stack = ServiceBuilder::new()
-        .load_shed() // refuses at once what would have to wait below,
-        .concurrency_limit(most_at_once) // before any cryptography is done for it
+        .load_shed() // rejects excess requests instead of queueing them,
+        .concurrency_limit(max_concurrent) // before any cryptography is done for them
         .layer(auth)
-        .buffer(64) // the layer wants a service that can be cloned, and `Visits` can't be
+        .buffer(64) // the layer needs a `Clone` service, and `Visits` is not
         .service(Visits::default());
     Ok(service_fn(move |request| {
-        let answer = stack.clone().oneshot(request);
-        async { Ok(answer.await.unwrap_or_else(|error| apology(&error))) }
+        let response = stack.clone().oneshot(request);
+        async { Ok(response.await.unwrap_or_else(|error| error_response(&error))) }
     }))
 }
 
 /// hyper would close the connection on an error.
-fn apology(error: &BoxError) -> Response<Full<Bytes>> {
+fn error_response(error: &BoxError) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     if error.is::<Overloaded>() {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -73,7 +73,7 @@ where
         let (stream, _) = listener.accept().await?;
         let service = TowerToHyperService::new(service.clone());
         tokio::spawn(async move {
-            // An error here is the client's: it went away, or spoke no HTTP.
+            // Errors here come from the client: it disconnected, or does not speak HTTP.
             let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
     }

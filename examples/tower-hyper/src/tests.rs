@@ -1,4 +1,4 @@
-//! With a real client, over connections of its own.
+//! With a real client, over connections.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -19,10 +19,10 @@ use tokio::{net::TcpListener, sync::Notify};
 use crate::{serve, service};
 
 /// Serves on a free port of this machine.
-async fn start(verifier: Verifier, most_at_once: usize) -> SocketAddr {
+async fn start(verifier: Verifier, max_concurrent: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, service(verifier, most_at_once).unwrap()));
+    tokio::spawn(serve(listener, service(verifier, max_concurrent).unwrap()));
     address
 }
 
@@ -30,7 +30,7 @@ fn client(only_http2: bool) -> Client<HttpConnector, Full<Bytes>> {
     Client::builder(TokioExecutor::new()).http2_only(only_http2).build_http()
 }
 
-/// Status, headers and body of the answer to a request with this token, or none if it is empty.
+/// Status, headers and body of the response to a request with this token, or without one if it is empty.
 async fn get(
     client: &Client<HttpConnector, Full<Bytes>>,
     address: SocketAddr,
@@ -48,7 +48,7 @@ async fn get(
 }
 
 #[tokio::test]
-async fn users_see_their_own_visits_and_nobody_elses() {
+async fn users_see_their_own_visits_and_no_others() {
     for only_http2 in [false, true] {
         let issuer = Issuer::new();
         let (client, address) = (client(only_http2), start(issuer.verifier(), 10).await);
@@ -62,7 +62,7 @@ async fn users_see_their_own_visits_and_nobody_elses() {
             ("/users/ada/visits", "", 401, ""),
             ("/users/ada/visits", "x", 401, ""),
             ("/users/a%2Fda/visits", &*ada, 400, ""),
-            ("/users/ada/visits/more", &*ada, 403, ""), // a path that names no user
+            ("/users/ada/visits/more", &*ada, 403, ""), // a path without a user id
         ] {
             let (got, _, text) = get(&client, address, path, token).await;
             assert_eq!((got.as_u16(), &*text), (status, body), "{path} {token}");
@@ -71,7 +71,7 @@ async fn users_see_their_own_visits_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn what_would_have_to_wait_hears_so_at_once_and_the_waiting_one_is_served() {
+async fn excess_requests_are_rejected_at_once_and_waiting_ones_are_served() {
     let issuer = Issuer::new();
     let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let keys = RemoteKeySet::with_fetch({

@@ -1,4 +1,4 @@
-//! The service itself, which knows its user from the request's extensions.
+//! The service. The user is in the request's extensions.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::Service;
 
-/// Counts each user's visits. It needs no lock, since a `Buffer` calls it from one task.
+/// Counts each user's visits. It needs no lock, because `Buffer` calls it from one task.
 #[derive(Default)]
 pub(crate) struct Visits {
     counts: HashMap<String, u64>,
@@ -36,7 +36,7 @@ impl<B> Service<Request<B>> for Visits {
                 *count += 1;
                 *response.body_mut() = format!("{}: {count}", claims.user_id()).into();
             }
-            // No JwtAuthLayer stands before this service.
+            // Only if the layer is missing.
             None => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
         }
         ready(Ok(response))

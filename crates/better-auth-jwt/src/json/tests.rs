@@ -73,7 +73,7 @@ fn every_byte_of_a_number_is_checked_at_every_position() {
             for bad in ["/", ":", "a", "\u{1}", "é", "\u{7f}", "1 1", "-"] {
                 let (head, tail) = number.split_at(position);
                 let text = format!(r#"{{"a":{head}{bad}{tail}1,"b":"something"}}"#);
-                // A minus may stand before the digits alone.
+                // A minus is allowed before the digits only.
                 let is_sign = bad == "-" && position == 0;
                 assert_eq!(is_rejected(&text), !is_sign, "{text}");
             }

@@ -32,7 +32,7 @@ enum Material {
 
 impl Key {
     /// Creates a key from jsonwebtoken's [`DecodingKey`], which reads PEM, DER and components. PEM needs its feature
-    /// `use_pem`, which is on by default.
+    /// `use_pem`: add jsonwebtoken to your dependencies to enable it.
     ///
     /// ```
     /// use better_auth_jwt::keys::{Algorithm, DecodingKey, Key};

@@ -154,7 +154,7 @@ impl KeySet {
         for same_id in all.chunk_by(|a, b| a.key_id().is_some() && is_same_id(a, b)) {
             match same_id {
                 [key] => keys.push(key.clone()),
-                // It is not known which of them is right, so none is used.
+                // It is unknown which of them is right, so none is used.
                 several => rejected.extend(several.iter().map(|key| RejectedKey {
                     key_id: key.key_id().map(str::to_owned),
                     error: JwkError::DuplicateKeyId,

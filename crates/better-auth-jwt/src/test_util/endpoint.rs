@@ -14,7 +14,7 @@ use std::{
 /// Where Better Auth publishes its keys.
 const PATH: &str = "/api/auth/jwks";
 
-/// Serves a key set from a thread of its own until it is dropped.
+/// Serves a key set from a background thread until it is dropped.
 pub(super) struct Endpoint {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -30,7 +30,7 @@ struct Shared {
 impl Endpoint {
     /// # Panics
     ///
-    /// No port can be had.
+    /// There is no free port.
     pub(super) fn start(jwks: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
         let address = listener.local_addr().expect("the port's address");
@@ -41,8 +41,8 @@ impl Endpoint {
                 if serving.stopped.load(Ordering::Relaxed) {
                     break;
                 }
-                // A client that goes away in the middle is no concern of the others.
-                let _ = connection.and_then(|connection| serving.answer(connection));
+                // An error of one connection does not affect the others.
+                let _ = connection.and_then(|connection| serving.respond(connection));
             }
         });
         Self { address, shared }
@@ -62,7 +62,7 @@ impl Endpoint {
 }
 
 impl Shared {
-    fn answer(&self, mut connection: TcpStream) -> std::io::Result<()> {
+    fn respond(&self, mut connection: TcpStream) -> std::io::Result<()> {
         connection.set_read_timeout(Some(Duration::from_secs(5)))?;
         let mut lines = BufReader::new(&connection).lines();
         let request = lines.next().transpose()?.unwrap_or_default();

@@ -125,7 +125,7 @@ impl Issuer {
         &self.origin
     }
 
-    /// The clock of the tokens and of [`verifier`](Self::verifier). It stands still until advanced.
+    /// The clock of the tokens and of [`verifier`](Self::verifier). It does not move until you advance it.
     pub fn clock(&self) -> Arc<TestClock> {
         self.clock.clone()
     }
@@ -141,10 +141,10 @@ impl Issuer {
             Signer::Secret(secret) => {
                 Verifier::builder(SharedSecret::with_algorithm(self.algorithm, [secret]).expect("a strong secret"))
             }
-            // The set is of this issuer's own making.
+            // The issuer publishes valid keys.
             _ => Verifier::builder(KeySet::from_json(self.jwks()).expect("a key set")),
         };
-        // An origin of the test's own is not empty.
+        // The test must not set an empty origin.
         verifier.issuer(&*self.origin).audience(&*self.origin).expect("an origin").clock(self.clock.clone())
     }
 

@@ -1,4 +1,4 @@
-//! A verifier must be told whose tokens it accepts, and for whom.
+//! A verifier needs issuers and audiences.
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -136,7 +136,8 @@ impl Verifier {
     ///
     /// A user is identified by [`Claims::issuer`] and [`Claims::user_id`], and so is a session. A path usually contains
     /// the user id alone: combine issuers only if the same user id always is the same user, as with several domains of
-    /// one Better Auth database. Otherwise use a layer for each issuer, on paths of its own.
+    /// one Better Auth database. Otherwise use a layer for each issuer, on separate paths:
+    /// see [`guides::several_issuers`](crate::guides::several_issuers).
     pub fn or(mut self, other: Self) -> Self {
         self.issuers.extend(other.issuers);
         self
@@ -208,7 +209,8 @@ impl Verifier {
 
     /// How much longer this verifier accepts a token with these claims, leeway included. Zero if it is expired.
     ///
-    /// End streams, such as server-sent events, at this time:
+    /// End streams, such as server-sent events, at this time ([`guides::streams`](crate::guides::streams) is a complete
+    /// example):
     ///
     /// ```
     /// # use better_auth_jwt::{Claims, Verifier};
@@ -346,7 +348,7 @@ pub(crate) struct Validity {
 }
 
 impl Failure {
-    /// The error, if there is no more waiting.
+    /// The error, if the caller does not wait any more.
     pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Rejected(error) => error,

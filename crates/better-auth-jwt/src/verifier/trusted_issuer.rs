@@ -74,7 +74,7 @@ pub(super) fn verify_with_each<'v, T>(
         }
         0 => return Err(ErrorKind::InvalidType.into()),
         1 => None,
-        // Only `iss` can tell whose keys are meant. It proves nothing yet: the token must satisfy the keys and rules of
+        // Only `iss` says whose keys are meant. It is not verified yet: the token must satisfy the keys and rules of
         // that issuer (RFC 8725, section 3.8).
         _ => Some(claimed_issuer(token)?),
     };

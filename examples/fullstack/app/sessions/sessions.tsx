@@ -11,7 +11,7 @@ type Session = typeof authClient.$Infer.Session.session;
 
 const time = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-/** Wherever this user is signed in, this device first. */
+/** All sessions of this user, this device first. */
 export function Sessions({ currentId }: { currentId: string }) {
   const [sessions, setSessions] = useState<Session[]>();
   const [failure, setFailure] = useState<ApiError>();
@@ -82,7 +82,7 @@ export function Sessions({ currentId }: { currentId: string }) {
 async function answer<T>(call: Promise<{ data: T | null; error: { status: number } | null }>): Promise<T> {
   const { data, error } = await call;
   if (error?.status === 401) throw ApiError.signedOut();
-  // Sessions are only shown to those who have signed in within the last day.
+  // Better Auth lists sessions only within a day after signing in.
   if (error?.status === 403) throw new ApiError("Please sign in again to see your sessions.", { signInAgain: true });
   if (error) throw new ApiError("The sessions cannot be had right now. Please try again.");
   return data as T;

@@ -12,7 +12,7 @@ use super::{
     snapshot::{Fetch, Loaded},
 };
 
-/// Runs the fetch in a task of its own, which outlives the request that caused it.
+/// Runs the fetch in a separate task, which outlives the request that caused it.
 ///
 /// A runtime that is shutting down drops the task at once; that ends the fetch, too.
 pub(super) fn spawn(in_flight: InFlight, runtime: &Handle) {
@@ -55,7 +55,7 @@ fn read(response: JwksResponse, fetch: &Fetch, settings: &Settings) -> Result<Lo
     Ok(Loaded { keys, is_unchanged, etag, age, fresh_for })
 }
 
-/// Waits until the fetch has ended, but not for ever: the runtime that should run it may not be driven.
+/// Waits until the fetch is complete, with a limit: the runtime that should run it may not be driven.
 ///
 /// # Panics
 ///

@@ -74,7 +74,7 @@ impl HttpSettings {
             // A kept connection belongs to the runtime that opened it, and would be idle for minutes.
             .pool_max_idle_per_host(0);
         if let Some(name) = localhost_name(url) {
-            // Port 0 stands for the URL's.
+            // Port 0 means the URL's port.
             let addresses: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
             client = client.resolve_to_addrs(name, &addresses.map(|address| SocketAddr::new(address, 0)));
         }
@@ -129,7 +129,7 @@ impl Endpoint {
         let mut headers = request.headers();
         headers.extend(self.headers);
         let response = self.client.get(self.url.clone()).headers(headers).send().await.map_err(broken)?;
-        // Only a client of the user's own follows redirects.
+        // Only a custom client follows redirects.
         if *response.url() != self.url {
             return Err(FetchError::Redirect);
         }

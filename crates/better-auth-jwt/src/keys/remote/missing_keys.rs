@@ -8,15 +8,15 @@ use std::{
 use super::{super::Algorithm, snapshot::FetchId};
 use crate::jws::Header;
 
-/// At most this many missing keys are remembered, each with at most 256 bytes. A key beyond that is never "not found";
-/// its tokens are told to try again.
+/// At most this many missing keys are cached, each with at most 256 bytes. A key beyond that is never "not found";
+/// its tokens get 503.
 const MAX_KEYS: usize = 1024;
 
 /// The keys that tokens have asked for in vain, and the last search.
 pub(super) struct MissingKeys {
     /// For each key, the first fetch that can start after it was first asked for.
     searched_from: HashMap<Wanted, FetchId>,
-    /// The last successful search and when it ended.
+    /// The last successful search and when it was complete.
     last_search: Option<(FetchId, Instant)>,
     /// For how long after a search its result holds.
     memory: Duration,
@@ -63,7 +63,7 @@ impl MissingKeys {
         false
     }
 
-    /// A search has ended.
+    /// A search is complete.
     pub(super) fn searched(&mut self, id: FetchId, now: Instant) {
         self.last_search = Some((id, now));
     }

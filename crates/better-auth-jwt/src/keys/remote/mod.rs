@@ -67,9 +67,9 @@ pub struct RemoteKeySet {
 impl RemoteKeySet {
     /// The keys at this URL, fetched with reqwest.
     ///
-    /// The environment decides little: plain `http` never goes through a proxy, `https` does if `HTTPS_PROXY` or
+    /// The environment has little influence: plain `http` never goes through a proxy, `https` does if `HTTPS_PROXY` or
     /// `ALL_PROXY` says so and `NO_PROXY` does not exclude the host. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the
-    /// system's root certificates. `localhost` and names below it are this machine, without a look-up; the system resolves
+    /// system's root certificates. `localhost` and names below it are this machine, without a DNS query; the system resolves
     /// other names. Redirects, cookies and `.netrc` are not used.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl RemoteKeySet {
         Self::builder(url).build()
     }
 
-    /// The same with other settings.
+    /// A builder for a key set with other settings.
     #[cfg(feature = "jwks-reqwest")]
     pub fn builder(url: impl Into<String>) -> RemoteKeySetBuilder {
         RemoteKeySetBuilder::with_url(url.into())
@@ -116,7 +116,8 @@ impl RemoteKeySet {
         RemoteKeySetBuilder::with_function(Box::new(move |request| Box::pin(fetch(request))))
     }
 
-    /// Fetches the keys now, unless there are some: for services that should fail at start-up rather than answer 503.
+    /// Fetches the keys now, unless there are some: for services that should fail at start-up instead of responding
+    /// with 503.
     ///
     /// # Errors
     ///

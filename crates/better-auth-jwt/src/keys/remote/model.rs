@@ -26,7 +26,7 @@ use crate::{
     keys::{KeySet, KeySource},
 };
 
-/// A clock that stands still: retries after a backoff are not part of the model.
+/// A clock that does not move: retries after a backoff are not part of the model.
 struct Still(Instant);
 
 impl Clock for Still {

@@ -167,13 +167,13 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// When the response was made, by the issuer's clock, or by ours if it does not say.
+/// When the response was made, by the issuer's clock, or by this machine's if it does not say.
 fn date(headers: &HeaderMap) -> SystemTime {
     let date = text(headers, DATE).and_then(|date| httpdate::parse_http_date(date).ok());
     date.unwrap_or_else(SystemTime::now)
 }
 
-/// RFC 9111, section 1.2.2: digits only; more than we can represent counts as 2^31 seconds.
+/// RFC 9111, section 1.2.2: digits only; more than that counts as 2^31 seconds.
 fn delta_seconds(text: &str) -> Option<Duration> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| Duration::from_secs(text.parse().unwrap_or(1 << 31)))

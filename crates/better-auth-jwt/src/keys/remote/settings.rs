@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{algorithm::Algorithm, error::ConfigError};
 
-/// Longer times mean "for ever", and could not be added to a point in time.
+/// Longer times mean "always", and could not be added to a point in time.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// With shorter times, down to zero, the issuer would be asked without a pause.
@@ -31,11 +31,11 @@ pub(super) struct Limits {
     pub(super) stale_if_error: Duration,
     /// How many searches may follow each other at once.
     pub(super) search_burst: u32,
-    /// How often there may be another search after that, and for how long a missing key is remembered.
+    /// How often there may be another search after that, and for how long a missing key is cached.
     pub(super) search_interval: Duration,
     pub(super) initial_backoff: Duration,
     pub(super) max_backoff: Duration,
-    /// When a fetch that has not ended counts as lost.
+    /// When a fetch that is not complete counts as lost.
     pub(super) lost_after: Duration,
 }
 

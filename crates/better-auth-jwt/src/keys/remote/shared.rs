@@ -41,7 +41,7 @@ pub(super) struct Shared {
 
 struct Locked {
     state: State,
-    /// Closed when the fetch in flight has ended.
+    /// Closed when the fetch in flight is complete.
     ended: Option<watch::Receiver<()>>,
 }
 
@@ -53,13 +53,13 @@ pub(super) enum Decision {
     Wait(watch::Receiver<()>),
 }
 
-/// A fetch that has been decided on. Dropping it ends it, whatever becomes of the task that should run it.
+/// A fetch that has been decided on. Dropping it ends it, whatever happens to the task that should run it.
 pub(super) struct InFlight {
     pub(super) shared: Arc<Shared>,
     pub(super) fetch: Fetch,
     /// Unless it is set, the fetch has been cut off.
     pub(super) outcome: Option<Result<Loaded, FetchError>>,
-    /// Dropped last, so that those who wait find the fetch ended.
+    /// Dropped last, so that waiting requests find the fetch complete.
     _ended: watch::Sender<()>,
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Fetch {
     pub(super) id: FetchId,
     /// The set at the start of the fetch.
     pub(super) current: Option<Arc<Snapshot>>,
-    /// Ask the issuer itself, and unconditionally: a cache could answer a conditional request from what it has stored
+    /// Ask the issuer itself, and unconditionally: a cache could respond to a conditional request from what it has stored
     /// (RFC 9111, section 4.3.2).
     pub(super) bypass_caches: bool,
 }

@@ -33,7 +33,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// What a request for a key leads to.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// The key, or any keys if none was named, can be looked up now.
+    /// The key, or any keys if none was requested, can be looked up now.
     Found,
     /// A search has not found the key.
     NotFound,
@@ -167,7 +167,7 @@ impl State {
         }
     }
 
-    /// A signature did not verify under a key of the set, or a token names such a key with another algorithm: the issuer
+    /// A signature did not verify under a key of the set, or a token specifies such a key with another algorithm: the issuer
     /// may have replaced the key. More likely the token is forged, so this uses the rate limit only while it is full,
     /// and leaves the rest of it to missing keys.
     pub(super) fn key_disputed(&mut self, now: Instant) -> Option<Fetch> {

@@ -1,0 +1,40 @@
+//! An axum service with one public route, and one that only its own user may see.
+//!
+//! ```sh
+//! cargo run --example axum --features axum,test-util
+//! ```
+//!
+//! It prints commands to try. `test_util::Issuer` stands for your Better Auth server here. In your service, write
+//! `Verifier::better_auth("https://app.example.com")?` instead.
+
+#![expect(clippy::print_stdout, reason = "an example prints how to try it")]
+
+use std::error::Error;
+
+use axum::{Router, routing::get};
+use better_auth_jwt::{Authenticated, Claims, JwtAuthLayer, PathParam, Verifier, test_util::Issuer};
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let issuer = Issuer::new();
+    let listener = TcpListener::bind("127.0.0.1:8080").await?;
+    let token = issuer.token("ada");
+    println!("curl -i http://127.0.0.1:8080/");
+    for user in ["ada", "bob"] {
+        println!("curl -i -H 'Authorization: Bearer {token}' http://127.0.0.1:8080/users/{user}/greeting");
+    }
+    Ok(axum::serve(listener, app(issuer.verifier())).await?)
+}
+
+fn app(verifier: Verifier) -> Router {
+    let auth = JwtAuthLayer::new(verifier).match_user(PathParam("user_id"));
+    Router::new()
+        .route("/users/{user_id}/greeting", get(greeting))
+        .route_layer(auth) // protects the routes above, and only those
+        .route("/", get(async || "public\n"))
+}
+
+async fn greeting(Authenticated(claims): Authenticated<Claims>) -> String {
+    format!("Hello, {}!\n", claims.name().unwrap_or(claims.user_id()))
+}

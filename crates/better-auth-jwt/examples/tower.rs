@@ -1,0 +1,53 @@
+//! A service on tower and hyper, without a web framework.
+//!
+//! ```sh
+//! cargo run --example tower --features test-util
+//! ```
+//!
+//! It prints commands to try. `test_util::Issuer` stands for your Better Auth server here.
+
+#![expect(clippy::print_stdout, reason = "an example prints how to try it")]
+
+use std::{convert::Infallible, error::Error};
+
+use better_auth_jwt::{Authenticated, Claims, JwtAuthLayer, PathTemplate, test_util::Issuer};
+use http::{Request, Response, StatusCode};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::net::TcpListener;
+use tower::{ServiceBuilder, service_fn};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let issuer = Issuer::new();
+    // There is no router, so a template says where the user id is in the path.
+    let auth = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/users/{user_id}/greeting")?);
+    let service = ServiceBuilder::new().layer(auth).service(service_fn(greet));
+
+    let listener = TcpListener::bind("127.0.0.1:8080").await?;
+    let token = issuer.token("ada");
+    for user in ["ada", "bob"] {
+        println!("curl -i -H 'Authorization: Bearer {token}' http://127.0.0.1:8080/users/{user}/greeting");
+    }
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let service = TowerToHyperService::new(service.clone());
+        tokio::spawn(async move {
+            // Errors here come from the client: it disconnected, or does not speak HTTP.
+            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+async fn greet<B>(request: Request<B>) -> Result<Response<String>, Infallible> {
+    let mut response = Response::default();
+    match request.extensions().get() {
+        Some(Authenticated::<Claims>(claims)) => *response.body_mut() = format!("Hello, {}!\n", claims.user_id()),
+        // Only if the layer is missing.
+        None => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+    }
+    Ok(response)
+}
