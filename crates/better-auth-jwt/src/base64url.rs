@@ -67,7 +67,7 @@ fn bits([a, b, c, d]: [u8; 4]) -> u32 {
     first[usize::from(a)] | second[usize::from(b)] | third[usize::from(c)] | fourth[usize::from(d)]
 }
 
-#[cfg(feature = "test-util")]
+#[cfg(any(feature = "test-util", test))]
 pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
