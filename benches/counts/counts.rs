@@ -1,8 +1,8 @@
-//! What the layer's main cases cost in instructions and allocations, and whether that has grown:
+//! Counts the instructions and allocations of the layer's main cases and compares them with `counts.txt`:
 //! `cargo bench -p counts`, with valgrind installed.
 //!
-//! Neither depends on how busy the machine is. The expected figures stand in `counts.txt`; `--bless`
-//! writes them anew, without it growth beyond 3 % is an error.
+//! The counts do not depend on the load of the machine. Growth of more than 3 % is an error; `--bless` updates
+//! `counts.txt`.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it prints a table, and stops when it cannot")]
 
@@ -43,10 +43,10 @@ const REQUESTS: u64 = 200;
 const RAW: &str = "raw check";
 
 const CASES: [&str; 7] = [
-    "first sight",
-    "first sight, own claims",
-    "seen before",
-    "seen before, own claims",
+    "cache miss",
+    "cache miss, custom claims",
+    "cached",
+    "cached, custom claims",
     "no header",
     "garbage",
     "another user's path",
@@ -69,7 +69,7 @@ fn compare() {
         let line = expected.lines().find_map(|line| line.strip_prefix(&format!("| {name} |"))).unwrap();
         line.split('|').filter_map(|cell| cell.trim().parse().ok()).collect()
     };
-    // On another kind of processor aws-lc and the C library take other ways.
+    // On another type of processor aws-lc and the C library run other code.
     let comparable = measured[0].1.abs_diff(of(RAW)[0]) * 100 <= measured[0].1;
     if !comparable {
         println!("instructions are not compared: the raw check takes {} here, and took {}", measured[0].1, of(RAW)[0]);
@@ -102,7 +102,7 @@ fn measure_all() -> Vec<(&'static str, u64, u64)> {
         let (with, without) = (measure(name, "layer"), measure(name, "bare"));
         (name, with.0 - without.0, with.1 - without.1)
     };
-    let (raw, allocations) = measure("first sight", "raw");
+    let (raw, allocations) = measure("cache miss", "raw");
     [(RAW, raw, allocations)].into_iter().chain(CASES.into_iter().map(net)).collect()
 }
 
@@ -122,15 +122,15 @@ fn measure(name: &str, behind: &str) -> (u64, u64) {
 /// Runs a case and returns the allocations per request.
 fn run(name: &str, behind: &str) -> u64 {
     let issuer = Issuer::with_secret(SECRET);
-    let ended = RevokedSessions::new(Duration::from_secs(8 * 24 * 60 * 60));
-    (0..1000).for_each(|n| ended.revoke_session(issuer.origin(), &format!("ended-{n}")).unwrap());
+    let revoked = RevokedSessions::new(Duration::from_secs(8 * 24 * 60 * 60));
+    (0..1000).for_each(|n| revoked.revoke_session(issuer.origin(), &format!("revoked-{n}")).unwrap());
     let layer = JwtAuthLayer::new(issuer.verifier())
         .match_user(PathTemplate::new("/api/{user_id}/*").unwrap())
-        .sessions(ended, MissingSession::Allow);
+        .sessions(revoked, MissingSession::Allow);
     let requests: Vec<_> = (0..REQUESTS)
         .map(|n| match name {
-            "first sight" | "first sight, own claims" => request(USER, Some(&token(&issuer, n + 1))),
-            "seen before" | "seen before, own claims" => request(USER, Some(&token(&issuer, 0))),
+            "cache miss" | "cache miss, custom claims" => request(USER, Some(&token(&issuer, n + 1))),
+            "cached" | "cached, custom claims" => request(USER, Some(&token(&issuer, 0))),
             "garbage" => request(USER, Some("garbage")),
             "another user's path" => request("bob", Some(&token(&issuer, 0))),
             _ => request(USER, None),
@@ -138,24 +138,24 @@ fn run(name: &str, behind: &str) -> u64 {
         .collect();
     match behind {
         "raw" => raw(&token(&issuer, 0)),
-        "bare" => all(&mut service_fn(answer), &requests),
-        _ if name.ends_with("own claims") => guarded(&layer.claims::<OwnClaims>(), &issuer, &requests),
-        _ => guarded(&layer, &issuer, &requests),
+        "bare" => all(&mut service_fn(respond), &requests),
+        _ if name.ends_with("custom claims") => with_layer(&layer.claims::<CustomClaims>(), &issuer, &requests),
+        _ => with_layer(&layer, &issuer, &requests),
     }
 }
 
-async fn answer(_: Request<()>) -> Result<Response<()>, Infallible> {
+async fn respond(_: Request<()>) -> Result<Response<()>, Infallible> {
     Ok(Response::new(()))
 }
 
-/// A claims type such as services have.
+/// Claims of a typical service.
 #[derive(Deserialize)]
-struct OwnClaims {
-    #[expect(dead_code, reason = "read into it is what is measured")]
+struct CustomClaims {
+    #[expect(dead_code, reason = "its deserialisation is measured")]
     sub: String,
-    #[expect(dead_code, reason = "read into it is what is measured")]
+    #[expect(dead_code, reason = "its deserialisation is measured")]
     email: Option<String>,
-    #[expect(dead_code, reason = "read into it is what is measured")]
+    #[expect(dead_code, reason = "its deserialisation is measured")]
     exp: u64,
 }
 
@@ -165,7 +165,7 @@ fn token(issuer: &Issuer, n: u64) -> String {
     issuer.sign(&claims)
 }
 
-/// As a browser sends it and a router hands it on.
+/// A request of a browser, after routing.
 fn request(user: &str, token: Option<&str>) -> Request<()> {
     let mut request = Request::builder()
         .uri(format!("/api/{user}/tasks"))
@@ -180,13 +180,13 @@ fn request(user: &str, token: Option<&str>) -> Request<()> {
     request.body(()).unwrap()
 }
 
-/// What a router notes in a request's extensions.
+/// An extension like the one of a router.
 #[derive(Clone)]
-struct Route(#[expect(dead_code, reason = "nobody behind this router asks")] &'static str);
+struct Route(#[expect(dead_code, reason = "only its presence matters")] &'static str);
 
-fn guarded<C: FromClaims>(layer: &JwtAuthLayer<C>, issuer: &Issuer, requests: &[Request<()>]) -> u64 {
-    let mut service = layer.layer(service_fn(answer));
-    // What happens once is not to be counted: the cache's table, the header's first sight.
+fn with_layer<C: FromClaims>(layer: &JwtAuthLayer<C>, issuer: &Issuer, requests: &[Request<()>]) -> u64 {
+    let mut service = layer.layer(service_fn(respond));
+    // What happens once is not counted, such as the allocation of the cache.
     for n in [REQUESTS + 1, 0] {
         ready(service.call(request(USER, Some(&token(issuer, n))))).unwrap();
     }
@@ -222,10 +222,10 @@ fn all_raw(key: &hmac::Key, message: &[u8], signature: &[u8]) {
     }
 }
 
-/// Nothing here ever waits.
+/// The result of a future that does not wait.
 fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("the service answers at once"),
+        Poll::Pending => unreachable!("the service never waits"),
     }
 }

@@ -15,13 +15,13 @@ use reqwest::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Answer, Process, node};
+use crate::{ApiResponse, Process, node};
 
-/// What a Better Auth signs its tokens with.
+/// How a Better Auth signs its tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signing {
-    /// Key pairs of its own, published as a JWKS: what its JWT plugin does unless told otherwise.
-    OwnKeys,
+    /// Key pairs, published as a JWKS: the default of its JWT plugin.
+    KeyPairs,
     /// HS256 with its secret.
     SharedSecret,
 }
@@ -39,7 +39,7 @@ impl Issuer {
     /// One with a database and a secret that no other has.
     ///
     /// # Panics
-    /// When there is no room for its database.
+    /// If there is no room for its database.
     pub fn new(signing: Signing) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -47,7 +47,7 @@ impl Issuer {
         let database = directory.path().join("auth.db");
         let issuer = Self { signing, environment: BTreeMap::new(), _directory: directory };
         issuer
-            .with("BETTER_AUTH_SECRET", format!("the secret of issuer {number:04}, known to nobody else"))
+            .with("BETTER_AUTH_SECRET", format!("the secret of issuer {number:04}, which no other issuer has"))
             .with("DATABASE", database.display())
     }
 
@@ -63,23 +63,23 @@ impl Issuer {
         self
     }
 
-    /// Starts it, and returns when it answers.
+    /// Starts it, and returns when it is ready.
     ///
     /// # Panics
-    /// When it does not.
+    /// If it does not start.
     pub async fn start(self) -> BetterAuth {
         let mut command = Command::new("node");
         command.arg("issuer.mjs").current_dir(node::home());
-        // Nothing of the developer's own settings may reach it.
+        // The developer's environment must not affect it.
         command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path))).envs(&self.environment);
-        command.env("SIGNING", if self.signing == Signing::OwnKeys { "jwks" } else { "hs256" });
+        command.env("SIGNING", if self.signing == Signing::KeyPairs { "jwks" } else { "hs256" });
         let mut process = Process::start("Better Auth", &mut command);
         let url = process.line(url).await;
         BetterAuth { issuer: self, url, process, client: Client::new() }
     }
 }
 
-/// A Better Auth that answers.
+/// A running Better Auth.
 #[derive(Debug)]
 pub struct BetterAuth {
     issuer: Issuer,
@@ -88,23 +88,23 @@ pub struct BetterAuth {
     client: Client,
 }
 
-/// Somebody who signed up, with everything that Better Auth hands out at that.
+/// A user who has signed up, with everything that Better Auth has issued to them.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// As the token's `sub` and the API's paths have it.
+    /// The `sub` of the token, and the user id in the paths of the API.
     pub id: String,
-    /// The JWT of `/api/auth/token`: the one that opens an API.
+    /// The JWT of `/api/auth/token`, which APIs accept.
     pub token: String,
     /// The `Cookie` header that a browser would send back.
     pub cookie: String,
-    /// The `token` in the answer to a sign-up or sign-in, which is no JWT.
+    /// The `token` in the response to a sign-up or sign-in, which is not a JWT.
     pub session_token: String,
-    /// The same, signed: the `set-auth-token` header, which is no JWT either.
+    /// The same, signed: the `set-auth-token` header, which is not a JWT either.
     pub signed_session_token: String,
 }
 
 impl BetterAuth {
-    /// Where it listens.
+    /// Its base URL.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -125,87 +125,87 @@ impl BetterAuth {
         self.issuer.clone().with("BASE_URL", self.name())
     }
 
-    /// Signs somebody up, and fetches a token for them.
+    /// Signs a user up and fetches a token.
     ///
     /// # Panics
-    /// When either is refused.
+    /// If a request fails.
     pub async fn sign_up(&self, name: &str) -> User {
         let form = json!({ "name": name, "email": email(name), "password": PASSWORD });
-        let answer = self.post("sign-up/email", "", &form).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        let cookie = cookie(&answer);
+        let response = self.post("sign-up/email", "", &form).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        let cookie = cookie(&response);
         User {
-            id: answer.text("/user/id").to_owned(),
+            id: response.text("/user/id").to_owned(),
             token: self.token(&cookie).await,
-            session_token: answer.text("/token").to_owned(),
-            signed_session_token: answer.header("set-auth-token").expect("the bearer plugin's header").to_owned(),
+            session_token: response.text("/token").to_owned(),
+            signed_session_token: response.header("set-auth-token").expect("the bearer plugin's header").to_owned(),
             cookie,
         }
     }
 
-    /// Signs somebody in who has signed up, as from another device, and returns the `Cookie` header of the new session.
+    /// Signs an existing user in, as on another device, and returns the `Cookie` header of the new session.
     ///
     /// # Panics
-    /// When it is refused.
+    /// If the request fails.
     pub async fn sign_in(&self, name: &str) -> String {
-        let answer = self.post("sign-in/email", "", &json!({ "email": email(name), "password": PASSWORD })).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        cookie(&answer)
+        let response = self.post("sign-in/email", "", &json!({ "email": email(name), "password": PASSWORD })).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        cookie(&response)
     }
 
-    /// Ends the session that this cookie belongs to.
+    /// Signs out of the session of this cookie.
     ///
     /// # Panics
-    /// When it is refused.
+    /// If the request fails.
     pub async fn sign_out(&self, cookie: &str) {
-        let answer = self.post("sign-out", cookie, &json!({})).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
+        let response = self.post("sign-out", cookie, &json!({})).await;
+        assert_eq!(response.status, 200, "{response:?}");
     }
 
     /// Changes the password and ends all sessions of the user who has this cookie; returns the cookie of the new one
     /// that replaces it.
     ///
     /// # Panics
-    /// When it is refused.
+    /// If the request fails.
     pub async fn change_password(&self, cookie_before: &str) -> String {
         let form = json!({ "currentPassword": PASSWORD, "newPassword": "another horse", "revokeOtherSessions": true });
-        let answer = self.post("change-password", cookie_before, &form).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        cookie(&answer)
+        let response = self.post("change-password", cookie_before, &form).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        cookie(&response)
     }
 
-    /// A fresh JWT for the session that this cookie belongs to.
+    /// A new JWT for the session of this cookie.
     ///
     /// # Panics
-    /// When it is refused.
+    /// If the request fails.
     pub async fn token(&self, cookie: &str) -> String {
         let token = self.client.get(format!("{}/api/auth/token", self.url));
-        let answer = Answer::to(token.header(COOKIE, cookie)).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.text("/token").to_owned()
+        let response = ApiResponse::to(token.header(COOKIE, cookie)).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        response.text("/token").to_owned()
     }
 
-    /// Asks it to stop and waits until it has.
+    /// Stops it and waits until it has exited.
     ///
     /// # Panics
-    /// When it does not, or not in order.
+    /// If it does not, or not in order.
     pub async fn stop(self) {
         let status = self.process.stop().await;
-        assert!(status.success(), "Better Auth ended with {status}");
+        assert!(status.success(), "Better Auth exited with {status}");
     }
 
-    async fn post(&self, path: &str, cookie: &str, form: &Value) -> Answer {
+    async fn post(&self, path: &str, cookie: &str, form: &Value) -> ApiResponse {
         let request = self.client.post(format!("{}/api/auth/{path}", self.url));
-        Answer::to(request.header(ORIGIN, self.name()).header(COOKIE, cookie).json(form)).await
+        ApiResponse::to(request.header(ORIGIN, self.name()).header(COOKIE, cookie).json(form)).await
     }
 
-    /// What its tokens name as their issuer.
+    /// The issuer of its tokens.
     fn name(&self) -> &str {
         self.issuer.environment.get("BASE_URL").unwrap_or(&self.url)
     }
 }
 
-/// Everybody's.
+/// The password of every user.
 const PASSWORD: &str = "correct horse battery staple";
 
 fn email(name: &str) -> String {
@@ -213,8 +213,8 @@ fn email(name: &str) -> String {
 }
 
 /// The first cookie that is set, without its attributes: the session's.
-fn cookie(answer: &Answer) -> String {
-    let cookie = answer.headers[SET_COOKIE].to_str().expect("an ASCII cookie");
+fn cookie(response: &ApiResponse) -> String {
+    let cookie = response.headers[SET_COOKIE].to_str().expect("an ASCII cookie");
     cookie.split(';').next().expect("the cookie before its attributes").to_owned()
 }
 

@@ -1,7 +1,6 @@
 //! Node.js and the packages of the programs that run in it, a Better Auth first of all, installed on first use.
 //!
-//! Without Node.js the tests that need it are skipped, visibly. Where the environment says `CI=true` a
-//! skip is a failure, so that a green run always means that they ran.
+//! Without Node.js the tests that need it are skipped with a message. With `CI=true` a skip is a failure.
 
 use std::{
     env,
@@ -16,7 +15,7 @@ const OLDEST: u32 = 20;
 const HOW_TO_RUN: &str = "install Node.js 20 or newer with npm, then run `cargo test -p system-tests`";
 
 /// Whether a Better Auth can be started here. The first call installs its packages, which takes a minute or two
-/// once, and says so; if the answer is no, the first call says why and how to change it.
+/// once, and says so; if the response is no, the first call says why and how to change it.
 ///
 /// # Panics
 /// In CI, if it cannot.
@@ -43,7 +42,7 @@ fn prepare(home: &Path, tests: &str) -> Result<(), String> {
 
 fn insist(ready: &Result<(), String>) -> bool {
     if let Err(reason) = ready {
-        assert!(env::var("CI").as_deref() != Ok("true"), "in CI nothing may be skipped: {reason}");
+        assert!(env::var("CI").as_deref() != Ok("true"), "with CI=true no test may be skipped: {reason}");
     }
     ready.is_ok()
 }
@@ -75,7 +74,7 @@ fn install(home: &Path, tests: &str) -> Result<(), String> {
     output_of(npm().arg("ci").current_dir(home)).map(|_| ())
 }
 
-/// npm writes its own lock file into `node_modules` last of all.
+/// npm writes the lock file in `node_modules` at the end of an installation.
 fn installed(home: &Path, wanted: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     modified(&home.join("node_modules/.package-lock.json")) > modified(wanted)
@@ -96,7 +95,7 @@ fn output_of(command: &mut Command) -> Result<String, String> {
     }
 }
 
-/// Tells whoever runs the tests. Not `eprintln!`: the test runner would keep that to itself in a test that passes.
+/// Prints a message also in a test that passes, where the test runner captures `eprintln!`.
 pub fn say(sentence: &str) {
     let _ = writeln!(stderr(), "{sentence}");
 }

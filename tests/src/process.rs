@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// A program that a test started.
 ///
-/// When dropped it is asked to stop, and killed if it will not; a failing test prints what it had written.
+/// Dropping it stops it, by force after ten seconds. A failing test prints its output.
 /// Its standard input stays open as long as the test lives: a program that watches it never outlives the test.
 #[derive(Debug)]
 pub struct Process {
@@ -26,7 +26,7 @@ impl Process {
     /// Starts `command`, which is called `name` in reports.
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn start(name: &'static str, command: &mut Command) -> Self {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
@@ -39,17 +39,17 @@ impl Process {
     /// Waits for the first line in which `find` finds something.
     ///
     /// # Panics
-    /// When the program ends, or a minute passes, without such a line.
+    /// If the program exits, or a minute passes, without such a line.
     pub async fn line<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
-        let begin = Instant::now();
+        let start = Instant::now();
         loop {
             if let Some(found) = self.output().lines().find_map(&find) {
                 return found;
             }
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
-                panic!("{} ended with {status}", self.name);
+                panic!("{} exited with {status}", self.name);
             }
-            assert!(begin.elapsed() < START, "{} is not ready in time", self.name);
+            assert!(start.elapsed() < START, "{} is not ready in time", self.name);
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -59,18 +59,18 @@ impl Process {
         self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Asks it to stop and waits until it has.
+    /// Stops it and waits until it has exited.
     ///
     /// # Panics
-    /// When it is still there after ten seconds.
+    /// If it is still there after ten seconds.
     pub async fn stop(mut self) -> ExitStatus {
-        ask_to_stop(&mut self.child);
-        let begin = Instant::now();
+        terminate(&mut self.child);
+        let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
                 return status;
             }
-            assert!(begin.elapsed() < STOP, "{} does not stop", self.name);
+            assert!(start.elapsed() < STOP, "{} does not stop", self.name);
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -78,9 +78,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        ask_to_stop(&mut self.child);
-        let begin = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) && begin.elapsed() < STOP {
+        terminate(&mut self.child);
+        let start = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < STOP {
             thread::sleep(PAUSE);
         }
         // Both fail for a program that has ended, which is what is wanted.
@@ -104,17 +104,17 @@ fn record(pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
 }
 
 #[cfg(unix)]
-fn ask_to_stop(child: &mut Child) {
+fn terminate(child: &mut Child) {
     use rustix::process::{Pid, Signal, kill_process};
 
-    // A child that was waited for has given its id back, perhaps to somebody else's process.
+    // The id of a child that has exited may belong to another process.
     if matches!(child.try_wait(), Ok(None)) {
         let _ = kill_process(Pid::from_child(child), Signal::TERM);
     }
 }
 
 #[cfg(not(unix))]
-fn ask_to_stop(child: &mut Child) {
+fn terminate(child: &mut Child) {
     let _ = child.kill();
 }
 

@@ -9,7 +9,7 @@ use reqwest::{Client, Method, RequestBuilder};
 
 use crate::Process;
 
-/// A `tasks-api` that answers.
+/// A running `tasks-api`.
 #[derive(Debug)]
 pub struct TasksApi {
     process: Process,
@@ -22,7 +22,7 @@ impl TasksApi {
     /// In `directory` it finds or makes its database.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub async fn start(program: &str, command: &str, directory: &Path, environment: &[(&str, &str)]) -> Self {
         let address = free_address().to_string();
         let mut server = Command::new(program);
@@ -48,23 +48,23 @@ impl TasksApi {
     /// what its command prints.
     ///
     /// # Panics
-    /// When there is no such line within a minute.
+    /// If there is no such line within a minute.
     pub async fn output(&mut self, words: &str) -> String {
         self.process.line(|line| line.contains(words).then_some(())).await;
         self.process.output()
     }
 
-    /// Asks it to stop and waits until it has.
+    /// Stops it and waits until it has exited.
     ///
     /// # Panics
-    /// When it does not, or not in order.
+    /// If it does not, or not in order.
     pub async fn stop(self) {
         let status = self.process.stop().await;
-        assert!(status.success(), "tasks-api ended with {status}");
+        assert!(status.success(), "tasks-api exited with {status}");
     }
 }
 
-/// Free a moment ago: the operating system hands out such ports in no order, so nobody else gets this one soon.
+/// A port that is free: the operating system assigns ports in no order, so it does not reuse this one soon.
 fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     listener.local_addr().expect("a bound address")

@@ -1,4 +1,4 @@
-//! `tasks-api dev`, as somebody meets it who has just cloned the project.
+//! `tasks-api dev`, as after a clone of the project.
 
 use std::process::Command;
 
@@ -41,7 +41,7 @@ fn list(lines: &[String]) -> Vec<Value> {
     list["items"].as_array().cloned().unwrap_or_default()
 }
 
-/// Runs a line as a shell does. It is a failure when the server refuses.
+/// Runs a line in a shell. An error response fails the test.
 fn paste(line: &str) -> String {
     let strict = line.replacen("curl", "curl --fail-with-body", 1);
     let output = Command::new("sh").args(["-c", &strict]).output().expect("a shell");

@@ -1,4 +1,4 @@
-//! Sessions that end in Better Auth, and with them their tokens at every replica of the API.
+//! Sessions that Better Auth revokes, and their tokens at every replica of the API.
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use better_auth_jwt::test_util;
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use system_tests::{Answer, BetterAuth, Issuer, Signing, TasksApi, node};
+use system_tests::{ApiResponse, BetterAuth, Issuer, Signing, TasksApi, node};
 use tempfile::TempDir;
 
 use crate::{cluster::Cluster, world::TASKS_API};
@@ -23,10 +23,10 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Makes one test of each function for each way of signing.
 macro_rules! with_either_signing {
     ($($test:ident),+ $(,)?) => {
-        mod with_its_own_keys {
+        mod with_key_pairs {
             $(#[tokio::test]
             async fn $test() {
-                super::run(system_tests::Signing::OwnKeys, super::$test).await;
+                super::run(system_tests::Signing::KeyPairs, super::$test).await;
             })+
         }
 
@@ -40,37 +40,37 @@ macro_rules! with_either_signing {
 }
 
 with_either_signing! {
-    signing_out_ends_the_tokens_of_that_session_on_every_replica_and_no_others,
+    signing_out_revokes_the_tokens_of_that_session_on_every_replica_and_no_others,
     forged_replayed_and_foreign_logout_tokens_change_nothing,
-    after_a_change_of_password_a_401_means_to_fetch_a_token_once_more,
-    logout_tokens_of_the_oauth_provider_are_heard_too,
+    after_a_change_of_password_older_tokens_get_401_and_a_new_one_is_accepted,
+    logout_tokens_of_the_oauth_provider_are_accepted_too,
 }
 
-async fn signing_out_ends_the_tokens_of_that_session_on_every_replica_and_no_others(mut world: Replicated) {
+async fn signing_out_revokes_the_tokens_of_that_session_on_every_replica_and_no_others(mut world: Replicated) {
     let ada = world.auth.sign_up("Ada").await;
     let laptop = world.auth.token(&world.auth.sign_in("Ada").await).await;
-    // Seen by both replicas, so that they need not check its signature again; its twin has been seen by neither.
-    let (seen, unseen) = (ada.token, world.auth.token(&ada.cookie).await);
-    assert_eq!(session(&seen), session(&unseen));
-    assert_ne!(session(&seen), session(&laptop));
-    for token in [&seen, &laptop] {
-        world.assert_all_answer(token, 200).await;
+    // Both replicas have the one in their token cache, and neither the other.
+    let (cached, uncached) = (ada.token, world.auth.token(&ada.cookie).await);
+    assert_eq!(session(&cached), session(&uncached));
+    assert_ne!(session(&cached), session(&laptop));
+    for token in [&cached, &laptop] {
+        world.assert_status_of_all(token, 200).await;
     }
 
     world.auth.sign_out(&ada.cookie).await;
-    let ended = Instant::now();
-    while world.statuses(&seen).await != [401; 2] {
-        assert!(ended.elapsed() < SECOND, "after {:?}: {:?}", ended.elapsed(), world.statuses(&seen).await);
+    let signed_out = Instant::now();
+    while world.statuses(&cached).await != [401; 2] {
+        assert!(signed_out.elapsed() < SECOND, "after {:?}: {:?}", signed_out.elapsed(), world.statuses(&cached).await);
     }
-    world.assert_all_answer(&unseen, 401).await;
-    world.assert_all_answer(&laptop, 200).await;
+    world.assert_status_of_all(&uncached, 401).await;
+    world.assert_status_of_all(&laptop, 200).await;
 
-    // Whichever of them begins anew.
+    // Also after a restart of either replica.
     for replica in 0..2 {
         world.restart(replica).await;
-        world.assert_all_answer(&seen, 401).await;
-        world.assert_all_answer(&unseen, 401).await;
-        world.assert_all_answer(&laptop, 200).await;
+        world.assert_status_of_all(&cached, 401).await;
+        world.assert_status_of_all(&uncached, 401).await;
+        world.assert_status_of_all(&laptop, 200).await;
     }
 }
 
@@ -83,11 +83,11 @@ async fn forged_replayed_and_foreign_logout_tokens_change_nothing(world: Replica
     let foreign = Issuer::new(world.auth.signing()).with("LOGOUT_URLS", &world.logout_urls).start().await;
     let bob = foreign.sign_up("Bob").await;
     foreign.sign_out(&bob.cookie).await;
-    let foreign = world.overheard(1).await;
+    let foreign = world.logout_tokens(1).await;
     assert_eq!(session(&foreign[0]), session(&bob.token));
-    // And somebody who knows everything but the key.
+    // An attacker who knows everything but the key.
     let forger = match world.auth.signing() {
-        Signing::OwnKeys => test_util::Issuer::new(),
+        Signing::KeyPairs => test_util::Issuer::new(),
         Signing::SharedSecret => test_util::Issuer::with_secret("not the secret, but one that is long enough"),
     };
     let forged = forger.with_origin(world.origin()).logout_token(&session(&phone));
@@ -95,44 +95,44 @@ async fn forged_replayed_and_foreign_logout_tokens_change_nothing(world: Replica
     let header = json!({ "alg": "none", "typ": "logout+jwt", "of": header });
     let unsigned = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()));
     for token in [&foreign[0], &forged, &unsigned, &phone, "nonsense"] {
-        assert_eq!(world.tell(token).await.status, 400);
+        assert_eq!(world.post_logout_token(token).await.status, 400);
     }
     for token in [&phone, &laptop] {
-        world.assert_all_answer(token, 200).await;
+        world.assert_status_of_all(token, 200).await;
     }
 
     world.auth.sign_out(&ada.cookie).await;
-    let overheard = world.overheard(1).await.pop().expect("a logout token");
-    assert_eq!(session(&overheard), session(&phone));
-    let [header, claims, signature] = parts(&overheard);
+    let captured = world.logout_tokens(1).await.pop().expect("a logout token");
+    assert_eq!(session(&captured), session(&phone));
+    let [header, claims, signature] = parts(&captured);
     let altered = decoded(claims).to_string().replace(&session(&phone), &session(&laptop));
     let altered = format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode(altered));
     let again = world.auth.token(&world.auth.sign_in("Ada").await).await;
     for _ in 0..3 {
-        assert_eq!(world.tell(&overheard).await.status, 200);
-        assert_eq!(world.tell(&altered).await.status, 400);
+        assert_eq!(world.post_logout_token(&captured).await.status, 200);
+        assert_eq!(world.post_logout_token(&altered).await.status, 400);
     }
-    world.assert_all_answer(&phone, 401).await;
+    world.assert_status_of_all(&phone, 401).await;
     for token in [&laptop, &again] {
-        world.assert_all_answer(token, 200).await;
+        world.assert_status_of_all(token, 200).await;
     }
 }
 
-async fn after_a_change_of_password_a_401_means_to_fetch_a_token_once_more(world: Replicated) {
+async fn after_a_change_of_password_older_tokens_get_401_and_a_new_one_is_accepted(world: Replicated) {
     let ada = world.auth.sign_up("Ada").await;
     let elsewhere = world.auth.token(&world.auth.sign_in("Ada").await).await;
-    world.assert_all_answer(&ada.token, 200).await;
+    world.assert_status_of_all(&ada.token, 200).await;
 
     let cookie = world.auth.change_password(&ada.cookie).await;
     let changed = Instant::now();
     while world.statuses(&ada.token).await != [401; 2] || world.statuses(&elsewhere).await != [401; 2] {
         assert!(changed.elapsed() < 2 * SECOND, "after {:?}", changed.elapsed());
     }
-    world.assert_all_answer(&world.auth.token(&cookie).await, 200).await;
+    world.assert_status_of_all(&world.auth.token(&cookie).await, 200).await;
 }
 
 /// Their tokens name the base path in `iss` and the client in `aud`, where they can't be mistaken for tokens of a user.
-async fn logout_tokens_of_the_oauth_provider_are_heard_too(world: Replicated) {
+async fn logout_tokens_of_the_oauth_provider_are_accepted_too(world: Replicated) {
     let ada = world.auth.sign_up("Ada").await;
     let provider = world.auth.twin().with("ISSUER", format!("{}/api/auth", world.origin()));
     for (client, status) in [("unknown client", 200), (CLIENT, 401)] {
@@ -140,26 +140,26 @@ async fn logout_tokens_of_the_oauth_provider_are_heard_too(world: Replicated) {
         let cookie = world.auth.sign_in("Ada").await;
         let token = world.auth.token(&cookie).await;
         provider.sign_out(&cookie).await;
-        let overheard = world.overheard(1).await.pop().expect("a logout token");
-        assert_eq!(decoded(parts(&overheard)[1])["aud"], client);
-        // The replica was told before, or is told now.
-        world.tell(&overheard).await;
+        let captured = world.logout_tokens(1).await.pop().expect("a logout token");
+        assert_eq!(decoded(parts(&captured)[1])["aud"], client);
+        // The replica has received it already, or receives it now.
+        world.post_logout_token(&captured).await;
         tokio::time::sleep(SECOND / 2).await;
-        world.assert_all_answer(&token, status).await;
+        world.assert_status_of_all(&token, status).await;
     }
-    world.assert_all_answer(&ada.token, 200).await;
+    world.assert_status_of_all(&ada.token, 200).await;
 }
 
 /// A client of the OAuth provider.
 const CLIENT: &str = "tasks-app";
 
-/// A Better Auth that tells one of two replicas, on one PostgreSQL, when a session ends.
+/// A Better Auth that sends its logout tokens to one of two replicas with one PostgreSQL.
 struct Replicated {
     auth: BetterAuth,
     replicas: Vec<TasksApi>,
     environment: Vec<(&'static str, String)>,
     logout_urls: String,
-    overhearing: Overhearing,
+    receiver: LogoutReceiver,
     directory: TempDir,
     /// Where the tokens' keys are, and their name.
     keys: BetterAuth,
@@ -181,10 +181,10 @@ impl Replicated {
             environment.push(("BETTER_AUTH_SECRET", keys.secret().to_owned()));
         }
         let replicas = vec![replica(&directory, &environment).await, replica(&directory, &environment).await];
-        let overhearing = Overhearing::start().await;
-        let logout_urls = format!("{},{}", replicas[0].url(PATH), overhearing.url);
+        let receiver = LogoutReceiver::start().await;
+        let logout_urls = format!("{},{}", replicas[0].url(PATH), receiver.url);
         let auth = keys.twin().with("LOGOUT_URLS", &logout_urls).start().await;
-        Self { auth, replicas, environment, logout_urls, overhearing, directory, keys, _cluster: cluster }
+        Self { auth, replicas, environment, logout_urls, receiver, directory, keys, _cluster: cluster }
     }
 
     fn origin(&self) -> &str {
@@ -192,38 +192,38 @@ impl Replicated {
     }
 
     /// The logout tokens that were sent since the last time, of which there will be so many.
-    async fn overheard(&self, count: usize) -> Vec<String> {
-        let begin = Instant::now();
+    async fn logout_tokens(&self, count: usize) -> Vec<String> {
+        let start = Instant::now();
         loop {
             {
-                let mut heard = self.overhearing.heard.lock().expect("no panic");
-                if heard.len() >= count {
-                    return std::mem::take(&mut heard);
+                let mut received = self.receiver.received.lock().expect("no panic");
+                if received.len() >= count {
+                    return std::mem::take(&mut received);
                 }
             }
-            assert!(begin.elapsed() < 10 * SECOND, "no logout token was sent");
+            assert!(start.elapsed() < 10 * SECOND, "no logout token was sent");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
     /// Sends the one replica a logout token.
-    async fn tell(&self, token: &str) -> Answer {
+    async fn post_logout_token(&self, token: &str) -> ApiResponse {
         let request = self.replicas[0].request(Method::POST, PATH);
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        Answer::to(request.body(format!("logout_token={token}"))).await
+        ApiResponse::to(request.body(format!("logout_token={token}"))).await
     }
 
-    /// What each replica answers to whoever has this token.
+    /// The status of each replica for this token.
     async fn statuses(&self, token: &str) -> [u16; 2] {
         let path = format!("/api/{}/tasks", decoded(parts(token)[1])["sub"].as_str().expect("a user"));
         let mut statuses = [0; 2];
         for (status, replica) in statuses.iter_mut().zip(&self.replicas) {
-            *status = Answer::to(replica.request(Method::GET, &path).bearer_auth(token)).await.status.as_u16();
+            *status = ApiResponse::to(replica.request(Method::GET, &path).bearer_auth(token)).await.status.as_u16();
         }
         statuses
     }
 
-    async fn assert_all_answer(&self, token: &str, status: u16) {
+    async fn assert_status_of_all(&self, token: &str, status: u16) {
         assert_eq!(self.statuses(token).await, [status; 2]);
     }
 
@@ -238,20 +238,20 @@ async fn replica(directory: &TempDir, environment: &[(&'static str, String)]) ->
     TasksApi::start(TASKS_API, "serve", directory.path(), &environment).await
 }
 
-/// A service that is told what the replica is told.
-struct Overhearing {
+/// A service that receives the same logout tokens as the replica.
+struct LogoutReceiver {
     url: String,
-    heard: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<String>>>,
 }
 
-impl Overhearing {
+impl LogoutReceiver {
     async fn start() -> Self {
-        let heard = Arc::<Mutex<Vec<String>>>::default();
-        let service = Router::new().route("/", post(overhear)).with_state(heard.clone());
+        let received = Arc::<Mutex<Vec<String>>>::default();
+        let service = Router::new().route("/", post(receive)).with_state(received.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
         tokio::spawn(async { axum::serve(listener, service).await });
-        Self { url, heard }
+        Self { url, received }
     }
 }
 
@@ -260,8 +260,8 @@ struct LogoutForm {
     logout_token: String,
 }
 
-async fn overhear(State(heard): State<Arc<Mutex<Vec<String>>>>, Form(form): Form<LogoutForm>) {
-    heard.lock().expect("no panic").push(form.logout_token);
+async fn receive(State(received): State<Arc<Mutex<Vec<String>>>>, Form(form): Form<LogoutForm>) {
+    received.lock().expect("no panic").push(form.logout_token);
 }
 
 fn session(token: &str) -> String {
@@ -284,7 +284,7 @@ async fn run(signing: Signing, test: impl AsyncFnOnce(Replicated)) {
         return;
     }
     let Some(cluster) = Cluster::new() else {
-        assert!(env::var("CI").as_deref() != Ok("true"), "in CI nothing may be skipped: there is no PostgreSQL");
+        assert!(env::var("CI").as_deref() != Ok("true"), "with CI=true no test may be skipped: there is no PostgreSQL");
         node::say("SKIPPED the tests of logout with replicas: there is no PostgreSQL (initdb, postgres and psql).");
         return;
     };

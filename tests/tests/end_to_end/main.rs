@@ -1,9 +1,9 @@
-//! The project's programs as they meet each other: processes on loopback, and HTTP between them.
+//! The project's programs together: processes on loopback, and HTTP between them.
 
 mod dev;
 mod keys;
 mod logout;
-mod refusals;
+mod rejections;
 mod rotation;
 mod tasks;
 mod world;

@@ -1,6 +1,6 @@
 use reqwest::Method;
 use serde_json::Value;
-use system_tests::{Answer, BetterAuth, Issuer, Signing, TasksApi, User, node};
+use system_tests::{ApiResponse, BetterAuth, Issuer, Signing, TasksApi, User, node};
 use tempfile::TempDir;
 
 /// The server under test, built together with these tests.
@@ -27,13 +27,13 @@ impl World {
     }
 
     /// A request to the path, with the token.
-    pub(crate) async fn ask(&self, method: Method, path: &str, token: &str) -> Answer {
-        Answer::to(self.api.request(method, path).bearer_auth(token)).await
+    pub(crate) async fn send(&self, method: Method, path: &str, token: &str) -> ApiResponse {
+        ApiResponse::to(self.api.request(method, path).bearer_auth(token)).await
     }
 
     /// The same with a JSON body.
-    pub(crate) async fn send(&self, method: Method, path: &str, token: &str, body: &Value) -> Answer {
-        Answer::to(self.api.request(method, path).bearer_auth(token).json(body)).await
+    pub(crate) async fn send_json(&self, method: Method, path: &str, token: &str, body: &Value) -> ApiResponse {
+        ApiResponse::to(self.api.request(method, path).bearer_auth(token).json(body)).await
     }
 }
 
@@ -45,10 +45,10 @@ pub(crate) fn tasks_of(user: &User) -> String {
 /// Makes one test of each function for each way of signing.
 macro_rules! with_either_signing {
     ($($test:ident),+ $(,)?) => {
-        mod with_its_own_keys {
+        mod with_key_pairs {
             $(#[tokio::test]
             async fn $test() {
-                $crate::world::run(system_tests::Signing::OwnKeys, super::$test).await;
+                $crate::world::run(system_tests::Signing::KeyPairs, super::$test).await;
             })+
         }
 

@@ -1,5 +1,5 @@
-//! Everything that real Better Auth servers of 20 configurations gave away, tried as a token: only what is meant for
-//! an API opens one.
+//! Every string that real Better Auth servers of 20 configurations issued, tried as a token: an API accepts only tokens
+//! for an API.
 
 use std::{borrow::Cow, collections::BTreeSet, fs};
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{shared_data, verdict};
 
 #[test]
-fn tokens_for_an_api_are_accepted_when_they_were_captured() {
+fn captured_api_tokens_are_accepted_at_the_time_of_their_capture() {
     let Some(captured) = Captured::read() else { return };
     let mut accepted = 0;
     for server in captured.servers() {
@@ -33,14 +33,14 @@ fn tokens_for_an_api_are_accepted_when_they_were_captured() {
 }
 
 #[test]
-fn nothing_else_is_accepted_by_the_keys_or_by_the_secret() {
+fn no_other_captured_string_is_accepted() {
     let Some(captured) = Captured::read() else { return };
     let mut tried = 0;
     for server in captured.servers() {
-        let own = server.api_tokens();
+        let accepted = server.api_tokens();
         let mut verifiers = vec![server.verifier(), server.by_secret()];
         verifiers.push(server.at_its_time(server.secret().insecure_any_issuer().insecure_any_audience().unwrap()));
-        for text in server.strings().iter().filter(|text| !own.contains(&text.as_str())) {
+        for text in server.strings().iter().filter(|text| !accepted.contains(&text.as_str())) {
             for verifier in &verifiers {
                 let verdict = verdict::of(verifier, text);
                 assert!(verdict.is_err(), "{} accepts {text}", server.name);
@@ -52,9 +52,9 @@ fn nothing_else_is_accepted_by_the_keys_or_by_the_secret() {
 }
 
 #[test]
-fn what_is_sent_by_mistake_is_told_apart() {
+fn tokens_sent_by_mistake_have_their_own_errors() {
     let Some(captured) = Captured::read() else { return };
-    for (server, place, kind) in [
+    for (server, pointer, kind) in [
         ("jwt-EdDSA-default", "/signup/body/token", ErrorKind::OpaqueToken),
         ("jwt-EdDSA-default", "/signup/set_auth_token", ErrorKind::OpaqueToken),
         ("cookie-compact", "/session_data_cookie/raw", ErrorKind::Malformed),
@@ -66,8 +66,8 @@ fn what_is_sent_by_mistake_is_told_apart() {
         ("oauth-provider", "/code_without_resource/json/access_token", ErrorKind::OpaqueToken),
     ] {
         let server = captured.server(server);
-        let verdict = verdict::of(&server.verifier(), server.text(place));
-        assert_eq!(verdict.err(), Some(kind), "{}{place}", server.name);
+        let verdict = verdict::of(&server.verifier(), server.text(pointer));
+        assert_eq!(verdict.err(), Some(kind), "{}{pointer}", server.name);
     }
     let cookie = captured.server("cookie-jwt");
     assert_eq!(
@@ -77,7 +77,7 @@ fn what_is_sent_by_mistake_is_told_apart() {
 }
 
 #[test]
-fn the_secret_never_verifies_what_the_keys_have_signed() {
+fn the_secret_never_verifies_a_token_of_the_keys() {
     let Some(captured) = Captured::read() else { return };
     for server in captured.servers().filter(|server| server.at("/jwt/header/alg") != Some("HS256")) {
         for token in server.api_tokens() {
@@ -105,7 +105,7 @@ fn no_server_accepts_the_tokens_of_another() {
 }
 
 #[test]
-fn an_access_token_opens_only_what_asks_for_access_tokens() {
+fn access_tokens_are_accepted_only_with_the_access_token_profile() {
     let Some(captured) = Captured::read() else { return };
     let server = captured.server("oauth-provider");
     let issuer = format!("{}/api/auth", server.text("/baseURL"));
@@ -127,9 +127,9 @@ fn an_access_token_opens_only_what_asks_for_access_tokens() {
     }
 }
 
-/// Better Auth signs more than what a server gives away when somebody signs up.
+/// Better Auth signs more than a server issues at a sign-up.
 #[test]
-fn what_else_better_auth_signs_is_refused_too() {
+fn everything_else_that_better_auth_signs_is_rejected() {
     let by_secret = Issuer::with_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n");
     let any = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n").expect("a strong secret");
     let any = any.insecure_any_issuer().insecure_any_audience().unwrap().clock(by_secret.clock());
@@ -220,10 +220,10 @@ impl<'c> Server<'c> {
 
     /// What `GET /token` and the header of `GET /get-session` gave.
     fn api_tokens(self) -> Vec<&'c str> {
-        ["/jwt/raw", "/get_session/headers/set-auth-jwt"].iter().filter_map(|place| self.at(place)).collect()
+        ["/jwt/raw", "/get_session/headers/set-auth-jwt"].iter().filter_map(|pointer| self.at(pointer)).collect()
     }
 
-    /// Every string that the server gave away, and what it is made of.
+    /// Every string that the server issued, and its parts.
     fn strings(self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         collect(self.data, &mut found);

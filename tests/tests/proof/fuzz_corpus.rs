@@ -1,4 +1,4 @@
-//! What the fuzzers found worth keeping, and changes of it, without the fuzzers.
+//! The inputs of the fuzzers, and changes of them, without the fuzzers.
 
 use std::{fs, path::Path};
 
@@ -41,7 +41,7 @@ fn replay(target: &str, run: fn(&[u8])) {
     }
 }
 
-/// What somebody thought of and what the fuzzers found.
+/// The hand-written seeds and the inputs that the fuzzers found.
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/better-auth-jwt/fuzz");
     let mut paths = Vec::new();
@@ -50,7 +50,7 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
         let files = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
         paths.extend(files.map(|file| file.expect("a file").path()));
     }
-    // The order of a directory is nobody's promise.
+    // The order of a directory is not defined.
     paths.sort();
     let inputs: Vec<_> = paths.iter().map(|path| fs::read(path).expect("a readable file")).collect();
     assert!(inputs.len() > 50, "{target} has only {} inputs", inputs.len());
@@ -59,19 +59,19 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
 
 /// Changes an input a little, or puts a part of another into it.
 fn change(input: &mut Vec<u8>, other: &[u8], chance: &mut Chance) {
-    let place = chance.below(input.len() + 1);
-    let end = (place + chance.below(9)).min(input.len());
+    let position = chance.below(input.len() + 1);
+    let end = (position + chance.below(9)).min(input.len());
     match chance.below(5) {
-        0 => _ = input.drain(place..end),
-        1 => input.insert(place, chance.below(256) as u8),
-        2 => input.truncate(place),
+        0 => _ = input.drain(position..end),
+        1 => input.insert(position, chance.below(256) as u8),
+        2 => input.truncate(position),
         3 => {
             let from = chance.below(other.len() + 1);
             let part = other[from..(from + chance.below(32)).min(other.len())].iter().copied();
-            input.splice(place..end, part);
+            input.splice(position..end, part);
         }
         _ => {
-            if let Some(byte) = input.get_mut(place) {
+            if let Some(byte) = input.get_mut(position) {
                 *byte ^= 1 << chance.below(8);
             }
         }

@@ -1,5 +1,5 @@
-//! What the verifier promises, tried on more inputs than anybody writes down: published vectors, everything that a
-//! real Better Auth puts into the world, generated tokens beside another implementation, and what the fuzzers found.
+//! The guarantees of the verifier on many inputs: published vectors, everything that a real Better Auth issues,
+//! generated tokens compared with another implementation, and the inputs of the fuzzers.
 
 mod better_auth_tokens;
 mod chance;

@@ -1,4 +1,4 @@
-//! What holds for all tokens, paths and headers.
+//! Properties of all tokens, paths and headers.
 
 use std::{convert::Infallible, fmt::Write, sync::LazyLock};
 
@@ -28,17 +28,17 @@ const ALGORITHMS: [Algorithm; 8] = [
 ];
 
 #[test]
-fn a_token_with_any_character_changed_is_refused() {
+fn a_token_with_any_character_changed_is_rejected() {
     for algorithm in ALGORITHMS {
         let issuer = Issuer::with_algorithm(algorithm);
         let (token, verifier) = (issuer.token("ada"), issuer.verifier());
         assert!(verdict::of(&verifier, &token).is_ok());
-        for (place, original) in token.char_indices() {
-            // Another letter, no letter of the alphabet, one bit, and the case.
+        for (position, original) in token.char_indices() {
+            // Another letter, a character outside of the alphabet, one bit, and the case.
             let others = [b'A', b'=', original as u8 ^ 1, original as u8 ^ 32];
             for other in others.map(char::from).into_iter().filter(|other| *other != original) {
                 let mut changed = token.clone();
-                changed.replace_range(place..=place, other.encode_utf8(&mut [0; 4]));
+                changed.replace_range(position..=position, other.encode_utf8(&mut [0; 4]));
                 assert!(verdict::of(&verifier, &changed).is_err(), "{algorithm}: {changed}");
             }
         }
@@ -46,14 +46,14 @@ fn a_token_with_any_character_changed_is_refused() {
 }
 
 #[test]
-fn a_token_with_anything_cut_off_is_refused() {
+fn a_token_with_anything_cut_off_is_rejected() {
     for algorithm in ALGORITHMS {
         let issuer = Issuer::with_algorithm(algorithm);
         let (token, verifier) = (issuer.token("ada"), issuer.verifier());
-        for place in 0..token.len() {
+        for position in 0..token.len() {
             let mut shorter = token.clone();
-            shorter.remove(place);
-            for cut in [&token[..place], &token[place + 1..], &shorter] {
+            shorter.remove(position);
+            for cut in [&token[..position], &token[position + 1..], &shorter] {
                 assert!(verdict::of(&verifier, cut).is_err(), "{algorithm}: {cut}");
             }
         }
@@ -64,53 +64,53 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_token_with_anything_put_in_is_refused(
-        signed in signed(), place: prop::sample::Index, length in 0..4usize, more in ".{0,9}",
+    fn a_token_with_anything_inserted_is_rejected(
+        signed in signed(), position: prop::sample::Index, length in 0..4usize, more in ".{0,9}",
     ) {
-        let place = place.index(signed.token.len() + 1);
-        let end = signed.token.len().min(place + length);
+        let position = position.index(signed.token.len() + 1);
+        let end = signed.token.len().min(position + length);
         let mut changed = signed.token.clone();
-        changed.replace_range(place..end, &more);
+        changed.replace_range(position..end, &more);
         prop_assert!(changed == signed.token || verdict::of(&signed.verifier, &changed).is_err(), "{}", changed);
     }
 
     #[test]
-    fn a_user_reaches_the_own_path_however_it_is_encoded_and_no_other(
+    fn a_user_reaches_their_path_in_every_encoding_and_no_other_path(
         user in prop_oneof![".{1,20}", any::<String>(), "[./%a]{1,4}"], other in any::<String>(), encode: [bool; 16],
     ) {
         let issuer = Issuer::with_secret(SECRET);
         let layer = JwtAuthLayer::new(issuer.verifier());
         let layer = layer.match_user(PathTemplate::new("/api/{user}/tasks").expect("a template"));
         let path = format!("/api/{}/tasks", encoded(&user, &encode));
-        let is_refused = matches!(&*user, "." | "..") || user.contains(|c: char| c.is_ascii_control() || "/\\".contains(c));
+        let is_invalid = matches!(&*user, "." | "..") || user.contains(|c: char| c.is_ascii_control() || "/\\".contains(c));
         let expected = match &*user {
             "" => 401,
-            _ if is_refused => 400,
+            _ if is_invalid => 400,
             _ => 200,
         };
-        prop_assert_eq!(answer(&layer, &path, bearer(&issuer.token(&user))).status(), expected, "{}", path);
+        prop_assert_eq!(send(&layer, &path, bearer(&issuer.token(&user))).status(), expected, "{}", path);
         if other != user && !other.is_empty() {
-            let status = answer(&layer, &path, bearer(&issuer.token(&other))).status();
-            prop_assert_eq!(status, if is_refused { 400 } else { 403 }, "{}", path);
+            let status = send(&layer, &path, bearer(&issuer.token(&other))).status();
+            prop_assert_eq!(status, if is_invalid { 400 } else { 403 }, "{}", path);
         }
     }
 
     #[test]
-    fn no_byte_of_a_request_comes_back(credentials in credentials()) {
+    fn error_responses_contain_nothing_of_the_request(credentials in credentials()) {
         let Ok(credentials) = HeaderValue::from_bytes(&credentials) else { return Ok(()) };
         let layer = JwtAuthLayer::new(Issuer::with_secret(SECRET).verifier());
-        let plain = answer(&layer, "/", credentials.clone());
+        let plain = send(&layer, "/", credentials.clone());
         prop_assert!(matches!(plain.status().as_u16(), 400 | 401));
-        prop_assert!(is_one_of_the_answers(plain.headers()), "{:?}", plain.headers());
+        prop_assert!(are_of_an_error_response(plain.headers()), "{:?}", plain.headers());
         prop_assert_eq!(plain.body(), "");
 
-        let problem = answer(&layer.clone().rejection_response(ProblemRejection), "/", credentials.clone());
-        prop_assert!(is_one_of_the_answers(problem.headers()), "{:?}", problem.headers());
+        let problem = send(&layer.clone().rejection_response(ProblemRejection), "/", credentials.clone());
+        prop_assert!(are_of_an_error_response(problem.headers()), "{:?}", problem.headers());
         let text = problem.body();
         prop_assert!(DETAILS.iter().any(|detail| text.ends_with(&format!(r#""detail":"{detail}"}}"#))), "{}", text);
         prop_assert!(text.len() < 150, "{}", text);
 
-        let grpc = answer(&layer.rejection_response(GrpcRejection), "/", credentials);
+        let grpc = send(&layer.rejection_response(GrpcRejection), "/", credentials);
         prop_assert_eq!(grpc.status(), 200);
         let message = grpc.headers().get("grpc-message").expect("a message");
         prop_assert!(DETAILS.iter().any(|detail| message == detail), "{:?}", message);
@@ -119,7 +119,7 @@ proptest! {
 
     /// RFC 6750, section 3: what may stand between the quotes.
     #[test]
-    fn a_challenge_repeats_what_was_configured_or_the_configuration_is_refused(
+    fn a_challenge_contains_the_configured_realm_or_the_configuration_is_rejected(
         realm in prop_oneof![any::<String>(), "[ -~]{0,30}"],
     ) {
         let issuer = Issuer::with_secret(SECRET);
@@ -129,7 +129,7 @@ proptest! {
         match layer.realm(&realm) {
             Ok(layer) => {
                 prop_assert!(url.is_ok() && !realm.is_empty() && realm.chars().all(fits));
-                let response = answer(&layer, "/", HeaderValue::from_static("Basic x"));
+                let response = send(&layer, "/", HeaderValue::from_static("Basic x"));
                 prop_assert_eq!(&response.headers()[WWW_AUTHENTICATE], &format!(r#"Bearer realm="{realm}""#));
             }
             Err(_) => prop_assert!(url.is_err() && (realm.is_empty() || !realm.chars().all(fits))),
@@ -137,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_anything_panic(kind in "[resh0-3]", bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn no_input_causes_a_panic(kind in "[resh0-3]", bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let data = [kind.as_bytes(), &bytes].concat();
         fuzzed::header::run(&bytes);
         fuzzed::token::run(&data);
@@ -151,7 +151,7 @@ const SECRET: &str = "k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n";
 const DETAILS: [&str; 3] =
     ["a bearer token is required", "the Authorization header is not valid", "the token is not valid"];
 
-/// A good token and who accepts it.
+/// A valid token and the verifier that accepts it.
 #[derive(Debug)]
 struct Signed {
     token: String,
@@ -166,7 +166,7 @@ fn signed() -> impl Strategy<Value = &'static Signed> {
     (0..ALGORITHMS.len()).prop_map(|which| &SIGNED[which])
 }
 
-/// Bytes that somebody might send as `Authorization`.
+/// Bytes that a client might send as `Authorization`.
 fn credentials() -> impl Strategy<Value = Vec<u8>> {
     let bytes = || prop::collection::vec(any::<u8>(), 0..100);
     prop_oneof![
@@ -196,19 +196,19 @@ fn bearer(token: &str) -> HeaderValue {
     HeaderValue::try_from(format!("Bearer {token}")).expect("a header")
 }
 
-fn answer<R>(layer: &JwtAuthLayer<Claims, R>, path: &str, credentials: HeaderValue) -> Response<String>
+fn send<R>(layer: &JwtAuthLayer<Claims, R>, path: &str, credentials: HeaderValue) -> Response<String>
 where
     R: RejectionResponse<String> + Clone,
 {
     let mut request = Request::get(path).body(String::new()).expect("a request");
     request.headers_mut().insert(AUTHORIZATION, credentials);
     let enter = async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new()));
-    let Ok(response) = layer.layer(service_fn(enter)).oneshot(request).now_or_never().expect("an answer at once");
+    let Ok(response) = layer.layer(service_fn(enter)).oneshot(request).now_or_never().expect("no waiting");
     response
 }
 
-/// Whether the headers are those of an answer without anything else in it.
-fn is_one_of_the_answers(headers: &HeaderMap) -> bool {
+/// Whether the headers are exactly those of an error response.
+fn are_of_an_error_response(headers: &HeaderMap) -> bool {
     const CHALLENGES: [&str; 3] = [
         r#"Bearer realm="api""#,
         r#"Bearer realm="api", error="invalid_request", error_description="the Authorization header is not valid""#,

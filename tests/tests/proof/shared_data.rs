@@ -1,4 +1,4 @@
-//! Data that lies beside the project, in `../shared` seen from its root, and is not part of it.
+//! Data in `../shared`, relative to the root of the project, that is not part of it.
 
 use std::{
     env,
@@ -15,7 +15,7 @@ pub(crate) fn file(name: &str) -> Option<PathBuf> {
     if file.exists() {
         return Some(file);
     }
-    skip(&format!("../shared/{name} is missing, seen from the project's root"));
+    skip(&format!("../shared/{name} is missing, relative to the root of the project"));
     None
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn file(name: &str) -> Option<PathBuf> {
 /// # Panics
 /// In CI, where nothing may be skipped.
 pub(crate) fn skip(reason: &str) {
-    assert!(env::var("CI").as_deref() != Ok("true"), "in CI nothing may be skipped: {reason}");
-    // Not `eprintln!`, which the test runner would keep to itself.
+    assert!(env::var("CI").as_deref() != Ok("true"), "with CI=true no test may be skipped: {reason}");
+    // Not `eprintln!`, which the test runner captures.
     let _ = writeln!(stderr(), "SKIPPED a proof: {reason}");
 }

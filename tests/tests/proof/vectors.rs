@@ -9,34 +9,34 @@ use serde_json::json;
 use crate::shared_data;
 
 #[test]
-fn every_published_signature_gets_the_expected_answer() {
+fn every_published_signature_gets_the_expected_verdict() {
     all_agree("vectors/jws.json", 215);
 }
 
 #[test]
-fn no_broken_json_passes_for_a_header_claims_or_keys() {
+fn invalid_json_is_never_accepted_as_a_header_claims_or_keys() {
     all_agree("vectors/json.json", 158);
 }
 
 #[test]
-fn every_naughty_string_can_be_a_user_and_reaches_its_own_path_alone() {
+fn every_naughty_string_can_be_a_user_id_and_matches_its_own_path_only() {
     all_agree("vectors/strings.json", 258);
 }
 
 #[test]
-fn a_vector_that_does_not_hold_is_reported() {
+fn a_failing_vector_is_reported() {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     let vectors = json!([
         { "id": "json-is-let-through", "expected": "n", "base64": "e30=" },
         { "id": "json-is-fine", "expected": "y", "base64": "e30=" },
-        { "id": "nobody-signed", "expected": "valid", "token": "e30.e30.AA", "jwks": { "keys": [] } },
+        { "id": "unsigned", "expected": "valid", "token": "e30.e30.AA", "jwks": { "keys": [] } },
     ]);
     fs::write(&file, vectors.to_string()).expect("a vector file");
     let output = run(file.path());
     let lines = String::from_utf8_lossy(&output.stdout);
     assert_eq!(
         lines.lines().collect::<Vec<_>>(),
-        ["json-is-let-through n accepted", "json-is-fine y y", "nobody-signed valid invalid"]
+        ["json-is-let-through n accepted", "json-is-fine y y", "unsigned valid invalid"]
     );
     assert_eq!(output.status.code(), Some(1));
 }

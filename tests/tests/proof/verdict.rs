@@ -1,13 +1,13 @@
-//! What a verifier says to a token, at a time of one's choice.
+//! The verdict of a verifier at a chosen time.
 
 use std::sync::Arc;
 
 use better_auth_jwt::{Claims, Clock, ErrorKind, Verifier};
 use futures_util::FutureExt;
 
-/// A verifier's answer. Keys at hand never make anybody wait for it.
+/// The verdict of a verifier. Keys in memory need no waiting.
 pub(crate) fn of(verifier: &Verifier, token: &str) -> Result<Arc<Claims>, ErrorKind> {
-    let verdict = verifier.verify(token).now_or_never().expect("an answer at once");
+    let verdict = verifier.verify(token).now_or_never().expect("no waiting");
     verdict.map_err(|error| error.kind())
 }
 

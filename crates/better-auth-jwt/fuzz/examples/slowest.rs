@@ -55,7 +55,7 @@ impl Measured {
     }
 }
 
-/// The best of many times: what else the machine does is no matter of the input's.
+/// The shortest of many runs, which depends least on the load of the machine.
 fn measure(measured: &mut Vec<Measured>, name: impl Into<String>, bytes: usize, mut run: impl FnMut()) {
     let mut time = Duration::MAX;
     for _ in 0..20 {
@@ -66,8 +66,8 @@ fn measure(measured: &mut Vec<Measured>, name: impl Into<String>, bytes: usize, 
     measured.push(Measured { name: name.into(), bytes, time });
 }
 
-/// The library's part, or where that is not to be had the whole body of the fuzz target, second reading and signing
-/// included. Changed good tokens are left out: they take what a signature check takes.
+/// Measures the library alone, or the whole fuzz target where that is not possible, with its second parser and signing.
+/// Changed valid tokens are left out: they take as long as a signature check.
 fn corpus(measured: &mut Vec<Measured>) -> io::Result<()> {
     let verifier = Issuer::new().verifier();
     let targets = ["header", "token", "jwks", "path"];
@@ -94,7 +94,7 @@ fn corpus(measured: &mut Vec<Measured>) -> io::Result<()> {
     Ok(())
 }
 
-/// Rightly signed, so that everything is looked at. HMAC is the cheapest of all signatures and stays in the figure.
+/// Validly signed, so that everything is checked. The times include HMAC, the cheapest signature.
 fn tokens(measured: &mut Vec<Measured>) {
     let issuer = Issuer::with_algorithm(Algorithm::HS256);
     let verifiers = [("", issuer.verifier()), (", 1 MiB", issuer.verifier().max_token_size(2 << 20))];
@@ -199,7 +199,7 @@ fn slow_json(room: usize) -> Vec<(String, String)> {
     }
     all.extend([
         ("digits".to_owned(), repeated("1")),
-        ("blanks".to_owned(), format!("{} 1", repeated(" "))),
+        ("spaces".to_owned(), format!("{} 1", repeated(" "))),
         ("numbers".to_owned(), format!("[{}0]", repeated("1,"))),
         ("literals".to_owned(), format!("[{}0]", repeated("true,"))),
     ]);
@@ -283,7 +283,7 @@ fn headers(measured: &mut Vec<Measured>) {
     let layer = JwtAuthLayer::new(Issuer::new().verifier());
     let service = layer
         .layer(service_fn(async |_: Request<String>| Ok::<_, std::convert::Infallible>(Response::new(String::new()))));
-    for (name, text) in [("blanks", " "), ("letters", "a"), ("dots", "."), ("tabs", "\t"), ("commas", ",")] {
+    for (name, text) in [("spaces", " "), ("letters", "a"), ("dots", "."), ("tabs", "\t"), ("commas", ",")] {
         for length in [8192, 400_000] {
             let value = HeaderValue::try_from(format!("Bearer {}", text.repeat(length))).expect("a header");
             measure(measured, format!("header of {length} {name}"), value.len(), || {

@@ -1,4 +1,4 @@
-//! `Authorization` headers: who gets in, and that nothing of them comes back.
+//! `Authorization` headers: which are accepted, and that no response contains anything of them.
 
 use std::{convert::Infallible, sync::LazyLock};
 
@@ -19,14 +19,14 @@ static LAYER: LazyLock<JwtAuthLayer> = LazyLock::new(|| {
 
 static TOKEN: LazyLock<String> = LazyLock::new(|| issuer::token("ada"));
 
-/// Each line is a header. A zero byte, which no header can have, stands for a good token.
+/// Each line is a header. A zero byte, which headers cannot contain, stands for a valid token.
 pub fn run(data: &[u8]) {
     let token = TOKEN.as_bytes();
     let text: Vec<u8> =
         data.iter().flat_map(|byte| if *byte == 0 { token } else { std::slice::from_ref(byte) }).copied().collect();
     let values: Vec<HeaderValue> =
         text.split(|byte| *byte == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok()).collect();
-    let response = answer(&values);
+    let response = send(&values);
     let (status, challenge) = expected(&values);
     assert_eq!(response.status(), status, "{values:?}");
     let headers = response.headers();
@@ -48,18 +48,18 @@ const BODIES: [&str; 3] = [
     r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"the token is not valid"}"#,
 ];
 
-fn answer(values: &[HeaderValue]) -> Response<String> {
+fn send(values: &[HeaderValue]) -> Response<String> {
     let mut request = Request::get("/ada").body(String::new()).expect("a request");
     for value in values {
         request.headers_mut().append(AUTHORIZATION, value.clone());
     }
     let enter = async |_: Request<String>| Ok::<_, Infallible>(Response::new("entered".to_owned()));
     let service = LAYER.clone().rejection_response(ProblemRejection).layer(service_fn(enter));
-    let Ok(response) = service.oneshot(request).now_or_never().expect("an answer at once");
+    let Ok(response) = service.oneshot(request).now_or_never().expect("no waiting");
     response
 }
 
-/// Status and challenge by the rules of RFC 6750 and RFC 9110, read once more.
+/// Status and challenge by a second implementation of RFC 6750 and RFC 9110.
 fn expected(values: &[HeaderValue]) -> (u16, &'static str) {
     const MISSING: (u16, &str) = (401, r#"Bearer realm="api""#);
     const INVALID: (u16, &str) =

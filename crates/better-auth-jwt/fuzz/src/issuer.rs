@@ -1,5 +1,5 @@
-//! The issuer of every token here: its secret, its public keys, and what it has signed. Always the same, so that an
-//! input means the same in every run.
+//! The issuer of all tokens here: its secret, its public keys, and tokens. They never change, so that an input means the
+//! same in every run.
 
 use std::sync::{Arc, LazyLock};
 
@@ -28,8 +28,8 @@ pub(super) static BY_SECRET: LazyLock<Verifier> = LazyLock::new(|| {
 pub(super) static ACCESS_BY_SECRET: LazyLock<Verifier> =
     LazyLock::new(|| BY_SECRET.clone().profile(Profile::AccessToken));
 
-/// Accepts whatever the secret has signed.
-pub(super) static BY_SECRET_FROM_ANYBODY: LazyLock<Verifier> = LazyLock::new(|| {
+/// Accepts every token that the secret has signed.
+pub(super) static BY_SECRET_ANY_ISSUER: LazyLock<Verifier> = LazyLock::new(|| {
     let secret = SharedSecret::new(SECRET).expect("a strong secret");
     Verifier::builder(secret)
         .insecure_any_issuer()
@@ -41,8 +41,8 @@ pub(super) static BY_SECRET_FROM_ANYBODY: LazyLock<Verifier> = LazyLock::new(|| 
 pub(super) static KEYS: LazyLock<KeySet> =
     LazyLock::new(|| KeySet::from_json(KNOWN["jwks"].to_string()).expect("usable keys"));
 
-/// Accepts whatever one of the key pairs has signed.
-pub(super) static BY_KEYS_FROM_ANYBODY: LazyLock<Verifier> = LazyLock::new(|| {
+/// Accepts every token that one of the key pairs has signed.
+pub(super) static BY_KEYS_ANY_ISSUER: LazyLock<Verifier> = LazyLock::new(|| {
     Verifier::builder(KEYS.clone())
         .insecure_any_issuer()
         .insecure_any_audience()
@@ -50,7 +50,7 @@ pub(super) static BY_KEYS_FROM_ANYBODY: LazyLock<Verifier> = LazyLock::new(|| {
         .clock(Arc::new(Stopped))
 });
 
-/// Good tokens: one of each kind of key pair, whose private halves are gone, and one of the secret.
+/// Valid tokens: one of each type of key pair, whose private keys are not kept, and one of the secret.
 pub(super) static TOKENS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let signed = KNOWN["tokens"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
     signed.chain([token("ada")]).collect()
@@ -59,14 +59,14 @@ pub(super) static TOKENS: LazyLock<Vec<String>> = LazyLock::new(|| {
 static KNOWN: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../known_tokens.json")).expect("JSON"));
 
-/// Tokens, and of the key that signed each what nobody else has: its first coordinate or its modulus.
+/// Tokens, each with the part of its key that identifies it: the first coordinate or the modulus.
 pub(super) fn signed_by() -> impl Iterator<Item = (&'static str, &'static str)> {
     let keys = KNOWN["jwks"]["keys"].as_array().into_iter().flatten();
     let material = keys.filter_map(|key| key.get("x").or_else(|| key.get("n"))?.as_str());
     TOKENS.iter().map(String::as_str).zip(material)
 }
 
-/// A good token of the secret's for this user.
+/// A valid token of the secret for this user.
 pub(super) fn token(user: &str) -> String {
     ISSUER.sign(&claims(user))
 }

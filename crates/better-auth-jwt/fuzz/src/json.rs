@@ -1,4 +1,4 @@
-//! A second reading of JSON: serde_json's, made as strict as the library says it is.
+//! A second JSON parser: serde_json's, with the documented strictness of the library.
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ const MAX_DEPTH: usize = 32;
 
 pub(super) enum Reading {
     Object(Map<String, Value>),
-    Refused,
-    /// It holds a number that serde_json cannot: JSON all the same.
-    TooLargeANumber,
+    Invalid,
+    /// JSON with a number that serde_json cannot represent.
+    NumberTooLarge,
 }
 
 pub(super) fn read(bytes: &[u8]) -> Reading {
@@ -20,8 +20,8 @@ pub(super) fn read(bytes: &[u8]) -> Reading {
     let read = Strict { depth: MAX_DEPTH }.deserialize(&mut deserializer);
     match read.and_then(|value| deserializer.end().map(|()| value)) {
         Ok(Value::Object(members)) => Reading::Object(members),
-        Err(error) if error.to_string().starts_with("number out of range") => Reading::TooLargeANumber,
-        Ok(_) | Err(_) => Reading::Refused,
+        Err(error) if error.to_string().starts_with("number out of range") => Reading::NumberTooLarge,
+        Ok(_) | Err(_) => Reading::Invalid,
     }
 }
 

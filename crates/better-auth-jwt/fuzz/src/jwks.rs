@@ -1,4 +1,4 @@
-//! Key sets: whatever the document, only fitting keys are taken from it, and none that its text does not hold.
+//! Key sets: only valid keys of the document are used, and no others.
 
 use std::sync::Arc;
 
@@ -39,8 +39,8 @@ pub fn run(data: &[u8]) {
         let Ok(set) = set else { continue };
         let elements = match &reading {
             Reading::Object(members) => members["keys"].as_array().expect("an array"),
-            Reading::Refused => panic!("this is no JSON object"),
-            Reading::TooLargeANumber => return,
+            Reading::Invalid => panic!("not a JSON object"),
+            Reading::NumberTooLarge => return,
         };
         check(&set, elements, rsa);
         for element in elements {

@@ -1,13 +1,12 @@
-//! What the fuzzers run: for each target a function that takes any bytes, gives them to the library, and asserts
-//! what must hold whatever they are.
+//! The bodies of the fuzz targets: each function passes arbitrary bytes to the library and checks its guarantees.
 //!
 //!     cargo fuzz run token --sanitizer none corpus/token seeds/token -- -dict=jose.dict
 //!
-//! `seeds` has inputs that somebody thought of, by name, and `corpus` what the fuzzers found besides.
+//! `seeds` has hand-written inputs, with names, and `corpus` the inputs that the fuzzers found.
 //!
-//! A second, slower reading of the same bytes says what is to be expected: serde_json's for JSON, `percent_encoding`'s
-//! for paths. The functions are plain ones, so that the tests run them too, on the stable toolchain and without the
-//! fuzzer, over the corpus and changes of it.
+//! The expected result comes from a second, slower parser of the same bytes: `serde_json` for JSON, `percent_encoding`
+//! for paths. The functions do not depend on the fuzzer: the tests run them with the stable toolchain over the corpus and
+//! changes of it.
 
 pub mod header;
 pub mod jwks;

@@ -1,4 +1,4 @@
-//! Paths: a template finds the user that a second reading finds, and axum's router the same one.
+//! Paths: the template finds the same user as a second parser and as axum's router.
 
 use std::{convert::Infallible, sync::LazyLock};
 
@@ -11,7 +11,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::issuer;
 
-/// What the other bytes are a path for: the first byte chooses.
+/// The first byte chooses the template, the others are the path.
 const TEMPLATES: [&str; 4] = ["/api/{user_id}/tasks", "/api/{user_id}/*", "/*/x/{user}/y", "/{user}"];
 
 /// Of the first template.
@@ -34,7 +34,7 @@ pub fn run(data: &[u8]) {
     if let Ok(user) = &found {
         reaches_its_path(template, user);
     }
-    // The token of a longer user is refused for its size.
+    // With a longer user id the token is too large.
     let token_fits = found.as_ref().map_or(0, String::len) <= 4096;
     if template == TEMPLATES[0] && token_fits {
         router_agrees(&uri, &found);
@@ -47,7 +47,7 @@ fn user(template: &str, uri: &Uri) -> Result<String, PathError> {
     template.extract(&mut parts).map(|user| user.into_owned())
 }
 
-/// The user by RFC 3986, read once more.
+/// The user by a second implementation of RFC 3986.
 fn expected(template: &str, path: &str) -> Result<String, PathError> {
     let mut template: Vec<&str> = template.split('/').collect();
     let mut path: Vec<&str> = path.split('/').collect();
@@ -59,8 +59,8 @@ fn expected(template: &str, path: &str) -> Result<String, PathError> {
     if template.len() != path.len() || !template.iter().zip(&path).all(fits) {
         return Err(PathError::Missing);
     }
-    let place = template.iter().position(|pattern| pattern.starts_with('{')).expect("a user");
-    match path[place] {
+    let position = template.iter().position(|pattern| pattern.starts_with('{')).expect("a user");
+    match path[position] {
         "" => Err(PathError::Missing),
         segment => decoded(segment).ok_or(PathError::Invalid),
     }
@@ -70,11 +70,11 @@ fn decoded(segment: &str) -> Option<String> {
     let mut after_percent = segment.split('%').skip(1);
     let is_hex = |text: &str| text.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     let user = percent_decode_str(segment).decode_utf8().ok()?;
-    let is_refused = matches!(&*user, "." | "..") || user.contains(|c: char| c.is_ascii_control() || "/\\".contains(c));
-    (after_percent.all(is_hex) && !is_refused).then(|| user.into_owned())
+    let is_invalid = matches!(&*user, "." | "..") || user.contains(|c: char| c.is_ascii_control() || "/\\".contains(c));
+    (after_percent.all(is_hex) && !is_invalid).then(|| user.into_owned())
 }
 
-/// Encoded again, in full or where it must be, the user is still the same.
+/// Encoded again, completely or only where necessary, the user stays the same.
 fn reaches_its_path(template: &str, user_id: &str) {
     let in_full: String = user_id.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let where_needed = utf8_percent_encode(user_id, NON_ALPHANUMERIC).to_string();
@@ -88,7 +88,7 @@ fn reaches_its_path(template: &str, user_id: &str) {
     }
 }
 
-/// What the template lets in, axum's router lets in, and what one refuses, the other does.
+/// The template and axum's router accept and reject the same paths.
 fn router_agrees(uri: &Uri, found: &Result<String, PathError>) {
     let user = found.as_deref().unwrap_or("ada");
     let request = || {
@@ -96,8 +96,8 @@ fn router_agrees(uri: &Uri, found: &Result<String, PathError>) {
         request.body(axum::body::Body::empty()).expect("a request")
     };
     let enter = async |_| Ok::<_, Infallible>(Response::new(axum::body::Body::empty()));
-    let Ok(by_template) = LAYER.layer(service_fn(enter)).oneshot(request()).now_or_never().expect("an answer at once");
-    let Ok(by_router) = ROUTER.clone().oneshot(request()).now_or_never().expect("an answer at once");
+    let Ok(by_template) = LAYER.layer(service_fn(enter)).oneshot(request()).now_or_never().expect("no waiting");
+    let Ok(by_router) = ROUTER.clone().oneshot(request()).now_or_never().expect("no waiting");
     let (by_template, by_router) = (by_template.status(), by_router.status());
     let expected = match found {
         Ok(_) => StatusCode::OK,
@@ -105,7 +105,7 @@ fn router_agrees(uri: &Uri, found: &Result<String, PathError>) {
         Err(_) => StatusCode::FORBIDDEN,
     };
     assert_eq!(by_template, expected, "{uri}");
-    // A route that does not match is nobody's. An empty segment does match, and is no user's.
+    // A path without a route is 404. An empty segment has a route, but is not a user.
     let no_route = expected == StatusCode::FORBIDDEN && by_router == StatusCode::NOT_FOUND;
     assert!(by_router == expected || no_route, "{uri}: {by_router}");
 }

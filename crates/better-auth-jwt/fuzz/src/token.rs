@@ -1,4 +1,4 @@
-//! Tokens: none but a good one is accepted, and a rightly signed one exactly when its header and claims are in order.
+//! Tokens: only valid tokens are accepted, and a validly signed token exactly if its header and claims are valid.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use super::{
     json::{self, Reading},
 };
 
-const LONGEST_TOKEN: usize = 8192;
-const LONGEST_HEADER: usize = 2048;
-const LONGEST_KEY_ID: usize = 256;
+const MAX_TOKEN: usize = 8192;
+const MAX_HEADER: usize = 2048;
+const MAX_KEY_ID: usize = 256;
 
 /// The last second of the year 9999.
-const LAST_DATE: f64 = 253_402_300_799.0;
+const MAX_DATE: f64 = 253_402_300_799.0;
 
-/// The first byte says what the others are.
+/// The first byte is the kind of the input.
 pub fn run(data: &[u8]) {
     match data.split_first() {
         Some((b'r', text)) => anything(text),
@@ -34,66 +34,66 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// A token nobody has signed.
+/// Any text, without a signature.
 fn anything(text: &[u8]) {
     if let Ok(text) = str::from_utf8(text) {
-        is_accepted_if_known(text);
+        assert_accepted_if_known(text);
     }
 }
 
-/// A good token, and changes of it: three bytes each, where and what. The highest bit of the place makes the change a
-/// removal, the next one an insertion.
+/// A valid token and changes of it. Each change has three bytes, two for the position and one for the new byte. The
+/// highest bit of the position makes it a removal, the next one an insertion.
 fn edited(edits: &[u8]) {
     let Some((which, edits)) = edits.split_first() else { return };
     let original = &TOKENS[usize::from(*which) % TOKENS.len()];
     let mut token = original.clone().into_bytes();
     for edit in edits.chunks_exact(3) {
-        let place = usize::from(edit[0] & 0x3f) << 8 | usize::from(edit[1]);
-        let place = place % token.len().max(1);
+        let position = usize::from(edit[0] & 0x3f) << 8 | usize::from(edit[1]);
+        let position = position % token.len().max(1);
         match edit[0] >> 6 {
-            0b10 | 0b11 if !token.is_empty() => _ = token.remove(place),
-            0b01 => token.insert(place, edit[2]),
-            _ if !token.is_empty() => token[place] = edit[2],
+            0b10 | 0b11 if !token.is_empty() => _ = token.remove(position),
+            0b01 => token.insert(position, edit[2]),
+            _ if !token.is_empty() => token[position] = edit[2],
             _ => {}
         }
     }
     if let Ok(token) = str::from_utf8(&token) {
-        is_accepted_if_known(token);
+        assert_accepted_if_known(token);
     }
 }
 
-fn is_accepted_if_known(token: &str) {
+fn assert_accepted_if_known(token: &str) {
     let known = TOKENS.iter().any(|known| known == token);
-    let verifiers = [&*issuer::BY_SECRET, &issuer::BY_SECRET_FROM_ANYBODY, &issuer::BY_KEYS_FROM_ANYBODY];
+    let verifiers = [&*issuer::BY_SECRET, &issuer::BY_SECRET_ANY_ISSUER, &issuer::BY_KEYS_ANY_ISSUER];
     let accepted = verifiers.iter().any(|verifier| verify(verifier, token).is_ok());
     assert_eq!(accepted, known, "{token}");
     assert!(known || jws::verify(token, &*issuer::KEYS).is_err(), "{token}");
 }
 
-/// A header, a byte that no UTF-8 text has, and claims; or claims alone, below a good header.
+/// A header, a byte that UTF-8 never contains, and claims; or claims alone, with a valid header.
 fn signed(parts: &[u8]) {
-    let good_header = ISSUER.header().to_string();
+    let valid_header = ISSUER.header().to_string();
     let (header, claims) = match parts.iter().position(|byte| *byte == 0xff) {
         Some(end) => (&parts[..end], &parts[end + 1..]),
-        None => (good_header.as_bytes(), parts),
+        None => (valid_header.as_bytes(), parts),
     };
     let token = ISSUER.sign_bytes(header, claims);
     let kind = kind_of_token(header, token.len());
     for (verifier, wanted, origin) in [
         (&*issuer::BY_SECRET, Kind::Jwt, Some(ORIGIN)),
-        (&*issuer::BY_SECRET_FROM_ANYBODY, Kind::Jwt, None),
+        (&*issuer::BY_SECRET_ANY_ISSUER, Kind::Jwt, None),
         (&*issuer::ACCESS_BY_SECRET, Kind::AccessToken, Some(ORIGIN)),
     ] {
         let verdict = verify(verifier, &token);
         let expected = match (kind, json::read(claims)) {
             (Some(kind), _) if kind != wanted => Some(false),
-            (_, Reading::Refused) => Some(false),
-            (None, _) | (_, Reading::TooLargeANumber) => None,
+            (_, Reading::Invalid) => Some(false),
+            (None, _) | (_, Reading::NumberTooLarge) => None,
             (Some(_), Reading::Object(members)) => {
                 if let Ok(claims) = &verdict {
-                    say_the_same(claims, &members);
+                    assert_same_claims(claims, &members);
                 }
-                are_good(&members, wanted, origin)
+                are_valid(&members, wanted, origin)
             }
         };
         if let Some(expected) = expected {
@@ -102,10 +102,10 @@ fn signed(parts: &[u8]) {
     }
 }
 
-/// What a header makes of a token that the secret has signed; nothing when that cannot be said.
+/// The kind of a token with this header and a valid signature, or `None` if the second parser cannot tell.
 fn kind_of_token(header: &[u8], length: usize) -> Option<Kind> {
-    let short = length <= LONGEST_TOKEN && BASE64_URL_SAFE_NO_PAD.encode(header).len() <= LONGEST_HEADER;
-    let header = header_is_good(header)?.filter(|header| short && header.algorithm == Algorithm::HS256);
+    let short = length <= MAX_TOKEN && BASE64_URL_SAFE_NO_PAD.encode(header).len() <= MAX_HEADER;
+    let header = read_header(header)?.filter(|header| short && header.algorithm == Algorithm::HS256);
     Some(header.map_or(Kind::Other, |header| header.kind))
 }
 
@@ -113,7 +113,7 @@ fn kind_of_token(header: &[u8], length: usize) -> Option<Kind> {
 fn header_alone(json: &[u8]) {
     let Ok(text) = str::from_utf8(json) else { return };
     let header = Header::parse(text.to_owned());
-    if let Some(expected) = header_is_good(json) {
+    if let Some(expected) = read_header(json) {
         assert_eq!(header.is_ok(), expected.is_some(), "{text}: {header:?}");
         if let (Ok(header), Some(expected)) = (header, expected) {
             assert_eq!(header.algorithm(), expected.algorithm);
@@ -122,13 +122,13 @@ fn header_alone(json: &[u8]) {
     }
 }
 
-struct GoodHeader {
+struct ValidHeader {
     algorithm: Algorithm,
     key_id: Option<String>,
     kind: Kind,
 }
 
-/// What `typ` says.
+/// The kind of token in `typ`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Jwt,
@@ -136,29 +136,29 @@ enum Kind {
     Other,
 }
 
-/// The header, or nothing when it must be refused; nothing at all when that cannot be said.
-fn header_is_good(json: &[u8]) -> Option<Option<GoodHeader>> {
+/// The header, `Some(None)` if it must be rejected, or `None` if the second parser cannot tell.
+fn read_header(json: &[u8]) -> Option<Option<ValidHeader>> {
     let members = match json::read(json) {
         Reading::Object(members) => members,
-        Reading::Refused => return Some(None),
-        Reading::TooLargeANumber => return None,
+        Reading::Invalid => return Some(None),
+        Reading::NumberTooLarge => return None,
     };
-    Some(good_header(&members))
+    Some(valid_header(&members))
 }
 
-fn good_header(members: &Map<String, Value>) -> Option<GoodHeader> {
+fn valid_header(members: &Map<String, Value>) -> Option<ValidHeader> {
     let algorithm = members.get("alg")?.as_str()?.parse().ok()?;
     let text = |name: &str| match members.get(name) {
         Some(value) => value.as_str().map(|text| Some(text.to_owned())),
         None => Some(None),
     };
     let (key_id, typ, cty) = (text("kid")?, text("typ")?, text("cty")?);
-    let refused = members.contains_key("crit")
+    let rejected = members.contains_key("crit")
         || members.contains_key("b64")
         || cty.is_some_and(|cty| kind_of(&cty) == Kind::Jwt)
-        || key_id.as_ref().is_some_and(|id| id.len() > LONGEST_KEY_ID);
+        || key_id.as_ref().is_some_and(|id| id.len() > MAX_KEY_ID);
     let kind = typ.map_or(Kind::Jwt, |typ| kind_of(&typ));
-    (!refused).then_some(GoodHeader { algorithm, key_id, kind })
+    (!rejected).then_some(ValidHeader { algorithm, key_id, kind })
 }
 
 fn kind_of(typ: &str) -> Kind {
@@ -169,9 +169,9 @@ fn kind_of(typ: &str) -> Kind {
     }
 }
 
-/// Whether the claims are those of a good token, from this issuer and for this audience or from and for anybody,
-/// unless that hangs on a fraction of a second.
-fn are_good(members: &Map<String, Value>, kind: Kind, origin: Option<&str>) -> Option<bool> {
+/// Whether the claims are valid for this issuer and audience, or for any, or `None` if that depends on a fraction of a
+/// second.
+fn are_valid(members: &Map<String, Value>, kind: Kind, origin: Option<&str>) -> Option<bool> {
     let is_text = |name: &str| members.get(name).is_none_or(Value::is_string);
     let is_text_or_null = |name: &str| members.get(name).is_none_or(|value| value.is_string() || value.is_null());
     let text = |name: &str| members.get(name).and_then(Value::as_str);
@@ -200,19 +200,19 @@ fn are_good(members: &Map<String, Value>, kind: Kind, origin: Option<&str>) -> O
     dates.iter().all(Option::is_some).then_some(true)
 }
 
-/// Whether a value is a date for which the condition holds; nothing for one so near to where it turns, or to the end
-/// of all dates, that a float cannot tell.
+/// Whether a value is a date that fulfils the condition, or `None` if a float is too imprecise to tell, near to the
+/// boundary of the condition or to the last date.
 fn is_date(value: &Value, holds: impl Fn(f64) -> bool, turn: f64) -> Option<bool> {
     let Some(date) = value.as_f64() else { return Some(false) };
-    if date.is_sign_negative() || date > LAST_DATE + 2.0 {
+    if date.is_sign_negative() || date > MAX_DATE + 2.0 {
         return Some(false);
     }
-    let is_exact = value.is_u64() && date <= LAST_DATE;
+    let is_exact = value.is_u64() && date <= MAX_DATE;
     let is_near = |other: f64| (date - other).abs() < 2.0;
-    if !is_exact && (is_near(turn) || is_near(LAST_DATE)) {
+    if !is_exact && (is_near(turn) || is_near(MAX_DATE)) {
         return None;
     }
-    Some(date <= LAST_DATE && holds(date))
+    Some(date <= MAX_DATE && holds(date))
 }
 
 fn is_ours(audience: &Value, origin: Option<&str>) -> bool {
@@ -228,8 +228,8 @@ fn is_ours(audience: &Value, origin: Option<&str>) -> bool {
     }
 }
 
-/// Accepted claims read as they were written.
-fn say_the_same(claims: &Claims, members: &Map<String, Value>) {
+/// Checks that accepted claims have the values of the JSON.
+fn assert_same_claims(claims: &Claims, members: &Map<String, Value>) {
     assert_eq!(claims.deserialize::<Map<String, Value>>().ok().as_ref(), Some(members));
     assert_eq!(Some(claims.user_id()), members["sub"].as_str());
     assert_eq!(claims.email(), members.get("email").and_then(Value::as_str));
@@ -248,6 +248,6 @@ fn say_the_same(claims: &Claims, members: &Map<String, Value>) {
 }
 
 fn verify(verifier: &Verifier, token: &str) -> Result<Arc<Claims>, ErrorKind> {
-    let verdict = verifier.verify(token).now_or_never().expect("an answer at once");
+    let verdict = verifier.verify(token).now_or_never().expect("no waiting");
     verdict.map_err(|error| error.kind())
 }

@@ -66,7 +66,7 @@ fn passes(keys: &dyn KeySource, token: &str) -> bool {
     jws::verify(token, keys).is_ok()
 }
 
-/// Keys at hand never make anybody wait.
+/// Keys in memory need no waiting.
 fn token_passes(verifier: &Verifier, token: &str) -> bool {
     verifier.verify(token).now_or_never().is_some_and(|verdict| verdict.is_ok())
 }

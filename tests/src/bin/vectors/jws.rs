@@ -9,7 +9,7 @@ use serde_json::Value;
 /// RSA keys that name no algorithm are for this one.
 const RSA: Algorithm = Algorithm::RS256;
 
-/// Whether the signature of a token is good under a set of keys.
+/// Whether the signature of a token is valid for a set of keys.
 pub(crate) fn verifies(token: &str, jwks: &Value) -> bool {
     let keys = jwks.get("keys").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if !keys.is_empty() && keys.iter().all(is_secret) {
@@ -24,7 +24,7 @@ fn is_secret(key: &Value) -> bool {
 }
 
 /// The secrets by algorithm, or nothing when one of them is unusable: a ring with a short secret is none. Published
-/// vectors are signed with secrets that everybody knows, even all zeros.
+/// vectors are signed with secrets that are public, even all zeros.
 fn keyring(keys: &[Value]) -> Option<Vec<SharedSecret>> {
     let mut rings: Vec<(Algorithm, Vec<Vec<u8>>)> = Vec::new();
     for key in keys {

@@ -2,10 +2,10 @@
 //!
 //!     cargo run -q -p system-tests --bin vectors -- ../shared/vectors/jws.json
 //!
-//! The file is a JSON array. What an element is, its members tell:
+//! The file is a JSON array. The members of an element determine its kind:
 //! - `token` and `jwks`: a signature, `valid` or `invalid`;
-//! - `base64`: a JSON text that every parser must accept (`y`), must refuse (`n`) or may do either with (`i`);
-//! - `text`: a string that may be anybody's user id, key id or issuer.
+//! - `base64`: a JSON text that every parser must accept (`y`), must reject (`n`) or may do either with (`i`);
+//! - `text`: a string to use as user id, key id and issuer.
 
 mod json;
 mod jws;
@@ -20,7 +20,7 @@ use std::{
 
 use serde_json::Value;
 
-#[expect(clippy::print_stderr, reason = "a command line program tells its user what is wrong")]
+#[expect(clippy::print_stderr, reason = "a command line program reports errors to its user")]
 fn main() -> ExitCode {
     match run() {
         Ok(true) => ExitCode::SUCCESS,
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every vector gave what was expected of it.
+/// Whether every vector gave the expected result.
 fn run() -> Result<bool, String> {
     let file = env::args_os().nth(1).ok_or("name a file of vectors")?;
     let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;

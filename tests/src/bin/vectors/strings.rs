@@ -8,37 +8,37 @@ use http::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 
-/// Longer key ids are not looked at.
-const LONGEST_KEY_ID: usize = 256;
+/// Longer key ids are rejected.
+const MAX_KEY_ID: usize = 256;
 
 const SECRET: &str = "k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n";
 
-/// A path that is Ada's.
-const ADAS: &str = "/api/ada/tasks";
+/// A path of the user `ada`.
+const ADAS_PATH: &str = "/api/ada/tasks";
 
-/// `ok`, or the first thing that did not hold of a string as user id, key id and issuer.
+/// `ok`, or the first check that fails for a string as user id, key id and issuer.
 pub(crate) fn try_out(text: &str) -> &'static str {
     let mut verdicts = [
         ("own-path", own_path_passes(text)),
-        ("path-of-another", path_of_another_is_refused(text)),
-        ("another-on-the-path", another_is_refused_on_the_path(text)),
+        ("path-of-another", path_of_another_is_rejected(text)),
+        ("another-on-the-path", another_is_rejected_on_the_path(text)),
         ("key-id", key_id_is_found(text)),
-        ("another-key-id", another_key_id_is_refused(text)),
+        ("another-key-id", another_key_id_is_rejected(text)),
         ("issuer", issuer_passes(text)),
-        ("another-issuer", another_issuer_is_refused(text)),
+        ("another-issuer", another_issuer_is_rejected(text)),
     ]
     .into_iter();
     verdicts.find(|(_, holds)| !holds).map_or("ok", |(what, _)| what)
 }
 
 fn own_path_passes(user: &str) -> bool {
-    let guard = Guard::by_secret();
-    let token = guard.issuer.token(user);
-    paths(user).iter().all(|path| guard.answers(path, &token, own_answer(user)))
+    let service = Protected::by_secret();
+    let token = service.issuer.token(user);
+    paths(user).iter().all(|path| service.responds(path, &token, expected_status(user)))
 }
 
-/// What the user of this name gets on the path of this name.
-fn own_answer(user: &str) -> StatusCode {
+/// The status for this user on their own path.
+fn expected_status(user: &str) -> StatusCode {
     let separator = |byte: u8| matches!(byte, b'/' | b'\\') || byte.is_ascii_control();
     match user {
         "" => StatusCode::UNAUTHORIZED,
@@ -48,58 +48,58 @@ fn own_answer(user: &str) -> StatusCode {
     }
 }
 
-fn path_of_another_is_refused(user: &str) -> bool {
-    let guard = Guard::by_secret();
-    let token = guard.issuer.token(user);
-    let refusal = |status| if user.is_empty() { StatusCode::UNAUTHORIZED } else { status };
-    guard.answers("/api/somebody-else/tasks", &token, refusal(StatusCode::FORBIDDEN))
-        && guard.answers("/api//tasks", &token, refusal(StatusCode::FORBIDDEN))
-        && guard.answers("/api/%FF%FE/tasks", &token, refusal(StatusCode::BAD_REQUEST))
+fn path_of_another_is_rejected(user: &str) -> bool {
+    let service = Protected::by_secret();
+    let token = service.issuer.token(user);
+    let rejection = |status| if user.is_empty() { StatusCode::UNAUTHORIZED } else { status };
+    service.responds("/api/another-user/tasks", &token, rejection(StatusCode::FORBIDDEN))
+        && service.responds("/api//tasks", &token, rejection(StatusCode::FORBIDDEN))
+        && service.responds("/api/%FF%FE/tasks", &token, rejection(StatusCode::BAD_REQUEST))
 }
 
-/// Nor does a name that begins or ends like the path's, or differs in case, pass for it.
-fn another_is_refused_on_the_path(user: &str) -> bool {
-    let guard = Guard::by_secret();
+/// A user id that starts or ends like the one in the path, or differs in case, does not match it.
+fn another_is_rejected_on_the_path(user: &str) -> bool {
+    let service = Protected::by_secret();
     let others = [format!("{user}x"), format!("x{user}"), format!("{user} "), user.to_uppercase(), user.to_lowercase()];
-    let refusal = match own_answer(user) {
+    let rejection = match expected_status(user) {
         StatusCode::BAD_REQUEST => StatusCode::BAD_REQUEST,
         _ => StatusCode::FORBIDDEN,
     };
     others.iter().filter(|other| *other != user).all(|other| {
-        let token = guard.issuer.token(other);
-        paths(user).iter().all(|path| guard.answers(path, &token, refusal))
+        let token = service.issuer.token(other);
+        paths(user).iter().all(|path| service.responds(path, &token, rejection))
     })
 }
 
 fn key_id_is_found(id: &str) -> bool {
     // A key whose id is too long is left out, and the set then has none.
-    id.len() > LONGEST_KEY_ID || {
-        let guard = Guard::of(Issuer::new().key_id(id));
-        guard.answers(ADAS, &guard.issuer.token("ada"), StatusCode::OK)
+    id.len() > MAX_KEY_ID || {
+        let service = Protected::of(Issuer::new().key_id(id));
+        service.responds(ADAS_PATH, &service.issuer.token("ada"), StatusCode::OK)
     }
 }
 
-fn another_key_id_is_refused(id: &str) -> bool {
-    let guard = Guard::of(Issuer::new());
-    let mut header = guard.issuer.header();
+fn another_key_id_is_rejected(id: &str) -> bool {
+    let service = Protected::of(Issuer::new());
+    let mut header = service.issuer.header();
     header["kid"] = id.into();
-    let token = guard.issuer.sign_with_header(&header, &guard.issuer.claims("ada"));
-    guard.answers(ADAS, &token, StatusCode::UNAUTHORIZED)
+    let token = service.issuer.sign_with_header(&header, &service.issuer.claims("ada"));
+    service.responds(ADAS_PATH, &token, StatusCode::UNAUTHORIZED)
 }
 
 fn issuer_passes(name: &str) -> bool {
-    let guard = Guard::of(Issuer::with_secret(SECRET).with_origin(name));
+    let service = Protected::of(Issuer::with_secret(SECRET).with_origin(name));
     // An empty audience is none.
     let expected = if name.is_empty() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
-    guard.answers(ADAS, &guard.issuer.token("ada"), expected)
+    service.responds(ADAS_PATH, &service.issuer.token("ada"), expected)
 }
 
-fn another_issuer_is_refused(name: &str) -> bool {
-    let guard = Guard::by_secret();
+fn another_issuer_is_rejected(name: &str) -> bool {
+    let service = Protected::by_secret();
     ["iss", "aud"].iter().all(|claim| {
-        let mut claims = guard.issuer.claims("ada");
+        let mut claims = service.issuer.claims("ada");
         claims[claim] = name.into();
-        guard.answers(ADAS, &guard.issuer.sign(&claims), StatusCode::UNAUTHORIZED)
+        service.responds(ADAS_PATH, &service.issuer.sign(&claims), StatusCode::UNAUTHORIZED)
     })
 }
 
@@ -124,32 +124,32 @@ fn may_stand_in_a_segment(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
 }
 
-/// An issuer, and a service that only its users may enter.
-struct Guard {
+/// An issuer, and a layer that accepts its tokens.
+struct Protected {
     issuer: Issuer,
     layer: JwtAuthLayer,
 }
 
-impl Guard {
+impl Protected {
     fn of(issuer: Issuer) -> Self {
         let template = PathTemplate::new("/api/{user_id}/tasks").expect("a template");
         let layer = JwtAuthLayer::new(issuer.verifier()).match_user(template);
         Self { issuer, layer }
     }
 
-    /// The quickest to make.
+    /// With a secret, which is created fastest.
     fn by_secret() -> Self {
         Self::of(Issuer::with_secret(SECRET))
     }
 
-    /// Whether a request is answered with this status, and a refusal repeats nothing of the request.
-    fn answers(&self, path: &str, token: &str, status: StatusCode) -> bool {
+    /// Whether a request gets this status, and an error response contains nothing of the request.
+    fn responds(&self, path: &str, token: &str, status: StatusCode) -> bool {
         let request = Request::get(path).header(AUTHORIZATION, format!("Bearer {token}"));
         let request = request.body(String::new()).expect("a request");
         let enter = async |_: Request<String>| Ok::<_, Infallible>(Response::new("entered".to_owned()));
-        // Neither this service nor keys at hand make anybody wait.
-        let answer = self.layer.layer(service_fn(enter)).oneshot(request).now_or_never();
-        let Ok(response) = answer.expect("an answer at once");
+        // Neither the service nor keys in memory wait.
+        let response = self.layer.layer(service_fn(enter)).oneshot(request).now_or_never();
+        let Ok(response) = response.expect("no waiting");
         let as_expected = match status {
             StatusCode::OK => response.body() == "entered",
             _ => response.body().is_empty() && is_known(response.headers()),
@@ -158,7 +158,7 @@ impl Guard {
     }
 }
 
-/// Whether an answer's headers are made of nothing but what is written here.
+/// Whether the headers are exactly those of an error response.
 fn is_known(headers: &HeaderMap) -> bool {
     const INVALID: &str = r#"Bearer realm="api", error="invalid_token", error_description="the token is not valid""#;
     let known = |(name, value): (&HeaderName, &_)| match *name {

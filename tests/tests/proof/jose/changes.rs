@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{NOW, ORIGIN, Reason};
 
-/// One difference, and why it alone makes us refuse a token that jose accepts.
+/// One difference, and why we reject a token with it that jose accepts.
 pub(super) struct Change {
     pub(super) name: String,
     pub(super) stricter: Option<Reason>,
@@ -25,9 +25,9 @@ type TextEdit = fn(&str) -> Vec<u8>;
 type TokenEdit = fn(&str) -> String;
 
 impl Change {
-    /// Whether this change is why we answered so.
-    pub(super) fn explains(&self, answer: ErrorKind) -> bool {
-        self.stricter.is_some_and(|reason| reason.answers(answer))
+    /// Whether this change explains our error.
+    pub(super) fn explains(&self, kind: ErrorKind) -> bool {
+        self.stricter.is_some_and(|reason| reason.gives(kind))
     }
 
     fn because(mut self, reason: Reason) -> Self {
@@ -38,7 +38,7 @@ impl Change {
 
 /// A token of the issuer's with these changes.
 pub(super) fn token(issuer: &Issuer, changes: &[&Change]) -> String {
-    let (mut header, mut claims) = (members(&issuer.header()), good_claims());
+    let (mut header, mut claims) = (members(&issuer.header()), valid_claims());
     for change in changes {
         match &change.what {
             What::Header(name, value) => set(&mut header, name, value.as_deref()),
@@ -336,7 +336,7 @@ fn nested(depth: usize) -> String {
 
 type Members = Vec<(String, String)>;
 
-fn good_claims() -> Members {
+fn valid_claims() -> Members {
     members(&serde_json::json!({
         "iat": NOW, "name": "Ada Lovelace", "email": "ada@example.com", "emailVerified": false, "image": null,
         "id": "ada", "sub": "ada", "exp": NOW + 900, "iss": ORIGIN, "aud": ORIGIN,

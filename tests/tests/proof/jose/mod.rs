@@ -1,5 +1,5 @@
 //! Thousands of tokens, most of them wrong in one to three ways, given to us and to jose, the library that Better Auth
-//! itself verifies with. We never accept what jose refuses, and what we refuse and jose accepts has one of the
+//! itself verifies with. We never accept what jose rejects, and what we reject and jose accepts has one of the
 //! [`Reason`]s.
 
 mod changes;
@@ -26,23 +26,23 @@ const NOW: u64 = 1_800_000_000;
 const MIXED: usize = 400;
 
 #[test]
-fn we_never_accept_what_jose_refuses_and_know_why_we_refuse_what_it_accepts() {
+fn nothing_that_jose_rejects_is_accepted_and_every_other_difference_has_a_reason() {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("jose");
     if !node::ready_for(&home, "the comparison with jose") {
         return;
     }
     let changes = changes::all();
     let cases = cases(&changes);
-    let (mut accepted, mut refused, mut explained) = (0, 0, BTreeSet::new());
-    for (case, theirs) in cases.iter().zip(ask_jose(&home, &cases)) {
+    let (mut accepted, mut rejected, mut explained) = (0, 0, BTreeSet::new());
+    for (case, theirs) in cases.iter().zip(verdicts_of_jose(&home, &cases)) {
         match (verdict::of(&case.verifier, &case.token), &*theirs) {
             (Ok(_), "accept") => accepted += 1,
-            (Err(_), refusal) if refusal != "accept" => refused += 1,
-            (Ok(_), _) => panic!("we accept what jose refuses ({theirs}): {}", case.described()),
+            (Err(_), rejection) if rejection != "accept" => rejected += 1,
+            (Ok(_), _) => panic!("we accept what jose rejects ({theirs}): {}", case.described()),
             (Err(ours), _) => {
                 let explanation = case.changes.iter().find(|change| change.explains(ours));
                 let explanation = explanation
-                    .unwrap_or_else(|| panic!("we refuse ({ours:?}) what jose accepts: {}", case.described()));
+                    .unwrap_or_else(|| panic!("we reject ({ours:?}) what jose accepts: {}", case.described()));
                 if case.changes.len() == 1 {
                     explained.insert(&explanation.name);
                 }
@@ -56,10 +56,10 @@ fn we_never_accept_what_jose_refuses_and_know_why_we_refuse_what_it_accepts() {
         .filter(|name| !explained.contains(name))
         .collect();
     assert!(superfluous.is_empty(), "jose is as strict as we are: {superfluous:?}");
-    assert!(accepted > 400 && refused > 3000, "{accepted} accepted by both and {refused} refused by both");
+    assert!(accepted > 400 && rejected > 3000, "{accepted} accepted by both and {rejected} rejected by both");
 }
 
-/// Why we refuse what jose accepts.
+/// Why we reject what jose accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reason {
     /// jose decodes padding, blanks and stray bits. RFC 7515, section 2, has none of them.
@@ -76,7 +76,7 @@ enum Reason {
     Type,
     /// jose understands `b64`, and overlooks it where `crit` does not list it.
     Critical,
-    /// jose compares `typ` only when told to. Better Auth signs other tokens with the same keys (RFC 8725, section 3.11).
+    /// jose compares `typ` only if configured. Better Auth signs other tokens with the same keys (RFC 8725, section 3.11).
     Typ,
     /// A token inside of the token, which jose leaves to its caller.
     Nested,
@@ -88,7 +88,7 @@ enum Reason {
     Future,
     /// jose finds its audience among things that are none, and among any number of them.
     Audience,
-    /// Nobody's id is empty.
+    /// No user id is empty.
     NoUser,
     /// jose does not verify the proof of possession that `cnf` requires (RFC 7800).
     KeyBound,
@@ -97,8 +97,8 @@ enum Reason {
 }
 
 impl Reason {
-    /// Whether this is what we answer for that reason.
-    fn answers(self, kind: ErrorKind) -> bool {
+    /// Whether this is our error for that reason.
+    fn gives(self, kind: ErrorKind) -> bool {
         match self {
             Self::Base64 | Self::Text | Self::Duplicate | Self::Depth => kind == ErrorKind::Malformed,
             Self::Size => matches!(kind, ErrorKind::TokenTooLarge | ErrorKind::Malformed),
@@ -119,7 +119,7 @@ struct Case<'c> {
     token: String,
     changes: Vec<&'c Change>,
     verifier: Verifier,
-    /// What jose is told beside the token.
+    /// The options for jose beside the token.
     question: Value,
 }
 
@@ -167,20 +167,20 @@ fn issuer(algorithm: Algorithm) -> (Issuer, Value) {
     (issuer.with_origin(ORIGIN), trust)
 }
 
-/// jose's answers, in the order of the cases.
-fn ask_jose(home: &Path, cases: &[Case<'_>]) -> Vec<String> {
+/// jose's verdicts, in the order of the cases.
+fn verdicts_of_jose(home: &Path, cases: &[Case<'_>]) -> Vec<String> {
     let mut command = Command::new("node");
     command.arg("verify.mjs").current_dir(home).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut jose = command.spawn().expect("Node.js");
     let mut questions = jose.stdin.take().expect("a pipe");
     let lines: String = cases.iter().map(|case| format!("{}\n", case.question)).collect();
-    // Both sides would wait for the other if nobody read while this is written.
+    // Written in another thread, as otherwise each side would wait for the other.
     let writer = thread::spawn(move || questions.write_all(lines.as_bytes()));
-    let mut answers = String::new();
-    jose.stdout.take().expect("a pipe").read_to_string(&mut answers).expect("text");
+    let mut verdicts = String::new();
+    jose.stdout.take().expect("a pipe").read_to_string(&mut verdicts).expect("text");
     writer.join().expect("no panic").expect("jose reads everything");
     assert!(jose.wait().expect("a child of ours").success());
-    let answers: Vec<_> = answers.lines().map(str::to_owned).collect();
-    assert_eq!(answers.len(), cases.len());
-    answers
+    let verdicts: Vec<_> = verdicts.lines().map(str::to_owned).collect();
+    assert_eq!(verdicts.len(), cases.len());
+    verdicts
 }

@@ -1,80 +1,80 @@
-//! What does not open the door: no token, a token that is not good (any more), and what people send by mistake.
+//! Requests that are rejected: without a token, with an invalid or expired one, and with tokens sent by mistake.
 
 use reqwest::{Method, header::AUTHORIZATION};
 use serde_json::json;
-use system_tests::{Answer, Issuer, Signing, TasksApi, User, node};
+use system_tests::{ApiResponse, Issuer, Signing, TasksApi, User, node};
 
 use crate::world::{TASKS_API, World, tasks_of, with_either_signing};
 
 with_either_signing! {
-    without_a_token_the_answer_asks_for_one,
-    a_cut_token_is_refused,
-    a_token_of_another_better_auth_is_refused,
-    an_expired_token_is_refused_by_name,
-    a_session_token_is_refused,
-    the_log_holds_no_token,
+    a_request_without_a_token_gets_401_with_a_challenge,
+    a_truncated_token_is_rejected,
+    a_token_of_another_better_auth_is_rejected,
+    an_expired_token_is_rejected_with_its_own_description,
+    a_session_token_is_rejected,
+    the_log_contains_no_token,
 }
 
 const NOT_VALID: &str = r#"Bearer realm="api", error="invalid_token", error_description="the token is not valid""#;
 const EXPIRED: &str = r#"Bearer realm="api", error="invalid_token", error_description="the token expired""#;
 
-async fn without_a_token_the_answer_asks_for_one(world: World) {
+async fn a_request_without_a_token_gets_401_with_a_challenge(world: World) {
     let ada = world.auth.sign_up("Ada").await;
     for authorization in [None, Some("Bearer"), Some("Basic YWRhOnBhc3N3b3Jk")] {
         let mut request = world.api.request(Method::GET, &tasks_of(&ada));
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let answer = Answer::to(request).await;
-        assert_eq!(answer.status, 401, "{authorization:?}: {answer:?}");
-        assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer realm="api""#));
+        let response = ApiResponse::to(request).await;
+        assert_eq!(response.status, 401, "{authorization:?}: {response:?}");
+        assert_eq!(response.header("www-authenticate"), Some(r#"Bearer realm="api""#));
     }
     assert_nothing_was_done(&world, &ada).await;
 }
 
-async fn a_cut_token_is_refused(world: World) {
+async fn a_truncated_token_is_rejected(world: World) {
     let ada = world.auth.sign_up("Ada").await;
     let (signed, signature) = ada.token.rsplit_once('.').expect("a JWT has dots");
     let last_character = &ada.token[..ada.token.len() - 1];
     for cut in [last_character, signed, &format!("{signed}."), &signed[..signed.len() / 2], signature] {
-        assert_refused(&world, &ada, cut, NOT_VALID).await;
+        assert_rejected(&world, &ada, cut, NOT_VALID).await;
     }
     assert_nothing_was_done(&world, &ada).await;
 }
 
-async fn a_token_of_another_better_auth_is_refused(world: World) {
+async fn a_token_of_another_better_auth_is_rejected(world: World) {
     let ada = world.auth.sign_up("Ada").await;
     let other = Issuer::new(world.auth.signing()).start().await;
     let ada_elsewhere = other.sign_up("Ada").await;
-    assert_refused(&world, &ada, &ada_elsewhere.token, NOT_VALID).await;
-    assert_refused(&world, &ada_elsewhere, &ada_elsewhere.token, NOT_VALID).await;
+    assert_rejected(&world, &ada, &ada_elsewhere.token, NOT_VALID).await;
+    assert_rejected(&world, &ada_elsewhere, &ada_elsewhere.token, NOT_VALID).await;
     // Not even with the same database, keys and secret, when it is the Better Auth of another address.
     let moved = world.auth.twin().with("BASE_URL", "http://elsewhere.example").start().await;
-    assert_refused(&world, &ada, &moved.token(&ada.cookie).await, NOT_VALID).await;
+    assert_rejected(&world, &ada, &moved.token(&ada.cookie).await, NOT_VALID).await;
     assert_nothing_was_done(&world, &ada).await;
 }
 
-async fn an_expired_token_is_refused_by_name(world: World) {
+async fn an_expired_token_is_rejected_with_its_own_description(world: World) {
     let ada = world.auth.sign_up("Ada").await;
     let an_hour_ago = world.auth.twin().with("TOKEN_LIFETIME", "-1h").start().await;
-    assert_refused(&world, &ada, &an_hour_ago.token(&ada.cookie).await, EXPIRED).await;
+    assert_rejected(&world, &ada, &an_hour_ago.token(&ada.cookie).await, EXPIRED).await;
     assert_nothing_was_done(&world, &ada).await;
 }
 
-async fn a_session_token_is_refused(world: World) {
+async fn a_session_token_is_rejected(world: World) {
     let ada = world.auth.sign_up("Ada").await;
     let (_, cookie) = ada.cookie.split_once('=').expect("a cookie has a name and a value");
     for mistaken in [&ada.session_token, &ada.signed_session_token, cookie] {
-        assert_refused(&world, &ada, mistaken, NOT_VALID).await;
+        assert_rejected(&world, &ada, mistaken, NOT_VALID).await;
     }
     assert_nothing_was_done(&world, &ada).await;
 }
 
-async fn the_log_holds_no_token(mut world: World) {
+async fn the_log_contains_no_token(mut world: World) {
     let ada = world.auth.sign_up("Ada").await;
     let (signed, signature) = ada.token.rsplit_once('.').expect("a JWT has dots");
-    assert_refused(&world, &ada, signed, NOT_VALID).await;
-    assert_refused(&world, &ada, &ada.session_token, NOT_VALID).await;
+    assert_rejected(&world, &ada, signed, NOT_VALID).await;
+    assert_rejected(&world, &ada, &ada.session_token, NOT_VALID).await;
     assert_nothing_was_done(&world, &ada).await;
     world.api.output("status=401").await;
     let log = world.api.output("status=200").await;
@@ -84,45 +84,45 @@ async fn the_log_holds_no_token(mut world: World) {
 }
 
 #[tokio::test]
-async fn one_server_takes_tokens_of_either_kind() {
+async fn one_server_accepts_tokens_of_both_kinds() {
     if !node::ready() {
         return;
     }
-    let auth = Issuer::new(Signing::OwnKeys).start().await;
+    let auth = Issuer::new(Signing::KeyPairs).start().await;
     let twin = auth.twin().signing(Signing::SharedSecret).start().await;
     let directory = tempfile::tempdir().expect("a temporary directory");
     let environment = [("BETTER_AUTH_URL", auth.url()), ("BETTER_AUTH_SECRET", auth.secret())];
     let api = TasksApi::start(TASKS_API, "serve", directory.path(), &environment).await;
     let ada = auth.sign_up("Ada").await;
     for token in [&ada.token, &twin.token(&ada.cookie).await] {
-        let answer = Answer::to(api.request(Method::GET, &tasks_of(&ada)).bearer_auth(token)).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
+        let response = ApiResponse::to(api.request(Method::GET, &tasks_of(&ada)).bearer_auth(token)).await;
+        assert_eq!(response.status, 200, "{response:?}");
     }
     // A secret alone knows nothing of the published keys.
     let directory = tempfile::tempdir().expect("a temporary directory");
     let environment = [("BETTER_AUTH_SECRET", auth.secret())];
     let api = TasksApi::start(TASKS_API, "serve", directory.path(), &environment).await;
     for (token, status) in [(&ada.token, 401), (&twin.token(&ada.cookie).await, 200)] {
-        let answer = Answer::to(api.request(Method::GET, &tasks_of(&ada)).bearer_auth(token)).await;
-        assert_eq!(answer.status, status, "{answer:?}");
+        let response = ApiResponse::to(api.request(Method::GET, &tasks_of(&ada)).bearer_auth(token)).await;
+        assert_eq!(response.status, status, "{response:?}");
     }
 }
 
 /// Tries to read and to write.
-async fn assert_refused(world: &World, user: &User, token: &str, challenge: &str) {
+async fn assert_rejected(world: &World, user: &User, token: &str, challenge: &str) {
     let task = json!({ "title": "never written" });
-    let read = world.ask(Method::GET, &tasks_of(user), token).await;
-    let write = world.send(Method::POST, &tasks_of(user), token, &task).await;
-    for answer in [read, write] {
-        assert_eq!(answer.status, 401, "{answer:?}");
-        assert_eq!(answer.header("www-authenticate"), Some(challenge));
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    let read = world.send(Method::GET, &tasks_of(user), token).await;
+    let write = world.send_json(Method::POST, &tasks_of(user), token, &task).await;
+    for response in [read, write] {
+        assert_eq!(response.status, 401, "{response:?}");
+        assert_eq!(response.header("www-authenticate"), Some(challenge));
+        assert_eq!(response.header("content-type"), Some("application/problem+json"));
     }
 }
 
-/// The user's own token still works, and finds an empty list.
+/// The user's token is still accepted, and the list is empty.
 async fn assert_nothing_was_done(world: &World, user: &User) {
-    let list = world.ask(Method::GET, &tasks_of(user), &user.token).await;
+    let list = world.send(Method::GET, &tasks_of(user), &user.token).await;
     assert_eq!(list.status, 200, "{list:?}");
     assert_eq!(list.body, json!({ "items": [], "next_cursor": null }));
 }

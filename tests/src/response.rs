@@ -3,27 +3,27 @@ use std::time::Duration;
 use reqwest::{RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::Value;
 
-/// A server that hangs is a failed test, not a test that hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A server that hangs fails the test.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a server said, whole, so that a test can look at any part of it in any order.
+/// A complete response of a server.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ApiResponse {
     /// The status line's code.
     pub status: StatusCode,
     /// All headers.
     pub headers: HeaderMap,
-    /// The body; [`Value::Null`] when it is empty or no JSON.
+    /// The body; [`Value::Null`] if it is empty or not JSON.
     pub body: Value,
 }
 
-impl Answer {
-    /// Sends the request and reads the answer to its end.
+impl ApiResponse {
+    /// Sends the request and reads the whole response.
     ///
     /// # Panics
-    /// When no answer comes.
+    /// If there is no response.
     pub async fn to(request: RequestBuilder) -> Self {
-        let response = request.timeout(PATIENCE).send().await.expect("the server answers");
+        let response = request.timeout(TIMEOUT).send().await.expect("the server responds");
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.bytes().await.expect("the body arrives");
         Self { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
@@ -32,7 +32,7 @@ impl Answer {
     /// The header of that name, or nothing when there is none.
     ///
     /// # Panics
-    /// When there are several, or its value is not ASCII.
+    /// If there are several, or its value is not ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?;
@@ -43,7 +43,7 @@ impl Answer {
     /// The string in the body at this JSON pointer.
     ///
     /// # Panics
-    /// When there is none.
+    /// If there is none.
     pub fn text(&self, pointer: &str) -> &str {
         let text = self.body.pointer(pointer).and_then(Value::as_str);
         text.unwrap_or_else(|| panic!("no string at {pointer:?} in {self:?}"))
