@@ -198,6 +198,8 @@ pub enum ErrorKind {
     IdToken,
     /// The token is bound to a key (`cnf`, RFC 7800): DPoP or mutual TLS, whose proofs are not verified here.
     SenderConstrained,
+    /// The token has no session id, and the layer rejects such tokens: see [`MissingSession`](crate::MissingSession).
+    MissingSession,
     /// The token's session has been revoked.
     Revoked,
     /// The user in the path is not the token's.
@@ -222,7 +224,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// A stable name, such as `invalid_signature`: for metrics and logs.
+    /// A stable name for metrics and logs: that of the variant in snake case, such as `invalid_signature`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::MissingToken => "missing_token",
@@ -245,6 +247,7 @@ impl ErrorKind {
             Self::ClientToken => "client_token",
             Self::IdToken => "id_token",
             Self::SenderConstrained => "sender_constrained",
+            Self::MissingSession => "missing_session",
             Self::Revoked => "revoked",
             Self::UserMismatch => "user_mismatch",
             Self::ClaimMismatch => "claim_mismatch",
@@ -334,6 +337,7 @@ impl fmt::Display for ErrorKind {
             Self::SenderConstrained => {
                 "the token is bound to a key (cnf: DPoP or mutual TLS), and this layer does not verify the proof"
             }
+            Self::MissingSession => "the token has no session id; with Better Auth, definePayload adds it as `sid`",
             Self::Revoked => "the token's session has been revoked",
             Self::UserMismatch => "the path contains another user than the token",
             Self::ClaimMismatch => "the path contains another value than the claim",

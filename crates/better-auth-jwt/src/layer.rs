@@ -376,12 +376,12 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
 
     /// Authorizes a request without a service: for WebSockets, workers and other frameworks.
     ///
-    /// All checks of the layer apply. On success the claims are returned and inserted into the request's
-    /// extensions, like those of an outer layer before them are removed. `None` means an anonymous
+    /// All checks of the layer apply, and [`on_outcome`](Self::on_outcome) is called. On success the claims are returned
+    /// and inserted into the request's extensions, in place of those of an outer layer. `None` means an anonymous
     /// request of an [optional](Self::optional) layer, or an allowed CORS preflight.
     ///
-    /// For a message of a queue, build the request that it represents. [`guides::workers`](crate::guides::workers) is a
-    /// complete example:
+    /// For a message of a queue, build the request that it represents, but do not format untrusted ids into its path.
+    /// [`guides::workers`](crate::guides::workers) is a complete example:
     ///
     /// ```
     /// # use better_auth_jwt::{JwtAuthLayer, PathTemplate, test_util::Issuer};

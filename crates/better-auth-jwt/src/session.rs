@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     claims::Claims,
     error::{Error, ErrorKind},
-    verifier::invalid,
 };
 
 /// When to retry after a check returned [`SessionState::Unknown`].
@@ -83,7 +82,7 @@ impl Sessions {
 
     pub(crate) fn check(&self, claims: &Claims) -> Result<(), Error> {
         if self.missing == MissingSession::Reject && claims.session_id().is_none() {
-            return Err(invalid("sid"));
+            return Err(ErrorKind::MissingSession.into());
         }
         match self.check.check(claims) {
             SessionState::Active => Ok(()),

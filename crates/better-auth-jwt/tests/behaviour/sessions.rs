@@ -85,10 +85,10 @@ async fn tokens_without_a_session_are_treated_as_configured() {
         claims["sid"] = sid.clone();
         let token = issuer.sign(&claims);
         assert_eq!(outcome(&allowing, &token).await, None, "{sid}");
-        assert_eq!(outcome(&rejecting, &token).await, (!is_session).then_some(ErrorKind::InvalidClaims), "{sid}");
+        assert_eq!(outcome(&rejecting, &token).await, (!is_session).then_some(ErrorKind::MissingSession), "{sid}");
     }
     assert_eq!(outcome(&allowing, &issuer.token("ada")).await, None);
-    assert_eq!(outcome(&rejecting, &issuer.token("ada")).await, Some(ErrorKind::InvalidClaims));
+    assert_eq!(outcome(&rejecting, &issuer.token("ada")).await, Some(ErrorKind::MissingSession));
 }
 
 #[tokio::test]
@@ -145,13 +145,13 @@ async fn another_claim_can_contain_the_session_id() {
         .sessions(revoked.clone(), MissingSession::Reject);
     let mut claims = issuer.claims("ada");
     claims["sid"] = json!("phone");
-    assert_eq!(outcome(&layer, &issuer.sign(&claims)).await, Some(ErrorKind::InvalidClaims));
+    assert_eq!(outcome(&layer, &issuer.sign(&claims)).await, Some(ErrorKind::MissingSession));
     for (device, kind) in [
         (json!("laptop"), None),
         (json!("phone"), Some(ErrorKind::Revoked)),
         (json!("ph\u{6f}ne"), Some(ErrorKind::Revoked)),
-        (json!(""), Some(ErrorKind::InvalidClaims)),
-        (json!(null), Some(ErrorKind::InvalidClaims)),
+        (json!(""), Some(ErrorKind::MissingSession)),
+        (json!(null), Some(ErrorKind::MissingSession)),
     ] {
         claims["device"] = device.clone();
         assert_eq!(outcome(&layer, &issuer.sign(&claims)).await, kind, "{device}");

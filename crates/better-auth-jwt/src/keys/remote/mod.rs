@@ -248,7 +248,8 @@ pub struct KeyStatus {
     pub fetches_ok: u64,
     /// How many have failed, by [`FetchError::as_str`].
     pub fetch_errors: HashMap<&'static str, u64>,
-    /// How often a missing key caused no fetch: a search had not found it, or the next one was not due yet.
+    /// How many lookups of a missing key caused no fetch, either because a search has already not found the key, or because
+    /// the limit or the backoff did not allow another search yet.
     pub refetches_suppressed: u64,
     /// Why the last fetch failed, if it did.
     pub last_error: Option<FetchError>,
