@@ -15,7 +15,7 @@ use reqwest::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{ApiResponse, Process, node};
+use crate::{ApiResponse, Process, node, response::client};
 
 /// How a Better Auth signs its tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Issuer {
         command.env("SIGNING", if self.signing == Signing::KeyPairs { "jwks" } else { "hs256" });
         let mut process = Process::start("Better Auth", &mut command);
         let url = process.line(url).await;
-        BetterAuth { issuer: self, url, process, client: Client::new() }
+        BetterAuth { issuer: self, url, process, client: client() }
     }
 }
 

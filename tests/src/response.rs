@@ -1,10 +1,15 @@
 use std::time::Duration;
 
-use reqwest::{RequestBuilder, StatusCode, header::HeaderMap};
+use reqwest::{Client, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::Value;
 
 /// A server that hangs fails the test.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client for servers on loopback, which ignores the proxies of the environment.
+pub(crate) fn client() -> Client {
+    Client::builder().no_proxy().build().expect("an HTTP client")
+}
 
 /// A complete response of a server.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::{
 
 use reqwest::{Client, Method, RequestBuilder};
 
-use crate::Process;
+use crate::{Process, response::client};
 
 /// A running `tasks-api`.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl TasksApi {
         server.env("TASKS_API_LISTEN", &address).envs(environment.iter().copied());
         let mut process = Process::start("tasks-api", &mut server);
         process.line(|line| line.contains(&address).then_some(())).await;
-        Self { process, url: format!("http://{address}"), client: Client::new() }
+        Self { process, url: format!("http://{address}"), client: client() }
     }
 
     /// The address of this path.
