@@ -62,7 +62,7 @@ impl Drop for Server {
 }
 
 fn shell(line: &str) -> String {
-    let output = Command::new("sh").args(["-c", line]).output().unwrap();
+    let output = Command::new("sh").args(["-c", line]).env("NO_PROXY", "*").output().unwrap();
     assert!(output.status.success(), "{line}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
