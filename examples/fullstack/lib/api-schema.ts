@@ -159,7 +159,7 @@ export interface components {
              * @description For programs
              * @enum {string}
              */
-            code: "forbidden" | "idempotency_key_in_use" | "idempotency_key_reused" | "internal" | "invalid_idempotency_key" | "invalid_json" | "invalid_logout" | "invalid_path" | "invalid_query" | "invalid_request" | "invalid_token" | "method_not_allowed" | "missing_token" | "not_found" | "not_ready" | "payload_too_large" | "precondition_failed" | "rate_limited" | "request_timeout" | "unavailable" | "unsupported_media_type" | "validation_failed";
+            code: "forbidden" | "idempotency_key_in_use" | "idempotency_key_reused" | "internal" | "invalid_idempotency_key" | "invalid_json" | "invalid_logout" | "invalid_path" | "invalid_query" | "invalid_request" | "invalid_token" | "method_not_allowed" | "missing_token" | "not_found" | "not_ready" | "outcome_unknown" | "payload_too_large" | "precondition_failed" | "rate_limited" | "request_timeout" | "unavailable" | "unsupported_media_type" | "validation_failed";
             /** @description For people */
             detail: string;
             /** @description Of a logout token: what OpenID Connect calls it */
@@ -483,6 +483,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     readTask: {
@@ -760,6 +769,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     deleteTask: {
@@ -875,6 +893,15 @@ export interface operations {
             503: {
                 headers: {
                     "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
@@ -1021,6 +1048,15 @@ export interface operations {
             503: {
                 headers: {
                     "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
                     [name: string]: unknown;
                 };
                 content: {
