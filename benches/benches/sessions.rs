@@ -45,8 +45,8 @@ fn main() {
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for entries in [0, 1000, 200_000, 1_000_000] {
         // In a process of its own, which has no memory to use again.
-        let itself = Command::new(env::current_exe().unwrap()).args(["memory", &entries.to_string()]).output().unwrap();
-        let megabytes = String::from_utf8(itself.stdout).unwrap();
+        let output = Command::new(env::current_exe().unwrap()).args(["memory", &entries.to_string()]).output().unwrap();
+        let megabytes = String::from_utf8(output.stdout).unwrap();
         let issuer = Issuer::with_secret([7; 32]);
         let (add, slowest) = added(entries);
         let revoked = revoked(&issuer, entries);

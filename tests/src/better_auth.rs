@@ -39,7 +39,7 @@ impl Issuer {
     /// One with a database and a secret that no other has.
     ///
     /// # Panics
-    /// If there is no room for its database.
+    /// If the directory of its database cannot be created.
     pub fn new(signing: Signing) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);

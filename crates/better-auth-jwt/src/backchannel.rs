@@ -43,7 +43,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// | a method other than `POST` | 405 |
 /// | keys are unavailable, or the handler failed | 503, `Retry-After` |
 ///
-/// If the token was rejected, the response's extensions contain the [`ErrorKind`]. There is no timeout for the body;
+/// If the token was rejected, the response's extensions contain the [`ErrorKind`]. The body has no timeout;
 /// set one as for other requests.
 ///
 #[cfg_attr(all(feature = "axum", feature = "jwks-reqwest"), doc = "```")]
