@@ -104,7 +104,7 @@ impl RemoteKeySetBuilder {
 
     /// For how long after the last successful fetch a set is used. 24 hours by default.
     pub fn stale_if_error(mut self, age: Duration) -> Self {
-        self.settings.limits.stale_if_error = age;
+        self.settings.stale_if_error = age;
         self
     }
 
@@ -114,14 +114,14 @@ impl RemoteKeySetBuilder {
     /// When the limit is reached, tokens with unknown `kid`s get 503 with the time until the next fetch. A `kid` that a
     /// fetch has not found is rejected without another for one `interval`.
     pub fn refetch_limit(mut self, burst: u32, interval: Duration) -> Self {
-        (self.settings.limits.search_burst, self.settings.limits.search_interval) = (burst, interval);
+        (self.settings.search_burst, self.settings.search_interval) = (burst, interval);
         self
     }
 
     /// How long to wait after a failed fetch; each further failure doubles it. 1 second to 60 by default. `Retry-After`
     /// can extend it, to 5 minutes at most.
     pub fn backoff(mut self, initial: Duration, max: Duration) -> Self {
-        (self.settings.limits.initial_backoff, self.settings.limits.max_backoff) = (initial, max);
+        (self.settings.initial_backoff, self.settings.max_backoff) = (initial, max);
         self
     }
 

@@ -8,25 +8,61 @@ use super::{
     super::KeySet,
     FetchError, JwksRequest, JwksResponse,
     settings::Settings,
-    shared::InFlight,
+    shared::Shared,
     snapshot::{Fetch, Loaded},
 };
 
-/// Runs the fetch in a separate task, which outlives the request that caused it.
-///
-/// A runtime that is shutting down drops the task at once; that ends the fetch, too.
-pub(super) fn spawn(in_flight: InFlight, runtime: &Handle) {
-    runtime.spawn(run(in_flight));
+/// A fetch that is running. Dropping it ends it, whatever happens to the task that should run it.
+pub(super) struct RunningFetch {
+    pub(super) shared: Arc<Shared>,
+    /// Dropped after the state has changed, so that waiting requests find the fetch complete.
+    pub(super) fetch: Fetch,
+    /// Unless it is set, the fetch has been cut off.
+    pub(super) outcome: Option<Result<Loaded, FetchError>>,
 }
 
-async fn run(mut in_flight: InFlight) {
-    let shared = in_flight.shared.clone();
-    let request = JwksRequest::new(&in_flight.fetch);
-    let response = match tokio::time::timeout(shared.settings.timeout, (shared.fetch)(request)).await {
-        Ok(response) => response,
-        Err(_) => Err(FetchError::Timeout),
-    };
-    in_flight.outcome = Some(response.and_then(|response| read(response, &in_flight.fetch, &shared.settings)));
+/// Runs the fetch in a separate task, which outlives the request that caused it. The channel closes when it is complete.
+///
+/// A runtime that is shutting down drops the task at once; that ends the fetch, too.
+pub(super) fn spawn(shared: Arc<Shared>, fetch: Fetch, runtime: &Handle) -> watch::Receiver<()> {
+    let ended = fetch.ended.subscribe();
+    runtime.spawn(RunningFetch { shared, fetch, outcome: None }.run());
+    ended
+}
+
+/// Waits until the fetch is complete, with a limit: the runtime that should run it may not be driven.
+///
+/// # Panics
+///
+/// Outside a runtime, or if its timer is not enabled.
+pub(super) fn wait(mut ended: watch::Receiver<()>, limit: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    // Created here, so that the timer belongs to this runtime wherever the future is polled. Nothing is ever sent: the
+    // channel closes.
+    let closed = tokio::time::timeout(limit, async move { ended.changed().await });
+    Box::pin(async move { _ = closed.await })
+}
+
+impl RunningFetch {
+    async fn run(mut self) {
+        let settings = &self.shared.settings;
+        let response = (self.shared.fetch)(JwksRequest::new(&self.fetch));
+        let response = tokio::time::timeout(settings.timeout, response).await.unwrap_or(Err(FetchError::Timeout));
+        self.outcome = Some(response.and_then(|response| read(response, &self.fetch, settings)));
+    }
+}
+
+impl Drop for RunningFetch {
+    fn drop(&mut self) {
+        let outcome =
+            self.outcome.take().unwrap_or_else(|| Err(FetchError::Connection("the fetch was cut off".to_owned())));
+        // Keeps the keys until the lock is released, even if the state does not.
+        let summary = outcome.as_ref().map(|loaded| loaded.keys.clone()).map_err(Clone::clone);
+        self.shared.change(|state, now| match outcome {
+            Ok(loaded) => state.succeeded(&self.fetch, loaded, now),
+            Err(error) => state.failed(self.fetch.id, error, now),
+        });
+        log(&self.shared.source, summary);
+    }
 }
 
 fn read(response: JwksResponse, fetch: &Fetch, settings: &Settings) -> Result<Loaded, FetchError> {
@@ -55,14 +91,19 @@ fn read(response: JwksResponse, fetch: &Fetch, settings: &Settings) -> Result<Lo
     Ok(Loaded { keys, is_unchanged, etag, age, fresh_for })
 }
 
-/// Waits until the fetch is complete, with a limit: the runtime that should run it may not be driven.
-///
-/// # Panics
-///
-/// Outside a runtime, or if its timer is not enabled.
-pub(super) fn wait(mut ended: watch::Receiver<()>, limit: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    // Created here, so that the timer belongs to this runtime wherever the future is polled. Nothing is ever sent: the
-    // channel closes.
-    let closed = tokio::time::timeout(limit, async move { ended.changed().await });
-    Box::pin(async move { _ = closed.await })
+fn log(source: &str, outcome: Result<Arc<KeySet>, FetchError>) {
+    #[cfg(feature = "tracing")]
+    match outcome {
+        Ok(keys) => {
+            tracing::debug!(jwks = source, keys = keys.len(), "keys fetched");
+            keys.rejected().iter().for_each(|rejected| tracing::warn!(jwks = source, "{rejected}"));
+        }
+        Err(error) => tracing::warn!(jwks = source, "cannot fetch keys: {error}"),
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (source, outcome);
 }
+
+#[cfg(test)]
+#[cfg(all(feature = "tracing", not(shuttle)))]
+mod tests;

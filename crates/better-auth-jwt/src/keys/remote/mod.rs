@@ -38,7 +38,7 @@ pub use self::{
 };
 use self::{
     fetch::{spawn, wait},
-    shared::{Decision, Shared},
+    shared::Shared,
     snapshot::{Fetch, Snapshot},
     state::{State, Step},
 };
@@ -124,11 +124,13 @@ impl RemoteKeySet {
     /// The fetch failed, or a previous one did and the next is not due yet.
     pub async fn load(&self) -> Result<(), FetchError> {
         let runtime = Handle::try_current().map_err(FetchError::connection)?;
-        match self.decide(&runtime, State::load) {
-            Decision::Step(Step::Unavailable(left)) => return Err(FetchError::Backoff(left)),
-            Decision::Step(_) => return Ok(()),
-            Decision::Wait(ended) => wait(ended, self.longest_wait()).await,
-        }
+        let ended = match self.shared.ask(State::load) {
+            Step::Start(fetch) => spawn(self.shared.clone(), fetch, &runtime),
+            Step::Join(ended) => ended,
+            Step::Unavailable(left) => return Err(FetchError::Backoff(left)),
+            _ => return Ok(()),
+        };
+        wait(ended, self.shared.settings.longest_wait()).await;
         match self.shared.read(|_| (), || {}) {
             Some(()) => Ok(()),
             None => Err(self.status().last_error.unwrap_or(FetchError::Timeout)),
@@ -142,7 +144,7 @@ impl RemoteKeySet {
 
     /// The current status of the keys, for health checks and metrics.
     pub fn status(&self) -> KeyStatus {
-        self.shared.inspect(|state, now| {
+        self.shared.ask(|state, now| {
             let usable = state.usable(now);
             KeyStatus {
                 readiness: match usable {
@@ -165,24 +167,12 @@ impl RemoteKeySet {
         self.shared.read(look, || self.fetch_in_background(State::wake))
     }
 
-    fn decide(&self, runtime: &Handle, ask: impl FnOnce(&mut State, Instant) -> Step) -> Decision {
-        let (decision, to_run) = self.shared.decide(ask);
-        if let Some(in_flight) = to_run {
-            spawn(in_flight, runtime);
-        }
-        decision
-    }
-
     fn fetch_in_background(&self, ask: impl FnOnce(&mut State, Instant) -> Option<Fetch>) {
         // Outside a runtime nothing can be spawned; the next lookup tries again.
         let Ok(runtime) = Handle::try_current() else { return };
-        if let Some(in_flight) = self.shared.decide_in_background(ask) {
-            spawn(in_flight, &runtime);
+        if let Some(fetch) = self.shared.ask(ask) {
+            spawn(self.shared.clone(), fetch, &runtime);
         }
-    }
-
-    fn longest_wait(&self) -> Duration {
-        self.shared.settings.longest_wait()
     }
 }
 
@@ -202,20 +192,22 @@ impl KeySource for RemoteKeySet {
 
     fn refresh(&self, header: &Header) -> Refresh {
         let Ok(runtime) = Handle::try_current() else {
-            return Refresh::Unavailable(self.shared.settings.limits.initial_backoff);
+            return Refresh::Unavailable(self.shared.settings.initial_backoff);
         };
-        match self.decide(&runtime, |state, now| state.key_missing(header, now)) {
-            Decision::Wait(ended) => Refresh::Pending(wait(ended, self.longest_wait())),
-            Decision::Step(Step::NotFound) => Refresh::NotFound,
-            Decision::Step(Step::Conflict) => {
-                self.fetch_in_background(State::key_disputed);
-                Refresh::NotFound
-            }
-            Decision::Step(Step::CoolingDown(left)) => Refresh::CoolingDown(left),
-            Decision::Step(Step::Unavailable(left)) => Refresh::Unavailable(left),
+        let ended = match self.shared.ask(|state, now| state.key_missing(header, now)) {
+            Step::Start(fetch) => spawn(self.shared.clone(), fetch, &runtime),
+            Step::Join(ended) => ended,
             // The key has arrived in the meantime: look again.
-            Decision::Step(Step::Found | Step::Start(_) | Step::Join) => Refresh::Pending(Box::pin(async {})),
-        }
+            Step::Found => return Refresh::Pending(Box::pin(async {})),
+            Step::NotFound => return Refresh::NotFound,
+            Step::Conflict => {
+                self.fetch_in_background(State::key_disputed);
+                return Refresh::NotFound;
+            }
+            Step::CoolingDown(left) => return Refresh::CoolingDown(left),
+            Step::Unavailable(left) => return Refresh::Unavailable(left),
+        };
+        Refresh::Pending(wait(ended, self.shared.settings.longest_wait()))
     }
 
     fn signature_invalid(&self, _: &Header) {
@@ -225,10 +217,11 @@ impl KeySource for RemoteKeySet {
     /// Asking also starts the first fetch, so that a service becomes ready before its first token.
     fn readiness(&self) -> Readiness {
         let readiness = self.status().readiness;
-        if readiness == Readiness::Unavailable
-            && let Ok(runtime) = Handle::try_current()
-        {
-            self.decide(&runtime, State::load);
+        if readiness == Readiness::Unavailable {
+            self.fetch_in_background(|state, now| match state.load(now) {
+                Step::Start(fetch) => Some(fetch),
+                _ => None,
+            });
         }
         readiness
     }

@@ -16,7 +16,8 @@ use shuttle::{
 
 use super::{
     FetchError, RemoteKeySet,
-    shared::{Decision, InFlight, Shared},
+    fetch::RunningFetch,
+    shared::Shared,
     snapshot::Loaded,
     state::{State, Step},
 };
@@ -65,28 +66,28 @@ fn key_set(ids: &[&str]) -> Arc<KeySet> {
 }
 
 /// Runs a fetch: it succeeds, fails, or its runtime is shut down.
-fn fetch(mut in_flight: InFlight, world: &Mutex<World>) {
+fn run(mut running: RunningFetch, world: &Mutex<World>) {
     let fate = thread_rng().gen_range(0..4);
     if fate == 0 {
         return;
     }
     if fate == 1 {
-        in_flight.outcome = Some(Err(FetchError::Timeout));
+        running.outcome = Some(Err(FetchError::Timeout));
         return;
     }
     let ids = {
         let mut world = world.lock().unwrap();
         let ids = world.published.clone();
-        if in_flight.fetch.bypass_caches {
+        if running.fetch.bypass_caches {
             world.events.push(Event::Searched(ids.clone()));
         }
         ids
     };
     thread::yield_now();
     let keys = key_set(&ids);
-    let is_unchanged = in_flight.fetch.current.as_ref().is_some_and(|current| current.keys.is_same(&keys));
+    let is_unchanged = running.fetch.current.as_ref().is_some_and(|current| current.keys.is_same(&keys));
     let (age, fresh_for) = (Duration::ZERO, Duration::from_secs(600));
-    in_flight.outcome = Some(Ok(Loaded { keys, is_unchanged, etag: None, age, fresh_for }));
+    running.outcome = Some(Ok(Loaded { keys, is_unchanged, etag: None, age, fresh_for }));
 }
 
 /// A request with this `kid`: as in `verify_signature`, it waits for two fetches at most.
@@ -99,20 +100,23 @@ fn request(shared: &Arc<Shared>, world: &Arc<Mutex<World>>, id: &'static str) {
             assert!(world.lock().unwrap().published.contains(&id));
             return;
         }
-        let (decision, to_run) = shared.decide(|state, now| state.key_missing(&header, now));
-        if let Some(in_flight) = to_run {
-            let fetching = world.clone();
-            let fetching = thread::spawn(move || fetch(in_flight, &fetching));
-            world.lock().unwrap().fetches.push(fetching);
-        }
-        match decision {
-            // If nothing wakes this thread, the checker reports a deadlock.
-            Decision::Wait(mut finished) => _ = block_on(finished.changed()),
-            Decision::Step(Step::NotFound) => return assert_not_found(&world.lock().unwrap(), id),
-            Decision::Step(Step::Found) => {}
-            Decision::Step(Step::CoolingDown(_) | Step::Unavailable(_)) => return,
-            Decision::Step(step) => panic!("{step:?}"),
-        }
+        let mut ended = match shared.ask(|state, now| state.key_missing(&header, now)) {
+            Step::Start(fetch) => {
+                let ended = fetch.ended.subscribe();
+                let running = RunningFetch { shared: shared.clone(), fetch, outcome: None };
+                let fetching = world.clone();
+                let fetching = thread::spawn(move || run(running, &fetching));
+                world.lock().unwrap().fetches.push(fetching);
+                ended
+            }
+            Step::Join(ended) => ended,
+            Step::NotFound => return assert_not_found(&world.lock().unwrap(), id),
+            Step::Found => continue,
+            Step::CoolingDown(_) | Step::Unavailable(_) => return,
+            step @ Step::Conflict => panic!("{step:?}"),
+        };
+        // If nothing wakes this thread, the checker reports a deadlock.
+        _ = block_on(ended.changed());
     }
 }
 
@@ -155,7 +159,7 @@ fn model() {
     for fetch in fetches {
         fetch.join().unwrap();
     }
-    shared.inspect(|state, _| assert!(state.is_idle(), "every fetch has finished"));
+    shared.ask(|state, _| assert!(state.is_idle(), "every fetch has finished"));
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::watch;
+
 use super::super::KeySet;
 
 /// Counts fetches. A later fetch has a higher number.
@@ -36,7 +38,7 @@ pub(super) struct Loaded {
 }
 
 /// A fetch to run.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Fetch {
     pub(super) id: FetchId,
     /// The set at the start of the fetch.
@@ -44,6 +46,8 @@ pub(super) struct Fetch {
     /// Ask the issuer itself, and unconditionally: a cache could respond to a conditional request from what it has stored
     /// (RFC 9111, section 4.3.2).
     pub(super) bypass_caches: bool,
+    /// Closes the channel of those who wait when it is dropped. Nothing is ever sent.
+    pub(super) ended: watch::Sender<()>,
 }
 
 impl Snapshot {

@@ -16,13 +16,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::watch;
+
 use super::{
     super::key_set::Lookup,
     FetchError,
     jitter::Jitter,
     missing_keys::MissingKeys,
     rate_limit::RateLimit,
-    settings::Limits,
+    settings::Settings,
     snapshot::{Fetch, FetchId, Loaded, Snapshot},
 };
 use crate::jws::Header;
@@ -41,8 +43,8 @@ pub(super) enum Step {
     Conflict,
     /// Run this fetch, and wait for it.
     Start(Fetch),
-    /// Wait for the fetch in flight.
-    Join,
+    /// Wait for the fetch in flight, until this channel closes.
+    Join(watch::Receiver<()>),
     /// There are keys, but not this one, and the next search is possible after this time.
     CoolingDown(Duration),
     /// There are no keys, and the next fetch is possible after this time.
@@ -50,7 +52,7 @@ pub(super) enum Step {
 }
 
 pub(super) struct State {
-    limits: Limits,
+    settings: Settings,
     current: Option<Arc<Snapshot>>,
     in_flight: Option<InFlight>,
     last_fetch: FetchId,
@@ -72,7 +74,8 @@ struct InFlight {
     id: FetchId,
     lost_at: Instant,
     /// Whether it counts against the rate limit of searches.
-    is_limited: bool,
+    is_search: bool,
+    ended: watch::Receiver<()>,
 }
 
 /// For metrics.
@@ -85,11 +88,11 @@ pub(super) struct Counters {
 }
 
 impl State {
-    pub(super) fn new(limits: Limits, seed: u64, now: Instant) -> Self {
+    pub(super) fn new(settings: Settings, seed: u64, now: Instant) -> Self {
         Self {
-            missing: MissingKeys::new(limits.search_interval),
-            searches: RateLimit::new(limits.search_burst, limits.search_interval, now),
-            limits,
+            missing: MissingKeys::new(settings.search_interval),
+            searches: RateLimit::new(settings.search_burst, settings.search_interval, now),
+            settings,
             current: None,
             in_flight: None,
             last_fetch: 0,
@@ -121,15 +124,11 @@ impl State {
             self.counters.refetches_suppressed += 1;
             return Step::NotFound;
         }
-        if self.in_flight.is_some() {
-            return Step::Join;
+        if let Some(in_flight) = &self.in_flight {
+            return Step::Join(in_flight.ended.clone());
         }
-        if let Some(left) = self.backoff_left(now) {
-            self.counters.refetches_suppressed += 1;
-            return Step::CoolingDown(left);
-        }
-        match self.searches.take(now) {
-            Ok(()) => Step::Start(self.start(now, true, true)),
+        match self.check_backoff(now).and_then(|()| self.searches.take(now)) {
+            Ok(()) => Step::Start(self.start(now, true)),
             Err(left) => {
                 self.counters.refetches_suppressed += 1;
                 Step::CoolingDown(left)
@@ -143,12 +142,12 @@ impl State {
         if self.usable(now).is_some() {
             return Step::Found;
         }
-        if self.in_flight.is_some() {
-            return Step::Join;
+        if let Some(in_flight) = &self.in_flight {
+            return Step::Join(in_flight.ended.clone());
         }
-        match self.backoff_left(now) {
-            Some(left) => Step::Unavailable(left),
-            None => Step::Start(self.start(now, self.distrust_caches, false)),
+        match self.check_backoff(now) {
+            Ok(()) => Step::Start(self.start(now, false)),
+            Err(left) => Step::Unavailable(left),
         }
     }
 
@@ -156,7 +155,7 @@ impl State {
     pub(super) fn wake(&mut self, now: Instant) -> Option<Fetch> {
         self.drop_lost_fetch(now);
         let is_due = self.in_flight.is_none() && self.wake_at().is_some_and(|due| now >= due);
-        is_due.then(|| self.start(now, self.distrust_caches, false))
+        is_due.then(|| self.start(now, false))
     }
 
     /// When [`wake`](Self::wake) has something to do: a refresh, or a fetch that is lost.
@@ -173,10 +172,10 @@ impl State {
     pub(super) fn key_disputed(&mut self, now: Instant) -> Option<Fetch> {
         self.drop_lost_fetch(now);
         let may_search = self.in_flight.is_none()
-            && self.backoff_left(now).is_none()
+            && self.check_backoff(now).is_ok()
             && self.usable(now).is_some()
             && self.searches.take_if_full(now);
-        may_search.then(|| self.start(now, true, true))
+        may_search.then(|| self.start(now, true))
     }
 
     /// A fetch has returned a key set.
@@ -226,11 +225,11 @@ impl State {
     /// A fetch has failed.
     pub(super) fn failed(&mut self, id: FetchId, error: FetchError, now: Instant) {
         let Some(in_flight) = self.end(id) else { return };
-        if in_flight.is_limited {
+        if in_flight.is_search {
             self.searches.give_back(now);
         }
         let doublings = self.failures_in_a_row.min(16);
-        let backoff = self.limits.initial_backoff.saturating_mul(1 << doublings).min(self.limits.max_backoff);
+        let backoff = self.settings.initial_backoff.saturating_mul(1 << doublings).min(self.settings.max_backoff);
         // Up to a quarter less, so that replicas do not come back together.
         let backoff = backoff.mul_f64(1.0 - 0.25 * self.jitter.next());
         let requested = error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER);
@@ -258,17 +257,21 @@ impl State {
     }
 
     pub(super) fn usable(&self, now: Instant) -> Option<&Arc<Snapshot>> {
-        self.current.as_ref().filter(|current| current.is_usable(now, self.limits.stale_if_error))
+        self.current.as_ref().filter(|current| current.is_usable(now, self.settings.stale_if_error))
     }
 
-    fn backoff_left(&self, now: Instant) -> Option<Duration> {
-        (now < self.next_try).then(|| self.next_try - now)
+    /// Fails with the time until the next fetch.
+    fn check_backoff(&self, now: Instant) -> Result<(), Duration> {
+        if now < self.next_try { Err(self.next_try - now) } else { Ok(()) }
     }
 
-    fn start(&mut self, now: Instant, bypass_caches: bool, is_limited: bool) -> Fetch {
+    fn start(&mut self, now: Instant, is_search: bool) -> Fetch {
         self.last_fetch += 1;
-        self.in_flight = Some(InFlight { id: self.last_fetch, lost_at: now + self.limits.lost_after, is_limited });
-        Fetch { id: self.last_fetch, current: self.current.clone(), bypass_caches }
+        let (id, lost_at) = (self.last_fetch, now + self.settings.longest_wait());
+        let (sender, ended) = watch::channel(());
+        self.in_flight = Some(InFlight { id, lost_at, is_search, ended });
+        let bypass_caches = is_search || self.distrust_caches;
+        Fetch { id, current: self.current.clone(), bypass_caches, ended: sender }
     }
 
     /// Ends the fetch in flight, if it is this one.

@@ -1,6 +1,6 @@
 //! The lock, which the model checker replaces by its own.
 
 #[cfg(all(test, shuttle))]
-pub(super) use shuttle::sync::{Mutex, MutexGuard};
+pub(super) use shuttle::sync::Mutex;
 #[cfg(not(all(test, shuttle)))]
-pub(super) use std::sync::{Mutex, MutexGuard};
+pub(super) use std::sync::Mutex;

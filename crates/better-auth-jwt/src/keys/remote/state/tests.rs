@@ -23,16 +23,17 @@ fn key_set(ids: &[&str]) -> Arc<KeySet> {
 
 impl Machine {
     fn new() -> Self {
-        let limits = Limits {
+        let settings = Settings {
             stale_if_error: 24 * 3600 * SECOND,
             search_burst: 3,
             search_interval: 10 * SECOND,
             initial_backoff: SECOND,
             max_backoff: 60 * SECOND,
-            lost_after: 6 * SECOND,
+            timeout: 5 * SECOND,
+            ..Settings::default()
         };
         let now = Instant::now();
-        Self { state: State::new(limits, 1, now), now }
+        Self { state: State::new(settings, 1, now), now }
     }
 
     /// One that has loaded these keys.
@@ -81,8 +82,8 @@ fn the_first_load_may_come_from_a_cache_and_is_shared() {
     let mut machine = Machine::new();
     let fetch = machine.start("a");
     assert!(!fetch.bypass_caches && fetch.current.is_none());
-    assert!(matches!(machine.miss("b"), Join));
-    assert!(matches!(machine.state.load(machine.now), Join));
+    assert!(matches!(machine.miss("b"), Join(_)));
+    assert!(matches!(machine.state.load(machine.now), Join(_)));
     machine.succeed(&fetch, &["a"]);
     assert!(matches!(machine.miss("a"), Found));
     assert!(matches!(machine.state.load(machine.now), Found));
@@ -94,7 +95,7 @@ fn a_key_is_reported_missing_only_after_a_search_for_it() {
     let search = machine.start("b");
     assert!(search.bypass_caches);
     // Too late for this search.
-    assert!(matches!(machine.miss("c"), Join));
+    assert!(matches!(machine.miss("c"), Join(_)));
     machine.succeed(&search, &["a"]);
     assert!(matches!(machine.miss("b"), NotFound));
     let search = machine.start("c");
@@ -108,7 +109,7 @@ fn a_refresh_through_caches_proves_nothing() {
     machine.now += FRESH;
     let refresh = machine.state.wake(machine.now).unwrap();
     assert!(!refresh.bypass_caches);
-    assert!(matches!(machine.miss("b"), Join));
+    assert!(matches!(machine.miss("b"), Join(_)));
     machine.succeed(&refresh, &["a"]);
     assert!(machine.start("b").bypass_caches);
 }
@@ -229,7 +230,7 @@ fn a_fetch_that_never_finishes_is_abandoned_and_its_result_ignored() {
     machine.now += SECOND;
     let fetch = machine.start("a");
     machine.succeed(&lost, &["b"]);
-    assert!(matches!(machine.miss("a"), Join), "the other is still in flight");
+    assert!(matches!(machine.miss("a"), Join(_)), "the other is still in flight");
     machine.succeed(&fetch, &["a"]);
     assert!(matches!(machine.miss("a"), Found));
 }
@@ -251,7 +252,7 @@ fn invalidated_keys_do_not_come_back() {
     let search = machine.start("b");
     machine.state.invalidate();
     assert!(machine.state.current().is_none());
-    assert!(matches!(machine.miss("a"), Join));
+    assert!(matches!(machine.miss("a"), Join(_)));
     machine.succeed(&search, &["a", "b"]);
     assert!(machine.state.current().is_none(), "the response may be older");
     let fetch = machine.start("a");
