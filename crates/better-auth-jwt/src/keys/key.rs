@@ -66,14 +66,15 @@ impl Key {
         if key.family() != family {
             return Err(JwkError::AlgorithmMismatch);
         }
-        match key.kind() {
-            DecodingKeyKind::RsaModulusExponent { n, e } => Self::rsa(algorithm, n, e),
+        let parsed = match key.kind() {
+            DecodingKeyKind::RsaModulusExponent { n, e } => rsa(algorithm, n, e),
             DecodingKeyKind::SecretOrDer(der) if family == AlgorithmFamily::Rsa => {
                 let (n, e) = der::rsa_public_key(der).ok_or(JwkError::Malformed)?;
-                Self::rsa(algorithm, n, e)
+                rsa(algorithm, n, e)
             }
-            DecodingKeyKind::SecretOrDer(bytes) => Self::point(algorithm, bytes),
-        }
+            DecodingKeyKind::SecretOrDer(bytes) => point(algorithm, bytes),
+        }?;
+        Ok(Self { key_id: None, algorithm, material: Material::Public(Box::new(parsed)) })
     }
 
     /// Sets the id that is compared with the token's `kid`.
@@ -94,45 +95,8 @@ impl Key {
     }
 
     /// Secrets for HMAC, the newest first. Callers must check their strength.
-    pub(super) fn secrets<'s>(algorithm: Algorithm, secrets: impl IntoIterator<Item = &'s [u8]>) -> Option<Self> {
-        let hmac = algorithm.hmac()?;
-        let secrets = secrets.into_iter().map(|secret| hmac::Key::new(hmac, secret)).collect();
-        Some(Self { key_id: None, algorithm, material: Material::Secrets(secrets) })
-    }
-
-    /// An RSA key from big-endian modulus and exponent.
-    pub(super) fn rsa(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Result<Self, JwkError> {
-        // RFC 7518, section 6.3.1: the minimum number of octets.
-        if n.first().is_none_or(|byte| *byte == 0) || e.first().is_none_or(|byte| *byte == 0) {
-            return Err(JwkError::InvalidLength);
-        }
-        let bits = n.len() * 8 - n.first().map_or(0, |byte| byte.leading_zeros() as usize);
-        // RFC 7518, sections 3.3 and 3.5 ask for 2048; above 8192 one check takes too long.
-        // aws-lc-rs reads smaller keys and rejects only their signatures.
-        if !(2048..=8192).contains(&bits) {
-            return Err(JwkError::RsaKeySize);
-        }
-        let odd = |bytes: &[u8]| bytes.last().is_some_and(|byte| byte & 1 == 1);
-        if !odd(n) {
-            return Err(JwkError::Malformed);
-        }
-        if !odd(e) || e == [1] || e.len() > 4 {
-            return Err(JwkError::RsaExponent);
-        }
-        let parameters = algorithm.rsa().ok_or(JwkError::AlgorithmMismatch)?;
-        let parsed =
-            RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters).map_err(|_| JwkError::Malformed)?;
-        Ok(Self { key_id: None, algorithm, material: Material::Public(Box::new(parsed)) })
-    }
-
-    /// A point on a curve, in the form that aws-lc-rs reads.
-    pub(super) fn point(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, JwkError> {
-        if let Algorithm::EdDSA | Algorithm::Ed25519 = algorithm {
-            ed25519::check_public_key(bytes)?;
-        }
-        let verification = algorithm.curve().ok_or(JwkError::AlgorithmMismatch)?;
-        let parsed = ParsedPublicKey::new(verification, bytes).map_err(|_| JwkError::Malformed)?;
-        Ok(Self { key_id: None, algorithm, material: Material::Public(Box::new(parsed)) })
+    pub(super) fn secrets(algorithm: Algorithm, secrets: impl Iterator<Item = hmac::Key>) -> Self {
+        Self { key_id: None, algorithm, material: Material::Secrets(secrets.collect()) }
     }
 
     /// Whether the signature is this key's over the message.
@@ -152,6 +116,38 @@ impl Key {
             Material::Public(key) => key.as_ref().as_ref(),
         }
     }
+}
+
+/// An RSA key from big-endian modulus and exponent.
+fn rsa(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Result<ParsedPublicKey, JwkError> {
+    // RFC 7518, section 6.3.1: the minimum number of octets.
+    if n.first().is_none_or(|byte| *byte == 0) || e.first().is_none_or(|byte| *byte == 0) {
+        return Err(JwkError::InvalidLength);
+    }
+    let bits = n.len() * 8 - n.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    // RFC 7518, sections 3.3 and 3.5 ask for 2048; above 8192 one check takes too long.
+    // aws-lc-rs reads smaller keys and rejects only their signatures.
+    if !(2048..=8192).contains(&bits) {
+        return Err(JwkError::RsaKeySize);
+    }
+    let odd = |bytes: &[u8]| bytes.last().is_some_and(|byte| byte & 1 == 1);
+    if !odd(n) {
+        return Err(JwkError::Malformed);
+    }
+    if !odd(e) || e == [1] || e.len() > 4 {
+        return Err(JwkError::RsaExponent);
+    }
+    let parameters = algorithm.rsa().ok_or(JwkError::AlgorithmMismatch)?;
+    RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters).map_err(|_| JwkError::Malformed)
+}
+
+/// A point on a curve, in the form that aws-lc-rs reads.
+fn point(algorithm: Algorithm, bytes: &[u8]) -> Result<ParsedPublicKey, JwkError> {
+    if let Algorithm::EdDSA | Algorithm::Ed25519 = algorithm {
+        ed25519::check_public_key(bytes)?;
+    }
+    let verification = algorithm.curve().ok_or(JwkError::AlgorithmMismatch)?;
+    ParsedPublicKey::new(verification, bytes).map_err(|_| JwkError::Malformed)
 }
 
 /// As `hmac::verify`, without a copy of the context, which is measurable.
@@ -178,7 +174,7 @@ mod tests {
             n[0] = 0xff >> (n.len() * 8 - bits);
             n
         };
-        let error = |n: &[u8], e: &[u8]| Key::rsa(Algorithm::RS256, n, e).err();
+        let error = |n: &[u8], e: &[u8]| rsa(Algorithm::RS256, n, e).err();
         assert_eq!(error(&modulus(2048), &[1, 0, 1]), None);
         assert_eq!(error(&modulus(2048), &[3]), None);
         assert_eq!(error(&modulus(2048), &[1, 0, 0, 1]), None);

@@ -113,9 +113,8 @@ impl KeySet {
 
     fn with_key_id(&self, id: &str) -> &[Arc<Key>] {
         let start = self.keys.partition_point(|key| key.key_id() < Some(id));
-        let rest = self.keys.get(start..).unwrap_or_default();
-        let end = rest.iter().take_while(|key| key.key_id() == Some(id)).count();
-        rest.get(..end).unwrap_or_default()
+        let end = self.keys.partition_point(|key| key.key_id() <= Some(id));
+        self.keys.get(start..end).unwrap_or_default()
     }
 
     /// Whether both sets have the same keys under the same ids.

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use aws_lc_rs::hmac;
+
 use super::{Algorithm, Key, KeySource};
 use crate::{error::ConfigError, header::Header};
 
@@ -101,12 +103,11 @@ impl SharedSecret {
         algorithm: Algorithm,
         secrets: impl IntoIterator<Item = S>,
     ) -> Result<Self, ConfigError> {
-        let least = match algorithm {
-            Algorithm::HS256 => 32,
-            Algorithm::HS384 => 48,
-            Algorithm::HS512 => 64,
-            _ => return Err(ConfigError::secret(format!("{algorithm} does not use a shared secret"))),
+        let Some(hash) = algorithm.hmac() else {
+            return Err(ConfigError::secret(format!("{algorithm} does not use a shared secret")));
         };
+        // RFC 7518, section 3.2: at least the size of the hash.
+        let least = hash.digest_algorithm().output_len;
         let secrets: Vec<S> = secrets.into_iter().collect();
         if secrets.is_empty() {
             return Err(ConfigError::secret("no shared secret is given"));
@@ -116,9 +117,8 @@ impl SharedSecret {
                 "the secret has {short} bytes, but {algorithm} needs at least {least}; generate one with `openssl rand -base64 {least}`",
             )));
         }
-        Key::secrets(algorithm, secrets.iter().map(AsRef::as_ref))
-            .map(|key| Self(Arc::new(key)))
-            .ok_or_else(|| ConfigError::secret(format!("{algorithm} does not use a shared secret")))
+        let secrets = secrets.iter().map(|secret| hmac::Key::new(hash, secret.as_ref()));
+        Ok(Self(Arc::new(Key::secrets(algorithm, secrets))))
     }
 }
 

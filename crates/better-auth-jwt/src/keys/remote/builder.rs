@@ -29,23 +29,14 @@ pub struct RemoteKeySetBuilder {
     clock: Arc<dyn Clock>,
 }
 
-enum Source {
+pub(super) enum Source {
     #[cfg(feature = "jwks-reqwest")]
     Url(String),
     Function(FetchFunction),
 }
 
 impl RemoteKeySetBuilder {
-    #[cfg(feature = "jwks-reqwest")]
-    pub(super) fn with_url(url: String) -> Self {
-        Self::new(Source::Url(url))
-    }
-
-    pub(super) fn with_function(fetch: FetchFunction) -> Self {
-        Self::new(Source::Function(fetch))
-    }
-
-    fn new(source: Source) -> Self {
+    pub(super) fn new(source: Source) -> Self {
         Self {
             source,
             #[cfg(feature = "jwks-reqwest")]
@@ -167,7 +158,7 @@ impl RemoteKeySetBuilder {
             #[cfg(feature = "jwks-reqwest")]
             Source::Url(url) => {
                 let endpoint = Endpoint::new(&url, self.http)?;
-                let name = endpoint.to_string();
+                let name = endpoint.name().to_owned();
                 (endpoint.into_function(settings.max_body_size), name)
             }
         };

@@ -1,24 +1,14 @@
 //! Fetching a key set with reqwest.
 //!
-//! The process's environment decides little of it. Plain http never goes through a proxy; https does if `HTTPS_PROXY` or
-//! `ALL_PROXY` says so and `NO_PROXY` does not object. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's root
-//! certificates. `localhost` and names below it are this machine, without asking a resolver; other names are resolved by
-//! the system. Redirects are not followed, and there are no cookies and no `.netrc`.
+//! [`RemoteKeySet::new`](super::RemoteKeySet::new) says what of the environment has an influence.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest::{Certificate, Client, Response, Url, redirect};
 use url::Host;
 
-use super::{
-    FetchError, JwksRequest, JwksResponse,
-    error::root_cause,
-    response::{FetchFunction, rejected},
-};
+use super::{FetchError, JwksRequest, JwksResponse, error::root_cause, response::FetchFunction};
 use crate::error::ConfigError;
 
 /// One JWKS endpoint.
@@ -120,6 +110,11 @@ impl Endpoint {
         Ok(Self { client: settings.client(&url)?, url, headers })
     }
 
+    /// The URL for the log: without query, which could contain a credential.
+    pub(super) fn name(&self) -> &str {
+        &self.url[..url::Position::AfterPath]
+    }
+
     pub(super) fn into_function(self, max_body_size: usize) -> FetchFunction {
         Box::new(move |request| Box::pin(self.clone().fetch(request, max_body_size)))
     }
@@ -134,10 +129,9 @@ impl Endpoint {
             return Err(FetchError::Redirect);
         }
         let (status, headers) = (response.status(), response.headers().clone());
-        if status != StatusCode::OK && status != StatusCode::NOT_MODIFIED {
-            return Err(rejected(status, &headers));
-        }
-        JwksResponse::from_parts(status, &headers, body(response, max_body_size).await?)
+        // Of other responses, the body is not read.
+        let body = if status == StatusCode::OK { body(response, max_body_size).await? } else { Vec::new() };
+        JwksResponse::from_parts(status, &headers, body)
     }
 }
 
@@ -170,13 +164,6 @@ fn localhost_name(url: &Url) -> Option<&str> {
     match url.host()? {
         Host::Domain(name) if name == "localhost" || name.ends_with(".localhost") => Some(name),
         _ => None,
-    }
-}
-
-/// The URL for the log: without query, which could contain a credential.
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url[..url::Position::AfterPath])
     }
 }
 
@@ -244,6 +231,6 @@ mod tests {
     fn the_name_for_the_log_has_no_query() {
         let endpoint =
             Endpoint::new("http://127.0.0.1:3000/api/auth/jwks?token=secret#x", HttpSettings::default()).unwrap();
-        assert_eq!(endpoint.to_string(), "http://127.0.0.1:3000/api/auth/jwks");
+        assert_eq!(endpoint.name(), "http://127.0.0.1:3000/api/auth/jwks");
     }
 }

@@ -45,7 +45,10 @@ impl MissingKeys {
             Some(id) => Wanted::KeyId(id.into()),
             None => Wanted::Algorithm(header.algorithm()),
         };
-        let (last_search, is_recent) = self.last_search(now);
+        let (last_search, is_recent) = match self.last_search {
+            Some((id, ended)) => (id, now.saturating_duration_since(ended) < self.memory),
+            None => (0, false),
+        };
         if let Some(searched_from) = self.searched_from.get_mut(&wanted) {
             let was_searched = last_search >= *searched_from;
             if was_searched && !is_recent {
@@ -66,12 +69,6 @@ impl MissingKeys {
     /// A search is complete.
     pub(super) fn searched(&mut self, id: FetchId, now: Instant) {
         self.last_search = Some((id, now));
-    }
-
-    /// The last search, and whether its result still holds.
-    fn last_search(&self, now: Instant) -> (FetchId, bool) {
-        let is_recent = |ended| now.saturating_duration_since(ended) < self.memory;
-        self.last_search.map_or((0, false), |(id, ended)| (id, is_recent(ended)))
     }
 }
 

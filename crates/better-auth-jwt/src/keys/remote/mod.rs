@@ -37,6 +37,7 @@ pub use self::{
     response::{JwksRequest, JwksResponse},
 };
 use self::{
+    builder::Source,
     fetch::{spawn, wait},
     shared::Shared,
     snapshot::{Fetch, Snapshot},
@@ -83,7 +84,7 @@ impl RemoteKeySet {
     /// A builder for a key set with other settings.
     #[cfg(feature = "jwks-reqwest")]
     pub fn builder(url: impl Into<String>) -> RemoteKeySetBuilder {
-        RemoteKeySetBuilder::with_url(url.into())
+        RemoteKeySetBuilder::new(Source::Url(url.into()))
     }
 
     /// Fetches keys with your own function: with another HTTP client, or from elsewhere.
@@ -113,7 +114,7 @@ impl RemoteKeySet {
     where
         F: Future<Output = Result<JwksResponse, FetchError>> + Send + 'static,
     {
-        RemoteKeySetBuilder::with_function(Box::new(move |request| Box::pin(fetch(request))))
+        RemoteKeySetBuilder::new(Source::Function(Box::new(move |request| Box::pin(fetch(request)))))
     }
 
     /// Fetches the keys now, unless there are some: for services that should fail at start-up instead of responding

@@ -92,7 +92,8 @@ impl JwksResponse {
             StatusCode::OK if is_encoded(headers) => return Err(FetchError::ContentEncoding),
             StatusCode::OK => Some(body.into()),
             StatusCode::NOT_MODIFIED => None,
-            _ => return Err(rejected(status, headers)),
+            _ if status.is_redirection() => return Err(FetchError::Redirect),
+            _ => return Err(FetchError::Status { status: status.as_u16(), retry_after: retry_after(headers) }),
         };
         let etag = text(headers, ETAG).map(str::to_owned);
         Ok(Self { body, etag, max_age: max_age(headers), age: age(headers) })
@@ -111,14 +112,6 @@ impl JwksResponse {
         self.max_age = Some(age);
         self
     }
-}
-
-/// The error for a status other than 200 and 304.
-pub(super) fn rejected(status: StatusCode, headers: &HeaderMap) -> FetchError {
-    if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
-        return FetchError::Redirect;
-    }
-    FetchError::Status { status: status.as_u16(), retry_after: retry_after(headers) }
 }
 
 /// RFC 9110, section 8.4.

@@ -13,7 +13,7 @@ use super::super::KeySet;
 pub(super) type FetchId = u64;
 
 /// A key set, as of one response.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Snapshot {
     pub(super) keys: Arc<KeySet>,
     pub(super) etag: Option<String>,

@@ -199,14 +199,7 @@ impl State {
             // Shared caches can return an older set than a search has found.
             Some(current) if !fetch.bypass_caches && generated < current.generated => {
                 self.distrust_caches = true;
-                Snapshot {
-                    keys: current.keys.clone(),
-                    etag: None,
-                    fetched: now,
-                    generated: current.generated,
-                    fresh_until,
-                    generation: current.generation,
-                }
+                Snapshot { etag: None, fetched: now, fresh_until, ..Snapshot::clone(current) }
             }
             current => {
                 self.distrust_caches = false;
