@@ -65,18 +65,14 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// # Ok::<(), better_auth_jwt::ConfigError>(())
 /// ```
 pub struct BackChannelLogout<H = RevokedSessions> {
-    shared: Arc<Shared<H>>,
-}
-
-struct Shared<H> {
-    verifier: LogoutVerifier,
-    handler: H,
+    verifier: Arc<LogoutVerifier>,
+    handler: Arc<H>,
 }
 
 impl<H: LogoutHandler> BackChannelLogout<H> {
     /// Creates the service.
     pub fn new(verifier: LogoutVerifier, handler: H) -> Self {
-        Self { shared: Arc::new(Shared { verifier, handler }) }
+        Self { verifier: Arc::new(verifier), handler: Arc::new(handler) }
     }
 }
 
@@ -145,12 +141,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let shared = self.shared.clone();
-        Box::pin(async move { Ok(shared.handle(request).await.unwrap_or_else(LogoutError::response)) })
+        let service = self.clone();
+        Box::pin(async move { Ok(service.handle(request).await.unwrap_or_else(LogoutError::response)) })
     }
 }
 
-impl<H: LogoutHandler> Shared<H> {
+impl<H: LogoutHandler> BackChannelLogout<H> {
     async fn handle<B>(&self, request: Request<B>) -> Result<Response<String>, LogoutError>
     where
         B: Body,
@@ -195,7 +191,8 @@ impl LogoutError {
             }
             Self::Request(description) => invalid_request(description),
             Self::Token(kind) => {
-                log_rejection(kind);
+                #[cfg(feature = "tracing")]
+                tracing::info!(?kind, "logout token rejected: {kind}");
                 let mut response = invalid_request("the logout token is not valid");
                 response.extensions_mut().insert(kind);
                 response
@@ -242,13 +239,6 @@ fn logout_token(form: &[u8]) -> Result<String, LogoutError> {
     }
 }
 
-fn log_rejection(kind: ErrorKind) {
-    #[cfg(feature = "tracing")]
-    tracing::info!(?kind, "logout token rejected: {kind}");
-    #[cfg(not(feature = "tracing"))]
-    let _ = kind;
-}
-
 fn log_failure(error: &impl Display) {
     #[cfg(feature = "tracing")]
     tracing::error!("the logout token could not be applied: {error}");
@@ -259,12 +249,12 @@ fn log_failure(error: &impl Display) {
 impl<H> Clone for BackChannelLogout<H> {
     // A derived impl would require `H: Clone`.
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone() }
+        Self { verifier: self.verifier.clone(), handler: self.handler.clone() }
     }
 }
 
 impl<H> fmt::Debug for BackChannelLogout<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BackChannelLogout").field("verifier", &self.shared.verifier).finish_non_exhaustive()
+        f.debug_struct("BackChannelLogout").field("verifier", &self.verifier).finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     error::Error,
     json::{Document, Value},
-    verifier::{Failure, RegisteredClaims, Rules, Verifier, date, invalid, non_empty},
+    verifier::{RegisteredClaims, Rules, Verifier, date, invalid, non_empty},
 };
 
 /// The member of `events` that every logout token has.
@@ -43,34 +43,29 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// # let [a, b] = ["https://a.example.com", "https://b.example.com"].map(|url| Issuer::new().with_origin(url).verifier());
 /// let verifier = LogoutVerifier::from(&a).issuer("https://a.example.com/api/auth").or(LogoutVerifier::from(&b));
 /// ```
-#[derive(Clone)]
-pub struct LogoutVerifier {
-    verifier: Verifier,
-}
+#[derive(Debug, Clone)]
+pub struct LogoutVerifier(Verifier);
 
 impl LogoutVerifier {
     /// Accepts one more issuer in logout tokens. It is another name of the verifier's issuer: its logout tokens are
     /// verified with the same keys and revoke the same sessions.
     #[must_use]
-    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.verifier = self.verifier.add_logout_issuer(issuer.into());
-        self
+    pub fn issuer(self, issuer: impl Into<String>) -> Self {
+        Self(self.0.add_logout_issuer(issuer.into()))
     }
 
     /// Accepts one more audience.
     #[must_use]
-    pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.verifier = self.verifier.add_audience(audience.into());
-        self
+    pub fn audience(self, audience: impl Into<String>) -> Self {
+        Self(self.0.add_audience(audience.into()))
     }
 
     /// Accepts what either verifier accepts, each with its own keys, issuers and audiences.
     ///
     /// The clock and the maximum token size are those of `self`.
     #[must_use]
-    pub fn or(mut self, other: Self) -> Self {
-        self.verifier = self.verifier.or(other.verifier);
-        self
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0.or(other.0))
     }
 
     /// Verifies a logout token. Replays are not detected: revoking twice has no effect.
@@ -79,24 +74,15 @@ impl LogoutVerifier {
     ///
     /// The token is rejected, or keys are unavailable.
     pub async fn verify(&self, token: &str) -> Result<LogoutToken, Error> {
-        self.verifier.wait_for_keys(|| self.check(token.as_bytes())).await
-    }
-
-    fn check(&self, token: &[u8]) -> Result<LogoutToken, Failure> {
-        let now = self.verifier.now();
-        self.verifier.try_verify_with(token, |document, rules| LogoutToken::read(document, rules, now))
+        let Self(verifier) = self;
+        let check = |document: &_, rules: &_| LogoutToken::read(document, rules, verifier.now());
+        verifier.wait_for_keys(|| verifier.try_verify_with(token.as_bytes(), check)).await
     }
 }
 
 impl From<&Verifier> for LogoutVerifier {
     fn from(verifier: &Verifier) -> Self {
-        Self { verifier: verifier.clone().for_logout() }
-    }
-}
-
-impl fmt::Debug for LogoutVerifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LogoutVerifier").field(&self.verifier).finish()
+        Self(verifier.clone().for_logout())
     }
 }
 
