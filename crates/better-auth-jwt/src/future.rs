@@ -30,13 +30,13 @@ pin_project! {
         S: Service<Request<ReqBody>>,
     {
         #[pin]
-        state: State<S, ReqBody, ResBody, C, R>,
+        pub(crate) state: State<S, ReqBody, ResBody, C, R>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<S, ReqBody, ResBody, C, R>
+    pub(crate) enum State<S, ReqBody, ResBody, C, R>
     where
         S: Service<Request<ReqBody>>,
     {
@@ -55,23 +55,6 @@ pub(crate) struct PendingRequest<S, ReqBody, C, R> {
     pub(crate) rejection: R,
     pub(crate) inner: S,
     pub(crate) request: Request<ReqBody>,
-}
-
-impl<S, ReqBody, ResBody, C, R> ResponseFuture<S, ReqBody, ResBody, C, R>
-where
-    S: Service<Request<ReqBody>>,
-{
-    pub(crate) fn called(future: S::Future) -> Self {
-        Self { state: State::Called { future } }
-    }
-
-    pub(crate) fn pending(decision: PendingDecision<C>, request: PendingRequest<S, ReqBody, C, R>) -> Self {
-        Self { state: State::Pending { decision, request: Some(Box::new(request)) } }
-    }
-
-    pub(crate) fn rejected(response: Response<ResBody>) -> Self {
-        Self { state: State::Rejected { response: Some(response) } }
-    }
 }
 
 impl<S, ReqBody, ResBody, C, R> Future for ResponseFuture<S, ReqBody, ResBody, C, R>

@@ -12,7 +12,7 @@ use tower_service::Service;
 use crate::{
     authorizer::{Authorizer, Decision},
     claims::{Claims, FromClaims},
-    future::{PendingRequest, ResponseFuture, reject},
+    future::{PendingRequest, ResponseFuture, State, reject},
     rejection::{BearerRejection, RejectionResponse},
 };
 
@@ -63,13 +63,13 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        match self.authorizer.decide(&mut parts) {
-            Decision::Allow => ResponseFuture::called(self.inner.call(Request::from_parts(parts, body))),
+        let state = match self.authorizer.decide(&mut parts) {
+            Decision::Allow => State::Called { future: self.inner.call(Request::from_parts(parts, body)) },
             Decision::Deny(error) => {
                 // Gives back what the inner service has reserved by becoming ready, such as a permit:
                 // this instance may not be called for a long time.
                 self.inner = self.inner.clone();
-                ResponseFuture::rejected(reject(&self.rejection, &error))
+                State::Rejected { response: Some(reject(&self.rejection, &error)) }
             }
             Decision::Pending(decision) => {
                 // The instance that was polled ready is the one to call; the clone is not ready.
@@ -82,9 +82,10 @@ where
                     inner,
                     request: Request::from_parts(parts, body),
                 };
-                ResponseFuture::pending(decision, pending)
+                State::Pending { decision, request: Some(Box::new(pending)) }
             }
-        }
+        };
+        ResponseFuture { state }
     }
 }
 
