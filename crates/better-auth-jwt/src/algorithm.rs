@@ -44,22 +44,10 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All of them.
-    const ALL: [Self; 14] = [
-        Self::HS256,
-        Self::HS384,
-        Self::HS512,
-        Self::RS256,
-        Self::RS384,
-        Self::RS512,
-        Self::PS256,
-        Self::PS384,
-        Self::PS512,
-        Self::ES256,
-        Self::ES384,
-        Self::ES512,
-        Self::EdDSA,
-        Self::Ed25519,
-    ];
+    const ALL: [Self; 14] = {
+        use Algorithm::*;
+        [HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519]
+    };
 
     /// The `alg` value of this algorithm.
     pub const fn as_str(self) -> &'static str {
