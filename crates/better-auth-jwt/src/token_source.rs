@@ -29,25 +29,15 @@ use crate::{bearer, error::ErrorKind};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct TokenSource(Source);
+pub struct TokenSource(Arc<FindFn>);
 
-type TokenFn = dyn Fn(&Parts) -> Option<&str> + Send + Sync;
-
-#[derive(Clone)]
-enum Source {
-    Bearer,
-    Header(HeaderName),
-    Cookie(Cow<'static, str>),
-    Function(Arc<TokenFn>),
-    Either(Arc<(TokenSource, TokenSource)>),
-    Fallback(Arc<(TokenSource, TokenSource)>),
-}
+type FindFn = dyn Fn(&Parts) -> Result<&[u8], ErrorKind> + Send + Sync;
 
 impl TokenSource {
     /// `Authorization: Bearer <token>` (RFC 6750, section 2.1).
     #[must_use]
-    pub const fn bearer() -> Self {
-        Self(Source::Bearer)
+    pub fn bearer() -> Self {
+        Self::new(|parts| bearer::token(&parts.headers))
     }
 
     /// The value of this header, with or without the scheme `Bearer`.
@@ -55,7 +45,10 @@ impl TokenSource {
     /// Use this only behind a gateway that removes the header from its clients' requests or replaces it.
     #[must_use]
     pub fn header(name: HeaderName) -> Self {
-        Self(if name == AUTHORIZATION { Source::Bearer } else { Source::Header(name) })
+        if name == AUTHORIZATION {
+            return Self::bearer();
+        }
+        Self::new(move |parts| header(&parts.headers, &name))
     }
 
     /// The value of this cookie (RFC 6265, section 4.2), in whichever `Cookie` field it is sent.
@@ -64,7 +57,8 @@ impl TokenSource {
     /// the request's `Origin` or `Sec-Fetch-Site`, for example with `tower-http`'s `csrf` layer.
     #[must_use]
     pub fn cookie(name: impl Into<Cow<'static, str>>) -> Self {
-        Self(Source::Cookie(name.into()))
+        let name = name.into();
+        Self::new(move |parts| cookie(&parts.headers, &name))
     }
 
     /// The token that a function finds. An empty string counts as no token.
@@ -86,40 +80,37 @@ impl TokenSource {
     /// ```
     #[must_use]
     pub fn from_fn(function: impl Fn(&Parts) -> Option<&str> + Send + Sync + 'static) -> Self {
-        Self(Source::Function(Arc::new(function)))
+        Self::new(move |parts| non_empty(function(parts).unwrap_or_default().as_bytes()))
     }
 
     /// Accepts a token from either source. A request with tokens in both is rejected with 400, because
     /// RFC 6750, section 2, allows one method per request.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        Self(Source::Either(Arc::new((self, other))))
+        Self::new(move |parts| match (self.find(parts), other.find(parts)) {
+            (Err(ErrorKind::MissingToken), other) => other,
+            (first, Err(ErrorKind::MissingToken)) => first,
+            _ => Err(ErrorKind::InvalidRequest),
+        })
     }
 
     /// Uses the other source for requests without a token in this one.
     #[must_use]
     pub fn fallback(self, other: Self) -> Self {
-        Self(Source::Fallback(Arc::new((self, other))))
+        Self::new(move |parts| match self.find(parts) {
+            Err(ErrorKind::MissingToken) => other.find(parts),
+            found => found,
+        })
     }
 
     /// Finds the token: [`ErrorKind::MissingToken`] if there is none, [`ErrorKind::InvalidRequest`] if
     /// the request is ambiguous or malformed.
     pub(crate) fn find<'p>(&self, parts: &'p Parts) -> Result<&'p [u8], ErrorKind> {
-        match &self.0 {
-            Source::Bearer => bearer::token(&parts.headers),
-            Source::Header(name) => header(&parts.headers, name),
-            Source::Cookie(name) => cookie(&parts.headers, name),
-            Source::Function(function) => non_empty(function(parts).unwrap_or_default().as_bytes()),
-            Source::Either(sources) => match (sources.0.find(parts), sources.1.find(parts)) {
-                (Err(ErrorKind::MissingToken), other) => other,
-                (first, Err(ErrorKind::MissingToken)) => first,
-                _ => Err(ErrorKind::InvalidRequest),
-            },
-            Source::Fallback(sources) => match sources.0.find(parts) {
-                Err(ErrorKind::MissingToken) => sources.1.find(parts),
-                found => found,
-            },
-        }
+        (self.0)(parts)
+    }
+
+    fn new(find: impl Fn(&Parts) -> Result<&[u8], ErrorKind> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
     }
 }
 
@@ -131,14 +122,7 @@ impl Default for TokenSource {
 
 impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Source::Bearer => f.write_str("bearer()"),
-            Source::Header(name) => write!(f, "header({name:?})"),
-            Source::Cookie(name) => write!(f, "cookie({name:?})"),
-            Source::Function(_) => f.write_str("from_fn(..)"),
-            Source::Either(sources) => write!(f, "{:?}.or({:?})", sources.0, sources.1),
-            Source::Fallback(sources) => write!(f, "{:?}.fallback({:?})", sources.0, sources.1),
-        }
+        f.debug_struct("TokenSource").finish_non_exhaustive()
     }
 }
 
