@@ -1,5 +1,7 @@
 //! Responses to rejected requests.
 
+use std::mem;
+
 use http::{HeaderValue, Response, header::CONTENT_TYPE};
 
 use crate::{
@@ -119,28 +121,17 @@ pub(crate) struct Challenges {
 
 impl Challenges {
     pub(crate) fn new() -> Self {
-        let empty = HeaderValue::from_static("");
-        let mut challenges = Self {
-            realm: "api".to_owned(),
-            resource_metadata: None,
-            missing_token: empty.clone(),
-            invalid_request: empty.clone(),
-            invalid_token: empty.clone(),
-            expired: empty,
-        };
-        challenges.rebuild();
-        challenges
+        Self::build("api".to_owned(), None)
     }
 
     pub(crate) fn set_realm(&mut self, realm: &str) -> Result<(), ConfigError> {
-        self.realm = validate_quoted_string("realm", realm)?;
-        self.rebuild();
+        *self = Self::build(validate_quoted_string("realm", realm)?, self.resource_metadata.take());
         Ok(())
     }
 
     pub(crate) fn set_resource_metadata(&mut self, url: &str) -> Result<(), ConfigError> {
-        self.resource_metadata = Some(validate_quoted_string("resource_metadata", url)?);
-        self.rebuild();
+        let url = validate_quoted_string("resource_metadata", url)?;
+        *self = Self::build(mem::take(&mut self.realm), Some(url));
         Ok(())
     }
 
@@ -151,35 +142,42 @@ impl Challenges {
             (ErrorKind::Expired, _) => Some(self.expired.clone()),
             (_, Some("invalid_request")) => Some(self.invalid_request.clone()),
             (_, Some("invalid_token")) => Some(self.invalid_token.clone()),
-            (_, Some(_)) => Some(self.build(kind, error.missing_scopes())),
+            (_, Some(_)) => {
+                Some(challenge(&self.realm, self.resource_metadata.as_deref(), kind, error.missing_scopes()))
+            }
             (_, None) => None,
         }
     }
 
-    fn rebuild(&mut self) {
-        self.missing_token = self.build(ErrorKind::MissingToken, None);
-        self.invalid_request = self.build(ErrorKind::InvalidRequest, None);
-        self.invalid_token = self.build(ErrorKind::Malformed, None);
-        self.expired = self.build(ErrorKind::Expired, None);
+    fn build(realm: String, resource_metadata: Option<String>) -> Self {
+        let build = |kind| challenge(&realm, resource_metadata.as_deref(), kind, None);
+        Self {
+            missing_token: build(ErrorKind::MissingToken),
+            invalid_request: build(ErrorKind::InvalidRequest),
+            invalid_token: build(ErrorKind::Malformed),
+            expired: build(ErrorKind::Expired),
+            realm,
+            resource_metadata,
+        }
     }
+}
 
-    fn build(&self, kind: ErrorKind, scopes: Option<&str>) -> HeaderValue {
-        let mut text = format!(r#"Bearer realm="{}""#, self.realm);
-        let mut push = |name: &str, value: &str| text.extend([", ", name, "=\"", value, "\""]);
-        if let Some(url) = &self.resource_metadata {
-            push("resource_metadata", url);
-        }
-        if let Some(code) = kind.error_code() {
-            push("error", code);
-            push("error_description", kind.description());
-        }
-        // Scopes chosen per request have not been validated.
-        if let Some(scopes) = scopes.filter(|scopes| scopes.split(' ').all(is_scope_token)) {
-            push("scope", scopes);
-        }
-        // All parts were validated.
-        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
+fn challenge(realm: &str, resource_metadata: Option<&str>, kind: ErrorKind, scopes: Option<&str>) -> HeaderValue {
+    let mut text = format!(r#"Bearer realm="{realm}""#);
+    let mut push = |name: &str, value: &str| text.extend([", ", name, "=\"", value, "\""]);
+    if let Some(url) = resource_metadata {
+        push("resource_metadata", url);
     }
+    if let Some(code) = kind.error_code() {
+        push("error", code);
+        push("error_description", kind.description());
+    }
+    // Scopes chosen per request have not been validated.
+    if let Some(scopes) = scopes.filter(|scopes| scopes.split(' ').all(is_scope_token)) {
+        push("scope", scopes);
+    }
+    // All parts were validated.
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
 }
 
 /// Accepts the content of a quoted auth-param: RFC 6750, section 3.
