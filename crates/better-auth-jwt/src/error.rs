@@ -226,39 +226,7 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// A stable name for metrics and logs: that of the variant in snake case, such as `invalid_signature`.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::MissingToken => "missing_token",
-            Self::InvalidRequest => "invalid_request",
-            Self::TokenTooLarge => "token_too_large",
-            Self::Malformed => "malformed",
-            Self::OpaqueToken => "opaque_token",
-            Self::EncryptedToken => "encrypted_token",
-            Self::UnsupportedAlgorithm => "unsupported_algorithm",
-            Self::UnsupportedCriticalHeader => "unsupported_critical_header",
-            Self::InvalidType => "invalid_type",
-            Self::UnknownKey => "unknown_key",
-            Self::InvalidSignature => "invalid_signature",
-            Self::InvalidClaims => "invalid_claims",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::MaxAgeExceeded => "max_age_exceeded",
-            Self::InvalidIssuer => "invalid_issuer",
-            Self::InvalidAudience => "invalid_audience",
-            Self::ClientToken => "client_token",
-            Self::IdToken => "id_token",
-            Self::SenderConstrained => "sender_constrained",
-            Self::MissingSession => "missing_session",
-            Self::Revoked => "revoked",
-            Self::UserMismatch => "user_mismatch",
-            Self::ClaimMismatch => "claim_mismatch",
-            Self::MissingPathValue => "missing_path_value",
-            Self::Forbidden => "forbidden",
-            Self::InsufficientScope => "insufficient_scope",
-            Self::InvalidPath => "invalid_path",
-            Self::KeysUnavailable => "keys_unavailable",
-            Self::SessionsUnavailable => "sessions_unavailable",
-            Self::RuleUnavailable => "rule_unavailable",
-        }
+        self.texts().0
     }
 
     /// The HTTP status of the response.
@@ -305,52 +273,69 @@ impl ErrorKind {
             _ => "the token is not valid",
         }
     }
+
+    /// The name, and a sentence for the log.
+    const fn texts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::MissingToken => ("missing_token", "no bearer token in the request"),
+            Self::InvalidRequest => ("invalid_request", "the Authorization header is malformed or sent twice"),
+            Self::TokenTooLarge => ("token_too_large", "the token is larger than allowed"),
+            Self::Malformed => ("malformed", "the token is not a well-formed compact JWS"),
+            Self::OpaqueToken => (
+                "opaque_token",
+                "the token is not a JWT but a session token of Better Auth, for which authClient.token() returns a JWT, \
+                 or an access token requested without `resource`",
+            ),
+            Self::EncryptedToken => ("encrypted_token", "the token is a JWE; only signed tokens are accepted"),
+            Self::UnsupportedAlgorithm => ("unsupported_algorithm", "no configured key uses the token's algorithm"),
+            Self::UnsupportedCriticalHeader => ("unsupported_critical_header", "the token's header has crit or b64"),
+            Self::InvalidType => ("invalid_type", "the token's typ is that of another kind of token"),
+            Self::UnknownKey => ("unknown_key", "no configured key fits the token's kid and algorithm"),
+            Self::InvalidSignature => {
+                ("invalid_signature", "the signature is invalid; do both sides use the same key or secret?")
+            }
+            Self::InvalidClaims => ("invalid_claims", "a claim is missing, or has a wrong type or value"),
+            Self::Expired => ("expired", "the token expired"),
+            Self::NotYetValid => ("not_yet_valid", "the token is not valid yet; do the clocks agree?"),
+            Self::MaxAgeExceeded => ("max_age_exceeded", "the token was issued too long ago"),
+            Self::InvalidIssuer => {
+                ("invalid_issuer", "iss is not a configured issuer; Better Auth uses the origin of its baseURL")
+            }
+            Self::InvalidAudience => (
+                "invalid_audience",
+                "aud contains none of the configured audiences; Better Auth uses the origin of its baseURL",
+            ),
+            Self::ClientToken => ("client_token", "the token belongs to a client, not to a user"),
+            Self::IdToken => ("id_token", "the token is an ID token; send an access token"),
+            Self::SenderConstrained => (
+                "sender_constrained",
+                "the token is bound to a key (cnf: DPoP or mutual TLS), and this layer does not verify the proof",
+            ),
+            Self::MissingSession => {
+                ("missing_session", "the token has no session id; with Better Auth, definePayload adds it as `sid`")
+            }
+            Self::Revoked => ("revoked", "the token's session has been revoked"),
+            Self::UserMismatch => ("user_mismatch", "the path contains another user than the token"),
+            Self::ClaimMismatch => ("claim_mismatch", "the path contains another value than the claim"),
+            Self::MissingPathValue => (
+                "missing_path_value",
+                "the route's path does not contain the value that the layer compares; check match_user, match_claim and the route",
+            ),
+            Self::Forbidden => ("forbidden", "a rule rejected the request"),
+            Self::InsufficientScope => ("insufficient_scope", "the token lacks a required scope"),
+            Self::InvalidPath => ("invalid_path", "a value in the path is invalid"),
+            Self::KeysUnavailable => ("keys_unavailable", "keys are unavailable; is the issuer reachable?"),
+            Self::SessionsUnavailable => {
+                ("sessions_unavailable", "whether the token's session has been revoked cannot be determined")
+            }
+            Self::RuleUnavailable => ("rule_unavailable", "an async rule failed or took too long"),
+        }
+    }
 }
 
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::MissingToken => "no bearer token in the request",
-            Self::InvalidRequest => "the Authorization header is malformed or sent twice",
-            Self::TokenTooLarge => "the token is larger than allowed",
-            Self::Malformed => "the token is not a well-formed compact JWS",
-            Self::OpaqueToken => {
-                "the token is not a JWT but a session token of Better Auth, for which authClient.token() returns a JWT, \
-                 or an access token requested without `resource`"
-            }
-            Self::EncryptedToken => "the token is a JWE; only signed tokens are accepted",
-            Self::UnsupportedAlgorithm => "no configured key uses the token's algorithm",
-            Self::UnsupportedCriticalHeader => "the token's header has crit or b64",
-            Self::InvalidType => "the token's typ is that of another kind of token",
-            Self::UnknownKey => "no configured key fits the token's kid and algorithm",
-            Self::InvalidSignature => "the signature is invalid; do both sides use the same key or secret?",
-            Self::InvalidClaims => "a claim is missing, or has a wrong type or value",
-            Self::Expired => "the token expired",
-            Self::NotYetValid => "the token is not valid yet; do the clocks agree?",
-            Self::MaxAgeExceeded => "the token was issued too long ago",
-            Self::InvalidIssuer => "iss is not a configured issuer; Better Auth uses the origin of its baseURL",
-            Self::InvalidAudience => {
-                "aud contains none of the configured audiences; Better Auth uses the origin of its baseURL"
-            }
-            Self::ClientToken => "the token belongs to a client, not to a user",
-            Self::IdToken => "the token is an ID token; send an access token",
-            Self::SenderConstrained => {
-                "the token is bound to a key (cnf: DPoP or mutual TLS), and this layer does not verify the proof"
-            }
-            Self::MissingSession => "the token has no session id; with Better Auth, definePayload adds it as `sid`",
-            Self::Revoked => "the token's session has been revoked",
-            Self::UserMismatch => "the path contains another user than the token",
-            Self::ClaimMismatch => "the path contains another value than the claim",
-            Self::MissingPathValue => {
-                "the route's path does not contain the value that the layer compares; check match_user, match_claim and the route"
-            }
-            Self::Forbidden => "a rule rejected the request",
-            Self::InsufficientScope => "the token lacks a required scope",
-            Self::InvalidPath => "a value in the path is invalid",
-            Self::KeysUnavailable => "keys are unavailable; is the issuer reachable?",
-            Self::RuleUnavailable => "an async rule failed or took too long",
-            Self::SessionsUnavailable => "whether the token's session has been revoked cannot be determined",
-        })
+        f.write_str(self.texts().1)
     }
 }
 
