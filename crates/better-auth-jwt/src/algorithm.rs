@@ -132,7 +132,7 @@ impl TryFrom<Algorithm> for jsonwebtoken::Algorithm {
 
     fn try_from(algorithm: Algorithm) -> Result<Self, ConfigError> {
         algorithm
-            .to_string()
+            .as_str()
             .parse()
             .map_err(|error| ConfigError::keys(format!("jsonwebtoken does not have {algorithm}")).with_source(error))
     }

@@ -252,10 +252,8 @@ impl ErrorKind {
             Self::InsufficientScope => Some("insufficient_scope"),
             // RFC 6750, section 3.1: no error code when the request lacks any authentication.
             Self::MissingToken => None,
-            _ => match self.status() {
-                StatusCode::UNAUTHORIZED => Some("invalid_token"),
-                _ => None,
-            },
+            _ if matches!(self.status(), StatusCode::UNAUTHORIZED) => Some("invalid_token"),
+            _ => None,
         }
     }
 

@@ -55,9 +55,7 @@ impl<B: From<String>> RejectionResponse<B> for ProblemRejection {
             status.as_u16(),
             error.description(),
         );
-        let mut response = Response::new(B::from(body));
-        *response.status_mut() = status;
-        error.write_headers(response.headers_mut());
+        let mut response = BearerRejection.response(error).map(|()| B::from(body));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
     }

@@ -50,13 +50,6 @@ impl FetchError {
             Self::Backoff(_) => "backoff",
         }
     }
-
-    pub(super) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Status { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
 }
 
 pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {

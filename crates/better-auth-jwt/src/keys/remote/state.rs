@@ -225,7 +225,10 @@ impl State {
         let backoff = self.settings.initial_backoff.saturating_mul(1 << doublings).min(self.settings.max_backoff);
         // Up to a quarter less, so that replicas do not come back together.
         let backoff = backoff.mul_f64(1.0 - 0.25 * self.jitter.next());
-        let requested = error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER);
+        let requested = match error {
+            FetchError::Status { retry_after: Some(after), .. } => after.min(MAX_RETRY_AFTER),
+            _ => Duration::ZERO,
+        };
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         self.next_try = now + backoff.max(requested);
         *self.counters.fetch_errors.entry(error.as_str()).or_default() += 1;
