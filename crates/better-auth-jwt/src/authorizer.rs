@@ -292,11 +292,14 @@ struct ClearClaims(fn(&mut Extensions));
 
 /// Removes the claims of an outer layer: a request carries those of the innermost layer only.
 fn clear_claims(extensions: &mut Extensions) {
+    // Every layer that admits a request inserts these.
+    if extensions.remove::<Authenticated<Claims>>().is_none() {
+        return;
+    }
+    extensions.remove::<PathUserMatched>();
     if let Some(ClearClaims(clear)) = extensions.remove() {
         clear(extensions);
     }
-    extensions.remove::<PathUserMatched>();
-    extensions.remove::<Authenticated<Claims>>();
 }
 
 fn has_custom_claims<C: 'static>() -> bool {

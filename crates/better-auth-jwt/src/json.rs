@@ -254,15 +254,18 @@ impl<'t> Scanner<'t> {
         let end = self.position;
         match self.next()? {
             b'"' => Ok(Span::new(start, end)),
-            b'\\' => self.unescape(start),
+            b'\\' => {
+                let unescaped_start = self.text.len() + self.unescaped.len();
+                self.unescape(start)?;
+                Ok(Span::new(unescaped_start, self.text.len() + self.unescaped.len()))
+            }
             // RFC 8259, section 7: control characters must be escaped.
             _ => Err(InvalidJson),
         }
     }
 
-    /// The rest of a string, after its first backslash.
-    fn unescape(&mut self, mut start: usize) -> Result<Span, InvalidJson> {
-        let unescaped_from = self.text.len() + self.unescaped.len();
+    /// The rest of a string that starts here, after its first backslash.
+    fn unescape(&mut self, mut start: usize) -> Result<(), InvalidJson> {
         loop {
             self.unescaped += self.text.get(start..self.position - 1).ok_or(InvalidJson)?;
             let escape = self.escape()?;
@@ -276,7 +279,7 @@ impl<'t> Scanner<'t> {
             }
         }
         self.unescaped += self.text.get(start..self.position - 1).ok_or(InvalidJson)?;
-        Ok(Span::new(unescaped_from, self.text.len() + self.unescaped.len()))
+        Ok(())
     }
 
     /// Moves to the next quote, backslash or control character.

@@ -179,7 +179,9 @@ fn decode_percent(segment: &str) -> Result<Cow<'_, str>, PathError> {
 /// Whether a decoded segment contains neither a separator nor an ASCII control character, and is not a
 /// relative path. Anything else may be a value.
 pub(crate) fn is_valid_segment(value: &str) -> bool {
-    value != "." && value != ".." && !value.bytes().any(|byte| matches!(byte, b'/' | b'\\' | 0..=0x1f | 0x7f))
+    let is_invalid = |byte: u8| matches!(byte, b'/' | b'\\' | 0..=0x1f | 0x7f);
+    // Without a way out of the loop, the compiler checks many bytes at once.
+    !value.bytes().fold(false, |invalid, byte| invalid | is_invalid(byte)) && value != "." && value != ".."
 }
 
 #[cfg(test)]
