@@ -16,7 +16,7 @@ use crate::{
     outcome::{OnOutcome, Outcome},
     path::PathValue,
     rejection::Challenges,
-    rule::{Rule, Scopes},
+    rule::{self, Rule, Scopes},
     session::Sessions,
     token_cache::TokenCache,
     token_source::TokenSource,
@@ -26,7 +26,7 @@ use crate::{
 /// See [`JwtAuthLayer::token_cache_size`](crate::JwtAuthLayer::token_cache_size).
 const TOKEN_CACHE_SIZE: usize = 16 * 1024 * 1024;
 
-/// How long an async rule may take by default.
+/// How long the async rules of a request may take by default.
 const RULE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Decides whether a request passes. `C` is the type of the claims that handlers get.
@@ -152,12 +152,8 @@ impl<C: FromClaims> Authorizer<C> {
         }
         let timeout = policy.rule_timeout;
         Decision::Pending(Box::pin(async move {
-            for rule in pending {
-                if let Err(error) = rule.finish(timeout).await {
-                    return Resume::Rules(principal, Err(error));
-                }
-            }
-            Resume::Rules(principal, Ok(()))
+            let result = rule::finish(pending, timeout).await;
+            Resume::Rules(principal, result)
         }))
     }
 

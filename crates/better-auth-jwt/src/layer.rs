@@ -193,10 +193,10 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
 
     /// Requires an async rule to be satisfied, such as a lookup in a database: otherwise 403.
     ///
-    /// If the rule fails or takes longer than [`rule_timeout`](Self::rule_timeout), the response is 503; the
-    /// feature `tracing` logs the error, so it must not contain secrets. The function is called only for
-    /// requests that pass all other checks, with a copy of the request's head. The future is dropped if the
-    /// client disconnects.
+    /// If the rule fails or [`rule_timeout`](Self::rule_timeout) passes, the response is 503; the feature
+    /// `tracing` logs the error, so it must not contain secrets. The function is called only for requests
+    /// that pass all other checks, with a copy of the request's head. The future is dropped if the client
+    /// disconnects.
     ///
     /// Time limits need a tokio runtime with its timer enabled. A layer without async rules costs nothing
     /// extra.
@@ -233,7 +233,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         self
     }
 
-    /// How long each async rule may take. 5 seconds by default.
+    /// How long the async rules of a request may take together. 5 seconds by default.
     pub fn rule_timeout(mut self, timeout: Duration) -> Self {
         self.policy_mut().rule_timeout = timeout;
         self

@@ -76,18 +76,26 @@ impl<C> Rule<C> {
     }
 }
 
-impl StartedRule {
-    pub(crate) async fn finish(self, timeout: Duration) -> Result<(), Error> {
-        let Self { name, check } = self;
-        let reason = match deadline::within(timeout, check).await {
-            Some(Ok(true)) => return Ok(()),
-            Some(Ok(false)) => return Err(Error::from(ErrorKind::Forbidden).with_rule(name)),
-            Some(Err(error)) => error,
-            None => Box::from(format!("no result within {timeout:?}")),
-        };
-        log_failure(&name, &*reason);
-        Err(Error::from(ErrorKind::RuleUnavailable).with_rule(name).with_retry_after(RETRY_AFTER))
-    }
+/// Awaits started rules in turn until one is not satisfied. The time limit is for all of them together.
+pub(crate) async fn finish(rules: Vec<StartedRule>, timeout: Duration) -> Result<(), Error> {
+    let mut running = Cow::Borrowed("");
+    let in_turn = async {
+        for StartedRule { name, check } in rules {
+            running = name;
+            if !check.await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    let reason = match deadline::within(timeout, in_turn).await {
+        Some(Ok(true)) => return Ok(()),
+        Some(Ok(false)) => return Err(Error::from(ErrorKind::Forbidden).with_rule(running)),
+        Some(Err(error)) => error,
+        None => BoxError::from(format!("the async rules took longer than {timeout:?}")),
+    };
+    log_failure(&running, &*reason);
+    Err(Error::from(ErrorKind::RuleUnavailable).with_rule(running).with_retry_after(RETRY_AFTER))
 }
 
 impl<C> Clone for Rule<C> {

@@ -164,15 +164,28 @@ async fn an_async_rule_decides_after_everything_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_async_rule_that_does_not_finish_is_503_after_its_time_limit() {
+async fn async_rules_share_one_time_limit_and_the_error_names_the_rule_that_was_running() {
     let issuer = Issuer::new();
-    let layer = JwtAuthLayer::new(issuer.verifier())
-        .rule_timeout(Duration::from_millis(300))
-        .require_async("member", |_, _| std::future::pending::<Result<bool, Infallible>>());
-    let start = tokio::time::Instant::now();
-    let kind = kind_of(&layer, request("/", &bearer(&issuer.token("ada")))).await;
-    assert_eq!(kind, Some(ErrorKind::RuleUnavailable));
-    assert_eq!(start.elapsed(), Duration::from_millis(300));
+    let sleep = async |millis| {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        Ok::<_, Infallible>(true)
+    };
+    for (first, second, expected) in [
+        (100, 199, None),
+        (200, 200, Some((ErrorKind::RuleUnavailable, "second"))),
+        (400, 0, Some((ErrorKind::RuleUnavailable, "first"))),
+    ] {
+        let layer = JwtAuthLayer::new(issuer.verifier())
+            .require_async("first", move |_, _| sleep(first))
+            .claims::<Value>()
+            .require_async("second", move |_, _| sleep(second))
+            .rule_timeout(Duration::from_millis(300));
+        let (mut parts, _) = request("/", &bearer(&issuer.token("ada"))).into_parts();
+        let start = tokio::time::Instant::now();
+        let error = layer.authorize(&mut parts).await.err();
+        assert_eq!(error.as_ref().map(|error| (error.kind(), error.rule().unwrap())), expected);
+        assert_eq!(start.elapsed(), Duration::from_millis(300.min(first + second)));
+    }
 }
 
 #[tokio::test]
