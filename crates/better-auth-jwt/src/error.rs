@@ -40,8 +40,7 @@ impl Error {
         self.details.as_ref()?.claim.as_deref()
     }
 
-    /// The name of the rule that rejected the request, for [`ErrorKind::Forbidden`] and
-    /// [`ErrorKind::RuleUnavailable`].
+    /// The name of the rule that rejected the request, if one did.
     pub fn rule(&self) -> Option<&str> {
         self.details.as_ref()?.rule.as_deref()
     }

@@ -198,6 +198,9 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// that pass all other checks, with a copy of the request's head. The future is dropped if the client
     /// disconnects.
     ///
+    /// A [`PathError`](crate::PathError), which `?` passes on from [`PathValue::extract`], rejects the request
+    /// as in [`match_user`](Self::match_user): 400 or 403.
+    ///
     /// Time limits need a tokio runtime with its timer enabled. A layer without async rules costs nothing
     /// extra.
     ///
@@ -212,22 +215,19 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// let auth = JwtAuthLayer::new(verifier).require_async("organization member", move |claims, mut parts| {
     ///     let (database, org_id) = (database.clone(), org_id.clone());
     ///     async move {
-    ///         match org_id.extract(&mut parts) {
-    ///             Ok(org_id) => database.is_member(claims.user_id(), &org_id).await,
-    ///             Err(_) => Ok(false),
-    ///         }
+    ///         let org_id = org_id.extract(&mut parts)?;
+    ///         Ok(database.is_member(claims.user_id(), &org_id).await?)
     ///     }
     /// });
     /// # Ok::<(), better_auth_jwt::ConfigError>(())
     /// ```
-    pub fn require_async<F, E>(
+    pub fn require_async<F>(
         mut self,
         name: impl Into<Cow<'static, str>>,
         rule: impl Fn(Arc<C>, Parts) -> F + Send + Sync + 'static,
     ) -> Self
     where
-        F: Future<Output = Result<bool, E>> + Send + 'static,
-        E: Into<Box<dyn StdError + Send + Sync>>,
+        F: Future<Output = Result<bool, Box<dyn StdError + Send + Sync>>> + Send + 'static,
     {
         self.authorizer_mut().rules.push(Rule::new_async(name.into(), rule));
         self

@@ -8,6 +8,7 @@ use crate::{
     claims::Claims,
     deadline,
     error::{Error, ErrorKind},
+    path::PathError,
 };
 
 /// When to try again after a rule could not decide.
@@ -40,18 +41,14 @@ impl<C> Rule<C> {
         Self { name, condition: Condition::Sync(Arc::new(check)) }
     }
 
-    pub(crate) fn new_async<F, E>(
+    pub(crate) fn new_async<F>(
         name: Cow<'static, str>,
         check: impl Fn(Arc<C>, Parts) -> F + Send + Sync + 'static,
     ) -> Self
     where
-        F: Future<Output = Result<bool, E>> + Send + 'static,
-        E: Into<BoxError>,
+        F: Future<Output = Result<bool, BoxError>> + Send + 'static,
     {
-        let start = move |claims, parts| -> CheckFuture {
-            let check = check(claims, parts);
-            Box::pin(async move { check.await.map_err(Into::into) })
-        };
+        let start = move |claims, parts| -> CheckFuture { Box::pin(check(claims, parts)) };
         Self { name, condition: Condition::Async(Arc::new(start)) }
     }
 
@@ -86,12 +83,15 @@ pub(crate) async fn finish(rules: Vec<StartedRule>, timeout: Duration) -> Result
                 return Ok(false);
             }
         }
-        Ok(true)
+        Ok::<_, BoxError>(true)
     };
     let reason = match deadline::within(timeout, in_turn).await {
         Some(Ok(true)) => return Ok(()),
         Some(Ok(false)) => return Err(Error::from(ErrorKind::Forbidden).with_rule(running)),
-        Some(Err(error)) => error,
+        Some(Err(error)) => match error.downcast::<PathError>() {
+            Ok(error) => return Err(Error::from(*error).with_rule(running)),
+            Err(error) => error,
+        },
         None => BoxError::from(format!("the async rules took longer than {timeout:?}")),
     };
     log_failure(&running, &*reason);

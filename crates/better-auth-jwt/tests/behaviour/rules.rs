@@ -116,7 +116,7 @@ async fn the_error_contains_the_rule_and_the_claim_and_the_response_neither() {
     let token = bearer(&issuer.token("ada"));
     for layer in [
         layer.clone().require("admin", |_| false),
-        layer.clone().require_async("member", async |_, _| Ok::<_, Infallible>(false)),
+        layer.clone().require_async("member", async |_, _| Ok(false)),
         layer.clone().match_claim("org", org_id()),
     ] {
         let response = send(&layer, request("/orgs/acme/x", &token)).await;
@@ -141,10 +141,9 @@ async fn an_async_rule_decides_after_everything_else() {
             let org = org.clone();
             async move {
                 tokio::task::yield_now().await;
-                match org.extract(&mut parts).as_deref() {
-                    Ok("broken") => Err(io::Error::other("no connection to the database")),
-                    Ok(org) => Ok(claims.user_id() == "ada" && org == "acme"),
-                    Err(_) => Ok(false),
+                match &*org.extract(&mut parts)? {
+                    "broken" => Err(io::Error::other("no connection to the database").into()),
+                    org => Ok(claims.user_id() == "ada" && org == "acme"),
                 }
             }
         })
@@ -163,12 +162,32 @@ async fn an_async_rule_decides_after_everything_else() {
     assert_eq!(calls.load(Ordering::Relaxed), 3, "requests that fail another check do not start the async rule");
 }
 
+#[tokio::test]
+async fn a_path_error_of_an_async_rule_is_rejected_as_one_of_match_user() {
+    let issuer = Issuer::new();
+    let org = org_id();
+    let layer = JwtAuthLayer::new(issuer.verifier()).require_async("member", move |_, mut parts| {
+        let org = org.clone();
+        async move { Ok(org.extract(&mut parts)? == "acme") }
+    });
+    for (path, expected) in [
+        ("/orgs/acme/x", None),
+        ("/orgs/other/x", Some((ErrorKind::Forbidden, "member"))),
+        ("/orgs", Some((ErrorKind::MissingPathValue, "member"))),
+        ("/orgs/a%2Fb/x", Some((ErrorKind::InvalidPath, "member"))),
+    ] {
+        let (mut parts, _) = request(path, &bearer(&issuer.token("ada"))).into_parts();
+        let error = layer.authorize(&mut parts).await.err();
+        assert_eq!(error.as_ref().map(|error| (error.kind(), error.rule().unwrap())), expected, "{path}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn async_rules_share_one_time_limit_and_the_error_names_the_rule_that_was_running() {
     let issuer = Issuer::new();
     let sleep = async |millis| {
         tokio::time::sleep(Duration::from_millis(millis)).await;
-        Ok::<_, Infallible>(true)
+        Ok::<_, tower::BoxError>(true)
     };
     for (first, second, expected) in [
         (100, 199, None),
@@ -193,15 +212,16 @@ async fn async_rules_run_one_after_another_and_the_first_that_fails_decides() {
     let issuer = Issuer::new();
     let polled = Arc::new(AtomicUsize::new(0));
     let counted = polled.clone();
-    let layer = JwtAuthLayer::new(issuer.verifier())
-        .require_async("first", async |_, _| Ok::<_, Infallible>(false))
-        .require_async("second", move |_, _| {
+    let layer = JwtAuthLayer::new(issuer.verifier()).require_async("first", async |_, _| Ok(false)).require_async(
+        "second",
+        move |_, _| {
             let polled = counted.clone();
             async move {
                 polled.fetch_add(1, Ordering::Relaxed);
-                Ok::<_, Infallible>(true)
+                Ok(true)
             }
-        });
+        },
+    );
     assert_eq!(kind_of(&layer, request("/", &bearer(&issuer.token("ada")))).await, Some(ErrorKind::Forbidden));
     assert_eq!(polled.load(Ordering::Relaxed), 0);
 }
@@ -221,7 +241,7 @@ async fn a_request_that_is_dropped_drops_its_async_rule() {
         let guard = CountDrop(counted.clone());
         async move {
             let _guard = guard;
-            std::future::pending::<Result<bool, Infallible>>().await
+            std::future::pending().await
         }
     });
     let inner = service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new())));
@@ -248,12 +268,10 @@ async fn rules_of_both_claims_types_apply_sync_and_async() {
     }
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier())
-        .require_async("not banned", async |claims: Arc<Claims>, _| {
-            Ok::<_, Infallible>(!claims.get::<bool>("banned").unwrap_or(true))
-        })
+        .require_async("not banned", async |claims: Arc<Claims>, _| Ok(!claims.get::<bool>("banned").unwrap_or(true)))
         .claims::<Member>()
         .require("admin", |member| member.role == "admin")
-        .require_async("admin, again", async |member: Arc<Member>, _| Ok::<_, Infallible>(member.role == "admin"));
+        .require_async("admin, again", async |member: Arc<Member>, _| Ok(member.role == "admin"));
     for (role, banned, kind) in [
         ("admin", false, None),
         ("admin", true, Some(ErrorKind::Forbidden)),
@@ -322,9 +340,7 @@ async fn authorize_applies_every_check_without_a_service() {
     let layer = JwtAuthLayer::new(issuer.verifier())
         .match_user(PathTemplate::new("/jobs/{user_id}").unwrap())
         .require("verified", |claims| claims.get("emailVerified").unwrap_or(false))
-        .require_async("even name", async |claims: Arc<Claims>, _| {
-            Ok::<_, Infallible>(claims.user_id().len() % 2 == 1)
-        });
+        .require_async("even name", async |claims: Arc<Claims>, _| Ok(claims.user_id().len() % 2 == 1));
     let authorize = async |path: &str, token: &str| {
         let request = Request::builder().uri(path).header(AUTHORIZATION, token).body(()).unwrap();
         let (mut parts, ()) = request.into_parts();
