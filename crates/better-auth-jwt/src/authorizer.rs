@@ -98,8 +98,13 @@ impl<C: FromClaims> Authorizer<C> {
     pub(crate) fn resume(&self, parts: &mut Parts, resume: Resume<C>) -> Decision<C> {
         match resume {
             Resume::Verify { fetches_left } => self.verify(parts, fetches_left),
-            Resume::Rules(principal, Ok(())) => self.admit(parts, principal),
-            Resume::Rules(_, Err(error)) => self.deny(error),
+            // The session may have been revoked while the rules ran.
+            Resume::Rules(principal, result) => {
+                match result.and_then(|()| self.policy.check_session(&principal.claims)) {
+                    Ok(()) => self.admit(parts, principal),
+                    Err(error) => self.deny(error),
+                }
+            }
         }
     }
 
@@ -161,9 +166,7 @@ impl<C: FromClaims> Authorizer<C> {
     fn check(&self, parts: &mut Parts, principal: &Principal<C>) -> Result<(), Error> {
         let Principal { claims, custom } = principal;
         let policy = &self.policy;
-        if let Some(sessions) = &policy.sessions {
-            sessions.check(claims)?;
-        }
+        policy.check_session(claims)?;
         if let Some(path) = &policy.path_user
             && path.extract(parts)? != claims.user_id()
         {
@@ -245,6 +248,10 @@ impl Authorizer<Claims> {
 }
 
 impl Policy {
+    fn check_session(&self, claims: &Claims) -> Result<(), Error> {
+        self.sessions.as_ref().map_or(Ok(()), |sessions| sessions.check(claims))
+    }
+
     fn report(&self, outcome: Outcome<'_>) {
         if let Some(on_outcome) = &self.on_outcome {
             on_outcome(outcome);

@@ -51,7 +51,8 @@ use crate::{
 /// # Order of checks
 ///
 /// The token, its session, the user id in the path, the other path values, scopes, and rules in the order
-/// in which they were added. Async rules come last. The first check that fails decides.
+/// in which they were added. Async rules come last, and the session is checked again after them. The first
+/// check that fails decides.
 ///
 /// # What clients and logs learn
 ///

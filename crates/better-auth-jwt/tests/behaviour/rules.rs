@@ -11,7 +11,8 @@ use std::{
 };
 
 use better_auth_jwt::{
-    Authenticated, Claims, ErrorKind, GrpcRejection, JwtAuthLayer, PathTemplate, PathValue, test_util::Issuer,
+    Authenticated, Claims, ErrorKind, GrpcRejection, JwtAuthLayer, MissingSession, PathTemplate, PathValue,
+    RevokedSessions, test_util::Issuer,
 };
 use http::{Method, Request, Response, header::AUTHORIZATION};
 use serde_json::{Value, json};
@@ -258,6 +259,25 @@ fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
         std::task::Poll::Ready(output) => Some(output),
         std::task::Poll::Pending => None,
     }
+}
+
+#[tokio::test]
+async fn a_session_that_is_revoked_while_an_async_rule_waits_is_rejected() {
+    let issuer = Issuer::new();
+    let revoked = RevokedSessions::new(Duration::from_secs(930)).clock(issuer.clock());
+    let list = revoked.clone();
+    let layer = JwtAuthLayer::new(issuer.verifier()).sessions(revoked, MissingSession::Reject).require_async(
+        "slow",
+        move |claims: Arc<Claims>, _| {
+            let list = list.clone();
+            async move {
+                list.revoke_session(claims.issuer().unwrap(), "phone")?;
+                Ok(true)
+            }
+        },
+    );
+    let token = bearer(&issuer.token_with_session("ada", "phone"));
+    assert_eq!(kind_of(&layer, request("/", &token)).await, Some(ErrorKind::Revoked));
 }
 
 #[tokio::test]
