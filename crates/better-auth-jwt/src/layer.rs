@@ -85,16 +85,16 @@ impl<R> JwtAuthLayer<Claims, R> {
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
     /// # let verifier = Issuer::new().verifier();
     /// #[derive(serde::Deserialize)]
+    /// #[serde(rename_all = "camelCase")]
     /// struct Member {
-    ///     #[serde(rename = "sub")]
-    ///     id: String,
-    ///     // Better Auth's admin plugin joins several roles with commas.
-    ///     role: Option<String>,
+    ///     sub: String,
+    ///     active_organization_id: Option<String>,
     /// }
     ///
-    /// let admins = JwtAuthLayer::new(verifier).claims::<Member>().require("admin", |member| {
-    ///     member.role.iter().flat_map(|roles| roles.split(',')).any(|role| role == "admin")
-    /// });
+    /// let auth = JwtAuthLayer::new(verifier)
+    ///     .require("admin", |claims| claims.roles().any(|role| role == "admin"))
+    ///     .claims::<Member>()
+    ///     .require("active organization", |member| member.active_organization_id.is_some());
     /// ```
     pub fn claims<C: FromClaims>(self) -> JwtAuthLayer<C, R> {
         let authorizer = Arc::unwrap_or_clone(self.authorizer).with_claims();
@@ -160,7 +160,8 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
     /// # let verifier = Issuer::new().verifier();
     /// let auth = JwtAuthLayer::new(verifier)
-    ///     .require("verified email", |claims| claims.get("emailVerified").unwrap_or(false));
+    ///     .require("verified email", |claims| claims.get("emailVerified").unwrap_or(false))
+    ///     .require("admin", |claims| claims.roles().any(|role| role == "admin"));
     /// ```
     pub fn require(
         self,
@@ -180,7 +181,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// use http::Method;
     ///
     /// let auth = JwtAuthLayer::new(verifier).require_request("editor", |claims, parts| {
-    ///     parts.method == Method::GET || claims.get::<String>("role").is_ok_and(|role| role == "editor")
+    ///     parts.method == Method::GET || claims.roles().any(|role| role == "editor")
     /// });
     /// ```
     pub fn require_request(
