@@ -224,6 +224,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// A stable name for metrics and logs: that of the variant in snake case, such as `invalid_signature`.
+    /// [`Outcome::as_str`](crate::Outcome::as_str) lists all names.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::MissingToken => "missing_token",

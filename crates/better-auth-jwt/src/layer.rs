@@ -117,11 +117,18 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// example, lets `definePayload` add the active organization of the session, whose member the user may
     /// not be any more; look memberships up with [`require_async`](Self::require_async) if that matters.
     ///
+    /// Handlers can read the value from the claims, which contain the same string as the path.
+    ///
     /// ```
-    /// # use better_auth_jwt::{JwtAuthLayer, PathTemplate, test_util::Issuer};
+    /// # use better_auth_jwt::{ClaimError, Claims, JwtAuthLayer, PathTemplate, test_util::Issuer};
     /// # let verifier = Issuer::new().verifier();
     /// let auth = JwtAuthLayer::new(verifier)
     ///     .match_claim("activeOrganizationId", PathTemplate::new("/orgs/{org_id}/*")?);
+    ///
+    /// // In a handler, with the claims of `Authenticated`:
+    /// fn org_id(claims: &Claims) -> Result<String, ClaimError> {
+    ///     claims.get("activeOrganizationId")
+    /// }
     /// # Ok::<(), better_auth_jwt::ConfigError>(())
     /// ```
     pub fn match_claim(mut self, claim: impl Into<Cow<'static, str>>, path: impl PathValue) -> Self {
