@@ -45,8 +45,8 @@ use crate::{
 /// Put concurrency limits and load shedding outside this layer, so that requests that wait for keys
 /// count. Put CORS outside too, so that error responses carry its headers.
 ///
-/// The token is checked once, when the request starts; streams and WebSockets may outlive it. End long
-/// ones when the token expires: see [`guides::streams`](crate::guides::streams).
+/// Token and session are checked once, when the request starts; streams and WebSockets may outlive them. End
+/// long ones when the token expires or the session is revoked: see [`guides::streams`](crate::guides::streams).
 ///
 /// # Order of checks
 ///
