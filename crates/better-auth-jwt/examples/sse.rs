@@ -8,7 +8,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example prints how to try it")]
 
-use std::{convert::Infallible, error::Error, future::ready, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -17,8 +17,8 @@ use axum::{
     routing::{get, post},
 };
 use better_auth_jwt::{
-    Authenticated, Claims, Clock, JwtAuthLayer, MissingSession, RevokedSessions, SessionCheck, SessionState,
-    SystemClock, Verifier, test_util::Issuer,
+    Authenticated, Claims, Clock, JwtAuthLayer, MissingSession, RevokedSessions, SystemClock, Verifier,
+    test_util::Issuer,
 };
 use futures_util::{Stream, StreamExt, stream};
 use tokio::net::TcpListener;
@@ -59,13 +59,12 @@ async fn events(
     Authenticated(claims): Authenticated<Claims>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let expiry = tokio::time::sleep(app.verifier.remaining(&claims));
+    let revocation = app.revoked.wait_for_revocation(&claims);
     let ticks = stream::unfold(tokio::time::interval(Duration::from_secs(1)), async |mut interval| {
         interval.tick().await;
         Some((Ok(Event::default().data("tick")), interval))
     });
-    let events =
-        ticks.take_while(move |_| ready(app.revoked.check(&claims) == SessionState::Active)).take_until(expiry);
-    Sse::new(events)
+    Sse::new(ticks.take_until(expiry).take_until(revocation))
 }
 
 /// Stands for Better Auth, whose logout tokens `BackChannelLogout` receives.

@@ -16,7 +16,7 @@ use crate::{
     outcome::{OnOutcome, Outcome},
     path::PathValue,
     rejection::Challenges,
-    rule::{Rule, Scopes},
+    rule::{self, Rule, Scopes},
     session::Sessions,
     token_cache::TokenCache,
     token_source::TokenSource,
@@ -26,7 +26,7 @@ use crate::{
 /// See [`JwtAuthLayer::token_cache_size`](crate::JwtAuthLayer::token_cache_size).
 const TOKEN_CACHE_SIZE: usize = 16 * 1024 * 1024;
 
-/// How long an async rule may take by default.
+/// How long the async rules of a request may take by default.
 const RULE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Decides whether a request passes. `C` is the type of the claims that handlers get.
@@ -98,8 +98,13 @@ impl<C: FromClaims> Authorizer<C> {
     pub(crate) fn resume(&self, parts: &mut Parts, resume: Resume<C>) -> Decision<C> {
         match resume {
             Resume::Verify { fetches_left } => self.verify(parts, fetches_left),
-            Resume::Rules(principal, Ok(())) => self.admit(parts, principal),
-            Resume::Rules(_, Err(error)) => self.deny(error),
+            // The session may have been revoked while the rules ran.
+            Resume::Rules(principal, result) => {
+                match result.and_then(|()| self.policy.check_session(&principal.claims)) {
+                    Ok(()) => self.admit(parts, principal),
+                    Err(error) => self.deny(error),
+                }
+            }
         }
     }
 
@@ -152,12 +157,8 @@ impl<C: FromClaims> Authorizer<C> {
         }
         let timeout = policy.rule_timeout;
         Decision::Pending(Box::pin(async move {
-            for rule in pending {
-                if let Err(error) = rule.finish(timeout).await {
-                    return Resume::Rules(principal, Err(error));
-                }
-            }
-            Resume::Rules(principal, Ok(()))
+            let result = rule::finish(pending, timeout).await;
+            Resume::Rules(principal, result)
         }))
     }
 
@@ -165,9 +166,7 @@ impl<C: FromClaims> Authorizer<C> {
     fn check(&self, parts: &mut Parts, principal: &Principal<C>) -> Result<(), Error> {
         let Principal { claims, custom } = principal;
         let policy = &self.policy;
-        if let Some(sessions) = &policy.sessions {
-            sessions.check(claims)?;
-        }
+        policy.check_session(claims)?;
         if let Some(path) = &policy.path_user
             && path.extract(parts)? != claims.user_id()
         {
@@ -249,6 +248,10 @@ impl Authorizer<Claims> {
 }
 
 impl Policy {
+    fn check_session(&self, claims: &Claims) -> Result<(), Error> {
+        self.sessions.as_ref().map_or(Ok(()), |sessions| sessions.check(claims))
+    }
+
     fn report(&self, outcome: Outcome<'_>) {
         if let Some(on_outcome) = &self.on_outcome {
             on_outcome(outcome);

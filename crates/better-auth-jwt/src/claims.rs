@@ -21,8 +21,8 @@ use crate::{
 /// ```
 /// # use better_auth_jwt::{Claims, ClaimError};
 /// fn greeting(claims: &Claims) -> Result<String, ClaimError> {
-///     let role: Option<String> = claims.get("role")?;
-///     Ok(format!("{} ({})", claims.name().unwrap_or(claims.user_id()), role.as_deref().unwrap_or("user")))
+///     let plan: Option<String> = claims.get("plan")?;
+///     Ok(format!("{} ({})", claims.name().unwrap_or(claims.user_id()), plan.as_deref().unwrap_or("free")))
 /// }
 /// ```
 ///
@@ -125,6 +125,18 @@ impl Claims {
     /// `scope`, the scopes of an OAuth access token (RFC 8693, section 4.2).
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.text("scope").unwrap_or_default().split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    /// `role`, the roles in the whole application, which Better Auth's admin plugin joins with commas.
+    ///
+    /// ```
+    /// # use better_auth_jwt::Claims;
+    /// fn is_admin(claims: &Claims) -> bool {
+    ///     claims.roles().any(|role| role == "admin")
+    /// }
+    /// ```
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.text("role").unwrap_or_default().split(',').map(str::trim).filter(|role| !role.is_empty())
     }
 
     /// Reads a claim by name, as serde_json reads it.

@@ -40,8 +40,7 @@ impl Error {
         self.details.as_ref()?.claim.as_deref()
     }
 
-    /// The name of the rule that rejected the request, for [`ErrorKind::Forbidden`] and
-    /// [`ErrorKind::RuleUnavailable`].
+    /// The name of the rule that rejected the request, if one did.
     pub fn rule(&self) -> Option<&str> {
         self.details.as_ref()?.rule.as_deref()
     }
@@ -225,6 +224,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// A stable name for metrics and logs: that of the variant in snake case, such as `invalid_signature`.
+    /// [`Outcome::as_str`](crate::Outcome::as_str) lists all names.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::MissingToken => "missing_token",

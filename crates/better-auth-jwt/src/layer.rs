@@ -45,13 +45,14 @@ use crate::{
 /// Put concurrency limits and load shedding outside this layer, so that requests that wait for keys
 /// count. Put CORS outside too, so that error responses carry its headers.
 ///
-/// The token is checked once, when the request starts; streams and WebSockets may outlive it. End long
-/// ones when the token expires: see [`guides::streams`](crate::guides::streams).
+/// Token and session are checked once, when the request starts; streams and WebSockets may outlive them. End
+/// long ones when the token expires or the session is revoked: see [`guides::streams`](crate::guides::streams).
 ///
 /// # Order of checks
 ///
 /// The token, its session, the user id in the path, the other path values, scopes, and rules in the order
-/// in which they were added. Async rules come last. The first check that fails decides.
+/// in which they were added. Async rules come last, and the session is checked again after them. The first
+/// check that fails decides.
 ///
 /// # What clients and logs learn
 ///
@@ -84,16 +85,16 @@ impl<R> JwtAuthLayer<Claims, R> {
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
     /// # let verifier = Issuer::new().verifier();
     /// #[derive(serde::Deserialize)]
+    /// #[serde(rename_all = "camelCase")]
     /// struct Member {
-    ///     #[serde(rename = "sub")]
-    ///     id: String,
-    ///     // Better Auth's admin plugin joins several roles with commas.
-    ///     role: Option<String>,
+    ///     sub: String,
+    ///     active_organization_id: Option<String>,
     /// }
     ///
-    /// let admins = JwtAuthLayer::new(verifier).claims::<Member>().require("admin", |member| {
-    ///     member.role.iter().flat_map(|roles| roles.split(',')).any(|role| role == "admin")
-    /// });
+    /// let auth = JwtAuthLayer::new(verifier)
+    ///     .require("admin", |claims| claims.roles().any(|role| role == "admin"))
+    ///     .claims::<Member>()
+    ///     .require("active organization", |member| member.active_organization_id.is_some());
     /// ```
     pub fn claims<C: FromClaims>(self) -> JwtAuthLayer<C, R> {
         let authorizer = Arc::unwrap_or_clone(self.authorizer).with_claims();
@@ -116,11 +117,18 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// example, lets `definePayload` add the active organization of the session, whose member the user may
     /// not be any more; look memberships up with [`require_async`](Self::require_async) if that matters.
     ///
+    /// Handlers can read the value from the claims, which contain the same string as the path.
+    ///
     /// ```
-    /// # use better_auth_jwt::{JwtAuthLayer, PathTemplate, test_util::Issuer};
+    /// # use better_auth_jwt::{ClaimError, Claims, JwtAuthLayer, PathTemplate, test_util::Issuer};
     /// # let verifier = Issuer::new().verifier();
     /// let auth = JwtAuthLayer::new(verifier)
     ///     .match_claim("activeOrganizationId", PathTemplate::new("/orgs/{org_id}/*")?);
+    ///
+    /// // In a handler, with the claims of `Authenticated`:
+    /// fn org_id(claims: &Claims) -> Result<String, ClaimError> {
+    ///     claims.get("activeOrganizationId")
+    /// }
     /// # Ok::<(), better_auth_jwt::ConfigError>(())
     /// ```
     pub fn match_claim(mut self, claim: impl Into<Cow<'static, str>>, path: impl PathValue) -> Self {
@@ -159,7 +167,8 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
     /// # let verifier = Issuer::new().verifier();
     /// let auth = JwtAuthLayer::new(verifier)
-    ///     .require("verified email", |claims| claims.get("emailVerified").unwrap_or(false));
+    ///     .require("verified email", |claims| claims.get("emailVerified").unwrap_or(false))
+    ///     .require("admin", |claims| claims.roles().any(|role| role == "admin"));
     /// ```
     pub fn require(
         self,
@@ -179,7 +188,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// use http::Method;
     ///
     /// let auth = JwtAuthLayer::new(verifier).require_request("editor", |claims, parts| {
-    ///     parts.method == Method::GET || claims.get::<String>("role").is_ok_and(|role| role == "editor")
+    ///     parts.method == Method::GET || claims.roles().any(|role| role == "editor")
     /// });
     /// ```
     pub fn require_request(
@@ -193,10 +202,13 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
 
     /// Requires an async rule to be satisfied, such as a lookup in a database: otherwise 403.
     ///
-    /// If the rule fails or takes longer than [`rule_timeout`](Self::rule_timeout), the response is 503; the
-    /// feature `tracing` logs the error, so it must not contain secrets. The function is called only for
-    /// requests that pass all other checks, with a copy of the request's head. The future is dropped if the
-    /// client disconnects.
+    /// If the rule fails or [`rule_timeout`](Self::rule_timeout) passes, the response is 503; the feature
+    /// `tracing` logs the error, so it must not contain secrets. The function is called only for requests
+    /// that pass all other checks, with a copy of the request's head. The future is dropped if the client
+    /// disconnects.
+    ///
+    /// A [`PathError`](crate::PathError), which `?` passes on from [`PathValue::extract`], rejects the request
+    /// as in [`match_user`](Self::match_user): 400 or 403.
     ///
     /// Time limits need a tokio runtime with its timer enabled. A layer without async rules costs nothing
     /// extra.
@@ -212,28 +224,25 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// let auth = JwtAuthLayer::new(verifier).require_async("organization member", move |claims, mut parts| {
     ///     let (database, org_id) = (database.clone(), org_id.clone());
     ///     async move {
-    ///         match org_id.extract(&mut parts) {
-    ///             Ok(org_id) => database.is_member(claims.user_id(), &org_id).await,
-    ///             Err(_) => Ok(false),
-    ///         }
+    ///         let org_id = org_id.extract(&mut parts)?;
+    ///         Ok(database.is_member(claims.user_id(), &org_id).await?)
     ///     }
     /// });
     /// # Ok::<(), better_auth_jwt::ConfigError>(())
     /// ```
-    pub fn require_async<F, E>(
+    pub fn require_async<F>(
         mut self,
         name: impl Into<Cow<'static, str>>,
         rule: impl Fn(Arc<C>, Parts) -> F + Send + Sync + 'static,
     ) -> Self
     where
-        F: Future<Output = Result<bool, E>> + Send + 'static,
-        E: Into<Box<dyn StdError + Send + Sync>>,
+        F: Future<Output = Result<bool, Box<dyn StdError + Send + Sync>>> + Send + 'static,
     {
         self.authorizer_mut().rules.push(Rule::new_async(name.into(), rule));
         self
     }
 
-    /// How long each async rule may take. 5 seconds by default.
+    /// How long the async rules of a request may take together. 5 seconds by default.
     pub fn rule_timeout(mut self, timeout: Duration) -> Self {
         self.policy_mut().rule_timeout = timeout;
         self

@@ -4,9 +4,12 @@ mod list;
 
 use std::{
     fmt,
+    future::Future,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
+
+use tokio::sync::Notify;
 
 use self::list::{Kind, List};
 use crate::{
@@ -58,6 +61,8 @@ pub struct RevokedSessions {
     max_entries: usize,
     clock: Arc<dyn Clock>,
     list: Arc<RwLock<List>>,
+    /// Notified after each insertion.
+    inserted: Arc<Notify>,
 }
 
 impl RevokedSessions {
@@ -72,6 +77,7 @@ impl RevokedSessions {
             max_entries: MAX_ENTRIES,
             clock: Arc::new(SystemClock),
             list: Arc::default(),
+            inserted: Arc::default(),
         }
     }
 
@@ -153,6 +159,34 @@ impl RevokedSessions {
         }
     }
 
+    /// Waits until the session of these claims is revoked, or all sessions of their user. Completes at once if that has
+    /// already happened.
+    ///
+    /// End streams and WebSockets with it ([`guides::streams`](crate::guides::streams) is a complete example):
+    ///
+    /// ```
+    /// # use better_auth_jwt::{Claims, RevokedSessions};
+    /// # async fn stream(revoked: &RevokedSessions, claims: &Claims, events: impl Future<Output = ()>) {
+    /// tokio::select! {
+    ///     () = revoked.wait_for_revocation(claims) => {}
+    ///     () = events => {}
+    /// }
+    /// # }
+    /// ```
+    pub fn wait_for_revocation(&self, claims: &Claims) -> impl Future<Output = ()> + Send + use<> {
+        let (revoked, claims) = (self.clone(), claims.clone());
+        async move {
+            loop {
+                // Created before the list is searched, so that it is notified of every later insertion.
+                let inserted = revoked.inserted.notified();
+                if revoked.is_revoked(&claims) {
+                    return;
+                }
+                inserted.await;
+            }
+        }
+    }
+
     /// The number of entries, for sessions and users. Some may have expired already.
     pub fn len(&self) -> usize {
         self.read(List::len)
@@ -170,7 +204,11 @@ impl RevokedSessions {
             return Ok(());
         }
         let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
-        list.add(issuer, kind, id, time, self.max_entries, |time| self.is_expired(time, now))
+        list.add(issuer, kind, id, time, self.max_entries, |time| self.is_expired(time, now))?;
+        // Wakers may be the user's, so they are called after the list is unlocked.
+        drop(list);
+        self.inserted.notify_waiters();
+        Ok(())
     }
 
     fn is_expired(&self, time: u64, now: u64) -> bool {

@@ -29,6 +29,22 @@ fn the_claims_of_better_auth_have_accessors() {
     assert_eq!(claims.issued_at(), Some(1));
     assert_eq!(claims.exp(), 2);
     assert_eq!(claims.scopes().collect::<Vec<_>>(), ["openid", "tasks:read"]);
+    assert_eq!(claims.roles().collect::<Vec<_>>(), ["admin"]);
+}
+
+#[test]
+fn roles_are_separated_by_commas() {
+    for (role, roles) in [
+        (json!("editor,admin"), vec!["editor", "admin"]),
+        (json!(" editor , admin,,"), vec!["editor", "admin"]),
+        (json!("content editor"), vec!["content editor"]),
+        (json!(""), vec![]),
+        (json!(null), vec![]),
+        (json!(["admin"]), vec![]),
+    ] {
+        assert_eq!(claims(&json!({ "role": role }).to_string()).roles().collect::<Vec<_>>(), roles);
+    }
+    assert_eq!(claims("{}").roles().count(), 0);
 }
 
 #[test]
