@@ -1,4 +1,4 @@
-//! The time, for claims and for caches.
+//! Clocks.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ pub trait Clock: Send + Sync + 'static {
     /// Seconds since 1970, for `exp`, `nbf` and `iat`.
     fn unix_time(&self) -> u64;
 
-    /// A point on a clock that never runs backwards, for the age of keys.
+    /// The time of a monotonic clock, for the age of keys.
     fn instant(&self) -> Instant {
         Instant::now()
     }

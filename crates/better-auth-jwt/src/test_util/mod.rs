@@ -89,7 +89,7 @@ use crate::{
 /// The claims would be rejected: they are not an object, `sub` is missing, or one of the registered claims is invalid.
 pub fn claims(claims: Value) -> Arc<Claims> {
     // Without HMAC there is nothing to test; the panics on invalid claims are documented above.
-    let keys = SharedSecret::of_any_secrets(Algorithm::HS256, [[7; 32]]).expect("a secret");
+    let keys = SharedSecret::allowing_well_known(Algorithm::HS256, [[7; 32]]).expect("a secret");
     let verifier = Verifier::builder(keys).insecure_any_issuer().insecure_any_audience().expect("a configuration");
     let mut all = json!({ "exp": SystemClock.unix_time() + 900 });
     match (all.as_object_mut(), claims) {
@@ -113,5 +113,5 @@ pub fn insecure_secrets<S: AsRef<[u8]>>(
     algorithm: Algorithm,
     secrets: impl IntoIterator<Item = S>,
 ) -> Result<SharedSecret, ConfigError> {
-    SharedSecret::of_any_secrets(algorithm, secrets)
+    SharedSecret::allowing_well_known(algorithm, secrets)
 }
