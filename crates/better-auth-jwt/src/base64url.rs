@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_decodes_what_the_crate_base64_decodes() {
+    fn decoding_agrees_with_the_crate_base64() {
         use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
         for length in 0..100_usize {
             let bytes: Vec<u8> = (0..length).map(|n| (n * 37 + length) as u8).collect();

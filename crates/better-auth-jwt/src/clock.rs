@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_clock_is_that_of_the_standard_library() {
+    fn the_system_clock_returns_the_system_time() {
         let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         assert!((before..before + 60).contains(&SystemClock.unix_time()));
     }

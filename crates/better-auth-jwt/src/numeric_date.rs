@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_year_9999_is_the_last() {
+    fn dates_after_the_year_9999_are_rejected() {
         assert_eq!(read("253402300799"), Some((MAX, MAX)));
         assert_eq!(read("253402300800"), None);
         assert_eq!(read("2.534023008e11"), None);

@@ -91,7 +91,7 @@ fn token(issuer: &Issuer, user: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_kind_of_call_knows_its_caller() {
+async fn every_kind_of_call_receives_the_claims() {
     let issuer = Issuer::new();
     let channel = diary(issuer.verifier()).await;
     let mut ada = client(&channel, token(&issuer, "ada"));
@@ -181,7 +181,7 @@ async fn the_status_does_not_reveal_which_check_failed() {
 }
 
 #[tokio::test]
-async fn while_keys_are_unavailable_so_is_the_diary() {
+async fn while_keys_are_unavailable_calls_are_unavailable() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);

@@ -129,7 +129,7 @@ fn access_tokens_are_accepted_only_with_the_access_token_profile() {
 
 /// Better Auth signs more than a server issues at a sign-up.
 #[test]
-fn everything_else_that_better_auth_signs_is_rejected() {
+fn other_tokens_of_better_auth_are_rejected() {
     let by_secret = Issuer::with_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n");
     let any = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n").expect("a strong secret");
     let any = any.insecure_any_issuer().insecure_any_audience().unwrap().clock(by_secret.clock());

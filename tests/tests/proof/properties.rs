@@ -46,7 +46,7 @@ fn a_token_with_any_character_changed_is_rejected() {
 }
 
 #[test]
-fn a_token_with_anything_cut_off_is_rejected() {
+fn a_truncated_token_is_rejected() {
     for algorithm in ALGORITHMS {
         let issuer = Issuer::with_algorithm(algorithm);
         let (token, verifier) = (issuer.token("ada"), issuer.verifier());
@@ -64,7 +64,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_token_with_anything_inserted_is_rejected(
+    fn a_token_with_any_character_inserted_is_rejected(
         signed in signed(), position: prop::sample::Index, length in 0..4usize, more in ".{0,9}",
     ) {
         let position = position.index(signed.token.len() + 1);

@@ -3,7 +3,7 @@ use std::error::Error as _;
 use super::*;
 
 #[test]
-fn errors_of_the_token_are_401_invalid_token_and_those_of_the_request_are_not() {
+fn token_errors_are_401_invalid_token_and_request_errors_are_not() {
     for (kind, status, code) in [
         (ErrorKind::Expired, 401, Some("invalid_token")),
         (ErrorKind::SenderConstrained, 401, Some("invalid_token")),
@@ -18,7 +18,7 @@ fn errors_of_the_token_are_401_invalid_token_and_those_of_the_request_are_not() 
 }
 
 #[test]
-fn an_errors_name_is_that_of_its_variant_in_snake_case() {
+fn the_name_of_an_error_is_its_variant_in_snake_case() {
     for kind in [
         ErrorKind::MissingToken,
         ErrorKind::TokenTooLarge,

@@ -82,7 +82,7 @@ fn every_byte_of_a_number_is_checked_at_every_position() {
 }
 
 #[test]
-fn escapes_are_undone_in_names_and_strings() {
+fn escapes_are_decoded_in_names_and_strings() {
     let document = parse(r#"{"\u0073ub":"\ud83d\ude00\n\"é\/","x":"\\"}"#).unwrap();
     assert_eq!(document.find("sub").unwrap().as_str(), Some("😀\n\"é/"));
     assert_eq!(document.find("x").unwrap().as_str(), Some("\\"));
@@ -195,7 +195,7 @@ fn every_byte_of_a_string_is_checked_at_every_position() {
 }
 
 #[test]
-fn a_string_alone_is_unescaped() {
+fn a_single_string_is_unescaped() {
     assert_eq!(unescape(r#""ab""#).unwrap(), "ab");
     assert_eq!(unescape(r#""a\u0062""#).unwrap(), "ab");
     assert_eq!(unescape(r#""""#).unwrap(), "");

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn encodings_beyond_the_field_and_other_lengths_are_rejected() {
+    fn non_canonical_encodings_and_other_lengths_are_rejected() {
         // These are all y from 2^255 - 19 to 2^255 - 1. The first two are equal to 0 and 1, which have small order.
         for last in 0xed..=0xff {
             let mut y = P;

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refresh_can_be_printed() {
+    fn debug_prints_a_refresh() {
         let printed = |refresh: Refresh| format!("{refresh:?}");
         assert_eq!(printed(Refresh::NotFound), "NotFound");
         assert_eq!(printed(Refresh::CoolingDown(Duration::from_secs(2))), "CoolingDown(2s)");

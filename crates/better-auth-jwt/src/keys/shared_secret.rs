@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn one_weak_secret_rejects_the_keyring() {
+    fn a_keyring_with_a_weak_secret_is_rejected() {
         assert!(SharedSecret::keyring([&[7; 32][..], &[8; 31]]).is_err());
         assert!(SharedSecret::keyring(Vec::<&[u8]>::new()).is_err());
     }

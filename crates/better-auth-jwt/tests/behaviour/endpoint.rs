@@ -149,7 +149,7 @@ async fn keys_arrive_over_http() {
 }
 
 #[tokio::test]
-async fn every_misbehaviour_has_its_error() {
+async fn every_endpoint_failure_has_its_own_error() {
     let issuer = Issuer::new();
     let elsewhere = Endpoint::start(ok(&issuer.jwks())).await;
     let location = format!("location: {}\r\n", elsewhere.url);
@@ -287,7 +287,7 @@ async fn a_stalled_endpoint_does_not_delay_tokens_of_known_keys() {
 }
 
 #[tokio::test]
-async fn an_etag_is_sent_back_and_not_modified_understood() {
+async fn the_etag_is_sent_and_not_modified_is_accepted() {
     let issuer = Issuer::new();
     let endpoint =
         Endpoint::start(http("200 OK", "etag: \"v1\"\r\ncache-control: max-age=100\r\n", &issuer.jwks())).await;

@@ -87,7 +87,7 @@ async fn a_new_key_is_found_behind_a_shared_cache_that_has_the_old_set() {
 }
 
 #[tokio::test]
-async fn time_in_a_cache_counts_and_every_cache_control_line_does() {
+async fn age_and_every_cache_control_header_are_honoured() {
     for (headers, fresh) in [
         ("cache-control: max-age=3600\r\n", 3600),
         ("cache-control: max-age=3600\r\nage: 3000\r\n", 600),

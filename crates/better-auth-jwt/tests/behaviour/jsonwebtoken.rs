@@ -115,7 +115,7 @@ fn tokens(issuer: &Issuer, now: u64) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_jsonwebtoken_rejects_is_rejected() {
+async fn every_token_that_jsonwebtoken_rejects_is_rejected() {
     for algorithm in
         [Algorithm::HS256, Algorithm::EdDSA, Algorithm::ES256, Algorithm::ES384, Algorithm::RS256, Algorithm::PS256]
     {

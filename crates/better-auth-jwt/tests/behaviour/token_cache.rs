@@ -199,7 +199,7 @@ async fn tokens_of_keys_without_a_generation_are_not_cached() {
 }
 
 #[tokio::test]
-async fn tokens_of_a_key_that_left_the_set_are_rejected() {
+async fn tokens_of_a_removed_key_are_rejected() {
     let mut issuer = Issuer::new();
     let published = Arc::new(std::sync::Mutex::new(issuer.jwks()));
     let keys = RemoteKeySet::with_fetch({

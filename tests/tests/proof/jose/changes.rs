@@ -280,7 +280,7 @@ fn token_changes() -> Vec<Change> {
             let signature = token.rsplit('.').next().map_or(0, str::len);
             format!("{token}{}", "=".repeat((4 - signature % 4) % 4))
         }),
-        ("a stray bit in the last character", lenient, |token| {
+        ("a non-zero unused bit in the last character", lenient, |token| {
             let last = token.chars().last();
             let other = last.and_then(|last| char::from_u32(u32::from(last) + 1)).filter(char::is_ascii_alphanumeric);
             format!("{}{}", token.get(..token.len() - 1).unwrap_or_default(), other.unwrap_or('B'))

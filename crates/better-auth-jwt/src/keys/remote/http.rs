@@ -110,7 +110,9 @@ impl Endpoint {
         match url.scheme() {
             "https" => {}
             "http" if settings.allow_http || settings.client.is_none() && is_loopback(&url) => {}
-            "http" => return Err(invalid("must use https, unless it is on this machine or http is explicitly allowed")),
+            "http" => {
+                return Err(invalid("must use https, unless it is on this machine or http is explicitly allowed"));
+            }
             _ => return Err(invalid("must use https")),
         }
         let headers = settings.headers()?;
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_for_the_log_has_no_query() {
+    fn the_url_in_the_log_has_no_query() {
         let endpoint =
             Endpoint::new("http://127.0.0.1:3000/api/auth/jwks?token=secret#x", HttpSettings::default()).unwrap();
         assert_eq!(endpoint.to_string(), "http://127.0.0.1:3000/api/auth/jwks");

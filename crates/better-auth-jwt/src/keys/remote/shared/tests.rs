@@ -40,7 +40,7 @@ impl tracing::field::Visit for Line {
 
 #[test]
 #[cfg(feature = "jwks-reqwest")]
-fn the_log_names_the_url_at_the_start_and_with_each_failure_but_not_its_query() {
+fn the_log_contains_the_url_at_the_start_and_for_each_failure_but_not_its_query() {
     let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let log = lines.clone();
     let subscriber = OnEvent(move |event: &Event<'_>| {
