@@ -394,7 +394,11 @@ async fn serialisations() {
         ("non-zero unused bits in the last character", unused_bits, Some(Malformed)),
         ("a shorter signature", token[..token.len() - 2].to_owned(), Some(InvalidSignature)),
         ("a longer signature", format!("{}AAAA", &token[..token.len() - 2]), Some(InvalidSignature)),
-        ("a signature of the maximum length", format!("{header}.{payload}.{}", "A".repeat(1366)), Some(InvalidSignature)),
+        (
+            "a signature of the maximum length",
+            format!("{header}.{payload}.{}", "A".repeat(1366)),
+            Some(InvalidSignature),
+        ),
         ("a signature that is too long", format!("{header}.{payload}.{}", "A".repeat(1367)), Some(Malformed)),
         ("header and payload swapped", format!("{payload}.{header}.{signature}"), Some(UnsupportedAlgorithm)),
         (
