@@ -145,7 +145,7 @@ async fn claims() {
         claims.as_object_mut().unwrap().remove(member);
         claims.to_string()
     };
-    // A value that `Value` would change or cannot contain, inserted as text.
+    // For values that `Value` would change or cannot represent.
     let raw = |member: &str, value: &str| with(member, json!("@")).replace("\"@\"", value);
     let rows = [
         ("valid", valid.to_string(), None),
@@ -238,7 +238,7 @@ async fn claims() {
         ("a client-credentials token", with("client_id", json!("ada")), Some(ClientToken)),
         ("a token with azp only", with("azp", json!("ada")), Some(ClientToken)),
         ("a user's token from a client", with("client_id", json!("some-client")), None),
-        // RFC 7800: the token is bound to a key, and a bearer proves nothing about keys.
+        // RFC 7800: the token is bound to a key, and a bearer token does not prove possession of it.
         (
             "cnf of DPoP",
             with("cnf", json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"})),
@@ -333,7 +333,7 @@ async fn a_sender_constrained_token_gets_401_invalid_token_each_time() {
     let plain = bearer(&issuer.sign(&claims));
     claims["cnf"] = json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"});
     let bound = bearer(&issuer.sign(&claims));
-    // The token cache has a plain token of the same user, and sees the bound one more than once.
+    // The cached token of the same user must not affect the bound one, also if it is sent again.
     for _ in 0..3 {
         assert_eq!(send(&layer, request("/", &plain)).await.status(), 200);
         for layer in [layer.clone(), layer.clone().optional()] {
@@ -490,7 +490,7 @@ async fn a_public_key_is_never_used_as_a_secret() {
 
 #[tokio::test]
 async fn a_key_verifies_its_own_algorithm_only() {
-    // The same RSA key, and every other algorithm it could compute.
+    // The same RSA key, with every other algorithm.
     let issuer = Issuer::with_algorithm(Algorithm::PS256);
     for name in ["RS256", "RS384", "RS512", "PS384", "PS512", "ES256", "HS256"] {
         let mut header = issuer.header();
@@ -707,7 +707,7 @@ async fn issuer_and_audience_must_be_of_the_right_type_even_if_they_are_not_chec
         claims[member] = value.clone();
         assert_eq!(verdict(&verifier, &issuer.sign(&claims)).await, Some(InvalidClaims), "{member} {value}");
     }
-    // Better Auth's cookie cache and e-mail tokens carry no sub, with the same secret.
+    // Better Auth's cookie cache and email tokens have no sub, and are signed with the same secret.
     let now = issuer.claims("ada")["iat"].as_u64().unwrap();
     for other in [
         json!({"email": "ada@example.com", "userId": "ada", "iat": now, "exp": now + 3600}),

@@ -1,4 +1,4 @@
-//! The list of revoked sessions: what it keeps, for how long, and how much.
+//! The list of revoked sessions: its entries, their retention, and its capacity.
 
 use std::{sync::Arc, thread, time::Duration};
 

@@ -1,4 +1,5 @@
-//! What a token with an unknown `kid` gets: 401 only if a search that started after its first appearance did not find the key.
+//! The response to a token with an unknown `kid`: 401 only if a search that started after its first request did not return the
+//! key.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Several issuers, the verifier's settings, and what its errors say.
+//! Several issuers, the verifier's settings, and its errors.
 
 use std::{
     sync::{
@@ -27,7 +27,7 @@ fn verifier(keys: impl KeySource) -> Verifier {
     Verifier::builder(keys).issuer(ORIGIN).audience(ORIGIN).unwrap()
 }
 
-/// A remote key set that publishes what is in the mutex: a JWKS document, or nothing while the endpoint is down.
+/// A remote key set that fetches the JWKS document in the mutex, or fails if there is none.
 struct Remote {
     published: Arc<Mutex<Option<String>>>,
     fetches: Arc<AtomicUsize>,

@@ -114,7 +114,7 @@ impl Setup {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// Lets fetches in the background finish.
+    /// Waits for background fetches.
     pub(crate) async fn settle(&self) {
         for _ in 0..20 {
             tokio::task::yield_now().await;
@@ -185,7 +185,7 @@ async fn failures_back_off_up_to_a_minute_however_many_requests_come() {
         assert_eq!(setup.get(&setup.issuer.token("ada")).await.0, 503, "after {second} s");
         setup.advance(1);
     }
-    // 1 + 2 + 4 + 8 + 16 + 32 s, then one a minute; jitter may bring each a quarter earlier.
+    // 1 + 2 + 4 + 8 + 16 + 32 s, then one per minute; because of jitter, each may be up to a quarter earlier.
     assert!((14..=20).contains(&setup.endpoint.fetches()), "{}", setup.endpoint.fetches());
 }
 
@@ -503,7 +503,7 @@ fn a_key_set_still_works_after_the_runtime_of_its_fetch_was_dropped() {
     assert!(runtime().block_on(setup.accepted()));
 }
 
-/// Has no key and always promises one.
+/// A key source without keys that always asks callers to wait.
 struct Promises(Arc<AtomicUsize>);
 
 impl KeySource for Promises {
@@ -593,14 +593,14 @@ fn outside_a_runtime_nothing_panics() {
         claims["iat"] = json!(1);
         setup.issuer.sign(&claims)
     };
-    assert_eq!(now(Box::pin(async { setup.get(&late).await.0 == 200 })), Poll::Ready(true), "stale keys serve");
+    assert_eq!(now(Box::pin(async { setup.get(&late).await.0 == 200 })), Poll::Ready(true), "stale keys are used");
 }
 
 fn current_thread() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Runs this in another thread, since it may hang.
+/// Runs a function in another thread, because it may hang.
 #[track_caller]
 fn assert_returns(what: &str, action: impl FnOnce() + Send + 'static) {
     let (done, waiting) = std::sync::mpsc::channel();
@@ -645,7 +645,7 @@ fn a_runtime_shuts_down_while_a_task_verifies_its_first_token() {
         let (started, has_started) = std::sync::mpsc::channel();
         runtime.spawn(async move {
             started.send(()).unwrap();
-            // Without an await, so that the task still runs when the runtime no longer takes new ones.
+            // Without an await, so that the task still runs when the runtime no longer accepts new ones.
             loop {
                 let closed = Arc::new(std::sync::atomic::AtomicBool::new(false));
                 let probe = Dropped(closed.clone());
