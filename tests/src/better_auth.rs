@@ -47,7 +47,7 @@ impl Issuer {
         let database = directory.path().join("auth.db");
         let issuer = Self { signing, environment: BTreeMap::new(), _directory: directory };
         issuer
-            .with("BETTER_AUTH_SECRET", format!("the secret of issuer {number:04}, which no other issuer has"))
+            .with("BETTER_AUTH_SECRET", format!("the secret of issuer {number:04}, for one issuer only"))
             .with("DATABASE", database.display())
     }
 

@@ -44,7 +44,7 @@ const LEEWAY: u64 = 30;
 /// use std::time::Duration;
 /// use better_auth_jwt::RevokedSessions;
 ///
-/// // Tokens live for 15 minutes, and the verifier's leeway is half a minute.
+/// // Tokens are valid for 15 minutes, and the verifier's leeway is 30 seconds.
 /// let revoked = RevokedSessions::new(Duration::from_secs(15 * 60 + 30));
 /// revoked.revoke_session("https://app.example.com", "FwSmAw7Yk0Xvp3bZ")?;
 /// revoked.revoke_session("https://app.example.com", "FwSmAw7Yk0Xvp3bZ")?; // changes nothing
@@ -63,7 +63,7 @@ pub struct RevokedSessions {
 impl RevokedSessions {
     /// Creates an empty list. `retention` must be at least the maximum lifetime of a token plus the leeway.
     ///
-    /// Better Auth's tokens live for 15 minutes unless `expirationTime` is set. If Better Auth's cookie cache can
+    /// Better Auth's tokens are valid for 15 minutes unless `expirationTime` is set. If Better Auth's cookie cache can
     /// issue tokens for a revoked session, add that time.
     pub fn new(retention: Duration) -> Self {
         Self {

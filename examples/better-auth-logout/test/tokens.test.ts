@@ -133,8 +133,8 @@ describe("a session's token", () => {
 
   const hour = 3600;
   const cases: { what: string; options?: JwtOptions["jwt"]; session?: number; lifetime: number }[] = [
-    { what: "15 minutes by default", lifetime: 900 },
-    { what: "as long as expirationTime says", options: { expirationTime: "2h" }, lifetime: 2 * hour },
+    { what: "for 15 minutes by default", lifetime: 900 },
+    { what: "for expirationTime", options: { expirationTime: "2h" }, lifetime: 2 * hour },
     { what: "no longer than the session, by default", session: 600, lifetime: 600 },
     {
       what: "no longer than the session, by expirationTime",
@@ -155,7 +155,7 @@ describe("a session's token", () => {
     },
   ];
   for (const { what, options, session, lifetime } of cases) {
-    test(`lives ${what}`, async (t) => {
+    test(`is valid ${what}`, async (t) => {
       const { device } = await arrange(
         t,
         options ? { jwt: options } : {},
@@ -168,7 +168,7 @@ describe("a session's token", () => {
     });
   }
 
-  test("lives no longer than a day if rememberMe is false", async (t) => {
+  test("is valid for at most a day if rememberMe is false", async (t) => {
     const { device } = await arrange(t, { jwt: { expirationTime: "7d" } });
     const { iat = 0, exp = 0 } = await (await signIn(device, { rememberMe: false })).claims();
     assert.ok(exp - iat <= 24 * hour && exp - iat >= 24 * hour - 1);

@@ -61,9 +61,9 @@ fn every_byte_of_a_number_is_checked_at_every_position() {
     for length in 1..40 {
         let digits = "9081726354".repeat(4);
         let number = &digits[..length];
-        for (before, behind) in [("", ""), ("-", ""), ("1.", ""), ("1e", ""), ("1E+", ""), ("", "e5"), ("", ".5")] {
-            let json = format!("{before}{number}{behind}");
-            // With and without room for a whole word behind it.
+        for (before, after) in [("", ""), ("-", ""), ("1.", ""), ("1e", ""), ("1E+", ""), ("", "e5"), ("", ".5")] {
+            let json = format!("{before}{number}{after}");
+            // With and without at least eight bytes after it.
             for rest in ["}", r#","b":"something"}"#] {
                 let document = parse(&format!(r#"{{"a":{json}{rest}"#)).unwrap();
                 assert_eq!(document.find("a").unwrap().raw(), json);

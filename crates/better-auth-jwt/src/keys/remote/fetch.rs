@@ -14,7 +14,7 @@ use super::{
 
 /// Runs the fetch in a separate task, which outlives the request that caused it.
 ///
-/// A runtime that is shutting down drops the task immediately, and thereby the fetch.
+/// A runtime that is shutting down drops the task immediately, and the fetch with it.
 pub(super) fn spawn(in_flight: InFlight, runtime: &Handle) {
     runtime.spawn(run(in_flight));
 }
