@@ -4,7 +4,7 @@
 //! cargo run --example sse --features axum,test-util
 //! ```
 //!
-//! It prints commands to try. `test_util::Issuer` stands for your Better Auth server here.
+//! It prints commands to try. `test_util::Issuer` is used in place of your Better Auth server.
 
 #![expect(clippy::print_stdout, reason = "an example prints how to try it")]
 
@@ -23,7 +23,7 @@ use better_auth_jwt::{
 use futures_util::{Stream, StreamExt, stream};
 use tokio::net::TcpListener;
 
-/// Short, so that you see the end.
+/// Short, so that you can watch the stream end.
 const LIFETIME: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
@@ -35,7 +35,7 @@ struct App {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let issuer = Issuer::new();
-    // The issuer's own clock is for tests: it stands still.
+    // The issuer's own clock is for tests: it does not advance by itself.
     let verifier = issuer.verifier().clock(Arc::new(SystemClock)).leeway(Duration::ZERO);
     let app = app(App { verifier, revoked: RevokedSessions::new(LIFETIME) });
 
@@ -67,7 +67,7 @@ async fn events(
     Sse::new(ticks.take_until(expiry).take_until(revocation))
 }
 
-/// Stands for Better Auth, whose logout tokens `BackChannelLogout` receives.
+/// In place of Better Auth. In your service, `BackChannelLogout` receives its logout tokens.
 async fn sign_out(State(app): State<App>, Authenticated(claims): Authenticated<Claims>) -> &'static str {
     let issuer = claims.issuer().unwrap_or_default();
     match claims.session_id().map(|session_id| app.revoked.revoke_session(issuer, session_id)) {

@@ -1,4 +1,4 @@
-//! The authorization decision, without body, service or runtime.
+//! The authorization decision: it needs no body, service or runtime.
 
 use std::{any::TypeId, borrow::Cow, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -32,13 +32,13 @@ const RULE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Decides whether a request passes. `C` is the type of the claims that handlers get.
 pub(crate) struct Authorizer<C> {
     pub(crate) policy: Policy,
-    /// Rules about the claims as handlers get them.
+    /// Rules about the claims type that handlers get.
     pub(crate) rules: Vec<Rule<C>>,
     /// Shared by clones.
     cache: Arc<TokenCache<CacheEntry<C>>>,
 }
 
-/// The part that does not depend on the claims type.
+/// The part of the configuration that does not depend on the claims type.
 #[derive(Clone)]
 pub(crate) struct Policy {
     pub(crate) verifier: Verifier,
@@ -46,7 +46,7 @@ pub(crate) struct Policy {
     pub(crate) path_user: Option<Arc<dyn PathValue>>,
     pub(crate) path_claims: Vec<(Cow<'static, str>, Arc<dyn PathValue>)>,
     pub(crate) scopes: Scopes,
-    /// Rules from before the claims type was changed.
+    /// Rules that were added before the claims type was changed.
     claims_rules: Vec<Rule<Claims>>,
     pub(crate) rule_timeout: Duration,
     pub(crate) challenges: Challenges,
@@ -117,7 +117,7 @@ impl<C: FromClaims> Authorizer<C> {
         match self.authenticate(token) {
             Ok(principal) => self.authorize(parts, principal),
             Err(Failure::Pending(keys)) if fetches_left > 0 => Decision::Pending(Box::pin(async move {
-                // A source that has not responded by then has no key, as the next lookup finds.
+                // After a timeout, the last attempt usually finds no key and fails.
                 let in_time = deadline::for_keys(keys).await;
                 Resume::Verify { fetches_left: if in_time { fetches_left - 1 } else { 0 } }
             })),
@@ -162,7 +162,7 @@ impl<C: FromClaims> Authorizer<C> {
         }))
     }
 
-    /// Everything that needs no waiting: session, path, scopes and synchronous rules.
+    /// The synchronous checks: session, path, scopes and rules.
     fn check(&self, parts: &mut Parts, principal: &Principal<C>) -> Result<(), Error> {
         let Principal { claims, custom } = principal;
         let policy = &self.policy;
@@ -260,8 +260,8 @@ impl Policy {
 }
 
 impl<C: 'static> Principal<C> {
-    /// The bytes that the claims take. What a custom type owns on the heap is unknown; it is usually less than the claims
-    /// it was read from.
+    /// The size of the claims in bytes. How much a custom type owns on the heap is unknown; it is usually less than the
+    /// claims it was deserialised from.
     fn size(&self) -> usize {
         let claims = self.claims.size();
         if has_custom_claims::<C>() { 2 * claims + size_of::<C>() } else { claims }

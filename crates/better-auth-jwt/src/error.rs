@@ -1,4 +1,4 @@
-//! What can be wrong with a request, and with a configuration.
+//! Errors of requests and of the configuration.
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use http::{
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
-    // Boxed, because every result on the way would be as large.
+    // Boxed to keep `Result<_, Error>` small.
     details: Option<Box<Details>>,
 }
 
@@ -35,7 +35,7 @@ impl Error {
         self.kind
     }
 
-    /// The name of the claim that failed the check, where there is one.
+    /// The name of the claim that failed the check, if there is one.
     pub fn claim(&self) -> Option<&str> {
         self.details.as_ref()?.claim.as_deref()
     }
@@ -173,7 +173,7 @@ pub enum ErrorKind {
     UnsupportedAlgorithm,
     /// The JOSE header has `crit` or `b64`.
     UnsupportedCriticalHeader,
-    /// `typ` is that of another kind of token.
+    /// `typ` belongs to another kind of token.
     InvalidType,
     /// No configured key has the token's `kid` and `alg`, or the token has no `kid` and several keys fit.
     UnknownKey,
@@ -193,7 +193,7 @@ pub enum ErrorKind {
     InvalidAudience,
     /// A client-credentials token: its `sub` is the client, not a user.
     ClientToken,
-    /// An ID token (OpenID Connect): it tells the client who the user is, and is not for an API.
+    /// An OpenID Connect ID token. It is for the client, not for an API.
     IdToken,
     /// The token is bound to a key (`cnf`, RFC 7800): DPoP or mutual TLS, whose proofs are not verified here.
     SenderConstrained,
@@ -205,8 +205,8 @@ pub enum ErrorKind {
     UserMismatch,
     /// A claim is not the value in the path that [`match_claim`](crate::JwtAuthLayer::match_claim) compares it with.
     ClaimMismatch,
-    /// The path does not contain the user id, or another value that the layer compares: the layer protects the wrong route,
-    /// which is a mistake in the service, not the client.
+    /// The path does not contain the user id, or another value that the layer compares. The layer is on the wrong route:
+    /// this is a mistake in the service, not the client.
     MissingPathValue,
     /// A rule given with [`require`](crate::JwtAuthLayer::require) or one of its variants rejected the request.
     Forbidden,
@@ -277,7 +277,7 @@ impl ErrorKind {
         }
     }
 
-    /// The `error` attribute of the challenge (RFC 6750, section 3.1), where there is one.
+    /// The `error` attribute of the challenge (RFC 6750, section 3.1), if there is one.
     pub const fn error_code(self) -> Option<&'static str> {
         match self {
             Self::InvalidRequest => Some("invalid_request"),
@@ -321,9 +321,9 @@ impl fmt::Display for ErrorKind {
             Self::EncryptedToken => "the token is a JWE; only signed tokens are accepted",
             Self::UnsupportedAlgorithm => "no configured key uses the token's algorithm",
             Self::UnsupportedCriticalHeader => "the token's header has crit or b64",
-            Self::InvalidType => "the token's typ is that of another kind of token",
+            Self::InvalidType => "the token's typ belongs to another kind of token",
             Self::UnknownKey => "no configured key fits the token's kid and algorithm",
-            Self::InvalidSignature => "the signature is invalid; do both sides use the same key or secret?",
+            Self::InvalidSignature => "the signature is invalid; do issuer and service use the same key or secret?",
             Self::InvalidClaims => "a claim is missing, or has a wrong type or value",
             Self::Expired => "the token expired",
             Self::NotYetValid => "the token is not valid yet; do the clocks agree?",
@@ -354,7 +354,7 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// What is wrong with a configuration, in a sentence that says what to do about it.
+/// An invalid configuration. `Display` says what to change.
 #[derive(Debug, Clone)]
 pub struct ConfigError {
     kind: ConfigErrorKind,
@@ -407,7 +407,7 @@ impl ConfigError {
         self
     }
 
-    /// Only for sources whose message contains no secret.
+    /// The message of `source` must not contain a secret.
     pub(crate) fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self

@@ -75,7 +75,7 @@ impl JwtAuthLayer {
 }
 
 impl<R> JwtAuthLayer<Claims, R> {
-    /// Changes the type of the claims that handlers get to any type that implements `Deserialize`.
+    /// Changes the type of the claims that handlers get, to any type that implements `Deserialize`.
     ///
     /// A token whose claims do not deserialise is rejected with 401, which makes clients fetch another
     /// one. Make optional claims an `Option` and reject them with [`require`](JwtAuthLayer::require), which
@@ -103,19 +103,18 @@ impl<R> JwtAuthLayer<Claims, R> {
 }
 
 impl<C: FromClaims, R> JwtAuthLayer<C, R> {
-    /// Requires the user id in the path to be the token's: 403 if it is another one, or if the path has
-    /// none.
+    /// Requires the user id in the path to be the token's: otherwise 403, also if the path contains none.
     pub fn match_user(mut self, path: impl PathValue) -> Self {
         self.policy_mut().path_user = Some(Arc::new(path));
         self
     }
 
-    /// Requires a claim to be the string at this position of the path: 403 if it is missing, another
-    /// string, or not a string. May be called several times.
+    /// Requires a claim to be equal to this value in the path: 403 if it is missing, another string, or not
+    /// a string. May be called several times.
     ///
-    /// A claim says what was true when the token was issued. Better Auth's organization plugin, for
-    /// example, lets `definePayload` add the active organization of the session, whose member the user may
-    /// not be any more; look memberships up with [`require_async`](Self::require_async) if that matters.
+    /// A claim says what was true when the token was issued. With Better Auth's organization plugin, for
+    /// example, `definePayload` can add the active organization of the session; the user may have left it
+    /// since. If that matters, look memberships up with [`require_async`](Self::require_async).
     ///
     /// Handlers can read the value from the claims, which contain the same string as the path.
     ///
@@ -180,7 +179,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
 
     /// Requires the claims and the request's head (method, path, headers) to satisfy a rule: otherwise 403.
     ///
-    /// The head is mutable because axum's extractors and [`PathValue::extract`] need it to be.
+    /// The head is mutable because axum's extractors and [`PathValue::extract`] require that.
     ///
     /// ```
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
@@ -312,14 +311,14 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         self
     }
 
-    /// The maximum size of the cache of verified tokens, in bytes. 16 MiB by default; 0 for no cache.
+    /// The maximum size of the cache of verified tokens, in bytes. 16 MiB by default; 0 disables the cache.
     ///
     /// A cached token costs no signature check. Times, keys, session, path and rules are still checked on every request.
-    /// A token of Better Auth takes about 2 KiB, so the default has room for 8,000. The tokens that have not been used for
-    /// longest are dropped first, and those unused for half an hour in any case.
+    /// A token of Better Auth takes about 2 KiB, so the default has room for 8,000. The least recently used tokens are
+    /// dropped first; tokens that are not used for half an hour are always dropped.
     ///
-    /// Clones of a layer share its cache. [`claims`](JwtAuthLayer::claims) makes another one of the same size, because it
-    /// caches other values.
+    /// Clones of a layer share its cache. [`claims`](JwtAuthLayer::claims) creates a new one of the same size, because
+    /// the type of its values changes.
     pub fn token_cache_size(mut self, bytes: usize) -> Self {
         self.authorizer_mut().set_token_cache_size(bytes);
         self
@@ -328,8 +327,8 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// Calls a function with the outcome of every request, for metrics.
     ///
     /// It is called synchronously, so it should only count. Outer layers can read the
-    /// [`ErrorKind`](crate::ErrorKind) from the response's extensions instead; use that where the response
-    /// matters, and this where accepted requests count too.
+    /// [`ErrorKind`](crate::ErrorKind) from the response's extensions instead: use that if you need the
+    /// response, and this function if you count accepted requests too.
     ///
     /// ```
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
@@ -386,10 +385,10 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// Authorizes a request without a service: for WebSockets, workers and other frameworks.
     ///
     /// All checks of the layer apply, and [`on_outcome`](Self::on_outcome) is called. On success the claims are returned
-    /// and inserted into the request's extensions, in place of those of an outer layer. `None` means an anonymous
-    /// request of an [optional](Self::optional) layer, or an allowed CORS preflight.
+    /// and inserted into the request's extensions, replacing those of an outer layer. `None` means an anonymous request
+    /// to an [optional](Self::optional) layer, or an allowed CORS preflight.
     ///
-    /// For a message of a queue, build the request that it represents, but do not format untrusted ids into its path.
+    /// For a queue message, build the request that it represents, but do not format untrusted ids into its path.
     /// [`guides::workers`](crate::guides::workers) is a complete example:
     ///
     /// ```

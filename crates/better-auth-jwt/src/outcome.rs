@@ -1,4 +1,4 @@
-//! What the layer decided, for metrics.
+//! The layer's decisions, for metrics.
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::{
     path::PathError,
 };
 
-/// When to try again after a rule could not decide.
+/// When to retry after a rule failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -52,7 +52,7 @@ impl<C> Rule<C> {
         Self { name, condition: Condition::Async(Arc::new(start)) }
     }
 
-    /// Checks a synchronous rule. Async ones are [started](Self::start).
+    /// Checks a synchronous rule. Async rules are [started](Self::start) instead.
     pub(crate) fn check(&self, claims: &C, parts: &mut Parts) -> Result<(), Error> {
         match &self.condition {
             Condition::Sync(check) if !check(claims, parts) => {
@@ -137,11 +137,11 @@ impl Scopes {
         self.by_request.push(Arc::new(scopes));
     }
 
-    /// Fails with all the scopes that are missing.
+    /// Returns an error that lists all missing scopes.
     pub(crate) fn check(&self, claims: &Claims, parts: &Parts) -> Result<(), Error> {
         let by_request = self.by_request.iter().flat_map(|scopes| scopes(parts).iter().copied());
         let required = self.always.iter().map(|scope| &**scope).chain(by_request);
-        let missing: Vec<&str> = required.filter(|scope| !claims.scopes().any(|held| held == *scope)).collect();
+        let missing: Vec<&str> = required.filter(|scope| !claims.scopes().any(|granted| granted == *scope)).collect();
         if missing.is_empty() {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use super::*;
 use crate::{GrpcRejection, Outcome, RejectionResponse};
 
 #[test]
-fn errors_of_the_token_are_401_invalid_token_and_those_of_the_request_are_not() {
+fn token_errors_are_401_invalid_token_and_request_errors_are_not() {
     for (kind, status, code) in [
         (ErrorKind::Expired, 401, Some("invalid_token")),
         (ErrorKind::SenderConstrained, 401, Some("invalid_token")),
@@ -41,7 +41,7 @@ fn every_kind() -> Vec<ErrorKind> {
 }
 
 #[test]
-fn an_errors_name_is_that_of_its_variant_in_snake_case() {
+fn the_name_of_an_error_is_its_variant_in_snake_case() {
     for kind in every_kind() {
         let mut name = String::new();
         for character in format!("{kind:?}").chars() {

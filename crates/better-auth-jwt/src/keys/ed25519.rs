@@ -1,13 +1,13 @@
-//! Which 32 bytes are an acceptable Ed25519 public key.
+//! Validation of Ed25519 public keys.
 //!
-//! aws-lc-rs accepts any: bytes that are not a point on the curve it rejects with the first signature, but it accepts
-//! points of small order, for which anyone can make signatures.
+//! aws-lc-rs accepts any 32 bytes. If they are not a point on the curve, it rejects all signatures. But it also accepts
+//! points of small order, for which anyone can forge signatures.
 
 use super::JwkError;
 
 /// The y coordinates of the eight points whose order divides 8, little-endian, without the sign of x.
 ///
-/// y is 1 for order 1, -1 for order 2, 0 for order 4, and one of the last two for order 8.
+/// In this order: y is 1 for order 1, -1 for order 2, 0 for order 4, and one of the last two for order 8.
 const SMALL_ORDER: [[u8; 32]; 5] = [
     hex(b"0100000000000000000000000000000000000000000000000000000000000000"),
     hex(b"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
@@ -19,7 +19,8 @@ const SMALL_ORDER: [[u8; 32]; 5] = [
 /// The field's prime, 2^255 - 19, little-endian.
 const P: [u8; 32] = hex(b"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f");
 
-/// Rejects small order, and encodings that RFC 8032, section 5.1.3, does not allow, which could be of small order, too.
+/// Rejects points of small order. Also rejects encodings that RFC 8032, section 5.1.3, does not allow, because they could
+/// be such points.
 pub(super) fn check_public_key(bytes: &[u8]) -> Result<(), JwkError> {
     let mut y: [u8; 32] = bytes.try_into().map_err(|_| JwkError::InvalidLength)?;
     // RFC 8032, section 5.1.2: the top bit is the sign of x.
@@ -38,10 +39,10 @@ const fn hex(text: &[u8; 64]) -> [u8; 32] {
         }
     }
     let mut bytes = [0; 32];
-    let mut place = 0;
-    while place < 32 {
-        bytes[place] = digit(text[2 * place]) << 4 | digit(text[2 * place + 1]);
-        place += 1;
+    let mut index = 0;
+    while index < 32 {
+        bytes[index] = digit(text[2 * index]) << 4 | digit(text[2 * index + 1]);
+        index += 1;
     }
     bytes
 }
@@ -83,7 +84,7 @@ mod tests {
 
     #[test]
     fn keys_for_which_signatures_can_be_forged_are_rejected() {
-        // Of y = 1 and y = -1 there is one point each, with x = 0; of the others there are two. That makes the eight.
+        // There is one point for each of y = 1 and y = -1, with x = 0, and two for each of the others: eight in total.
         for y in SMALL_ORDER {
             for key in with_either_sign(y) {
                 assert_eq!(check_public_key(&key), Err(JwkError::SmallOrder));
@@ -93,8 +94,8 @@ mod tests {
     }
 
     #[test]
-    fn encodings_beyond_the_field_and_other_lengths_are_rejected() {
-        // These are all y from 2^255 - 19 to 2^255 - 1. The first two are 0 and 1 once more, of small order.
+    fn non_canonical_encodings_and_other_lengths_are_rejected() {
+        // These are all y from 2^255 - 19 to 2^255 - 1. The first two are equal to 0 and 1, which have small order.
         for last in 0xed..=0xff {
             let mut y = P;
             y[0] = last;
@@ -108,10 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_point_verify_nothing() {
+    fn bytes_that_are_not_a_point_verify_no_signature() {
         let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
         let signature = pair.sign(b"message");
-        // About half of all y are on no point; 2 is one of them.
+        // For about half of all y there is no point on the curve; 2 is one of them.
         let mut key = [0; 32];
         key[0] = 2;
         assert!(UnparsedPublicKey::new(&ED25519, &key).verify(b"message", signature.as_ref()).is_err());

@@ -1,4 +1,4 @@
-//! The list of revoked sessions: what it keeps, for how long, and how much.
+//! The list of revoked sessions: its entries, their retention, and its capacity.
 
 use std::{
     pin::pin,
@@ -235,7 +235,7 @@ async fn a_verifier_of_any_issuer_finds_the_sessions_of_every_issuer() {
 }
 
 #[tokio::test]
-async fn a_revocation_as_of_now_covers_an_issuer_whose_clock_is_ahead() {
+async fn a_revocation_covers_an_issuer_with_a_fast_clock() {
     let scene = Scene::with_max_entries(10);
     let (revoked, issuer, now) = (&scene.revoked, &scene.issuer, scene.now());
     let token = |user: &str, ahead: u64| {

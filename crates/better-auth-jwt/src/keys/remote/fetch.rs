@@ -14,7 +14,7 @@ use super::{
 
 /// Runs the fetch in a separate task, which outlives the request that caused it.
 ///
-/// A runtime that is shutting down drops the task at once; that ends the fetch, too.
+/// A runtime that is shutting down drops the task immediately, and the fetch with it.
 pub(super) fn spawn(in_flight: InFlight, runtime: &Handle) {
     runtime.spawn(run(in_flight));
 }
@@ -55,14 +55,14 @@ fn read(response: JwksResponse, fetch: &Fetch, settings: &Settings) -> Result<Lo
     Ok(Loaded { keys, is_unchanged, etag, age, fresh_for })
 }
 
-/// Waits until the fetch is complete, with a limit: the runtime that should run it may not be driven.
+/// Waits until the fetch is complete, with a limit in case its runtime is blocked.
 ///
 /// # Panics
 ///
 /// Outside a runtime, or if its timer is not enabled.
-pub(super) fn wait(mut ended: watch::Receiver<()>, limit: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    // Created here, so that the timer belongs to this runtime wherever the future is polled. Nothing is ever sent: the
-    // channel closes.
-    let closed = tokio::time::timeout(limit, async move { ended.changed().await });
+pub(super) fn wait(mut completed: watch::Receiver<()>, limit: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    // Created here, so that the timer belongs to this runtime, wherever the future is polled. Nothing is sent on the
+    // channel; it closes.
+    let closed = tokio::time::timeout(limit, async move { completed.changed().await });
     Box::pin(async move { _ = closed.await })
 }

@@ -1,7 +1,7 @@
-//! What all clones of a key set share: the state behind a lock, and the keys, which are read without it.
+//! The data that all clones of a key set share: the state behind a lock, and the keys, which are read without it.
 //!
-//! Nothing runs under the lock but [`State`]: the clock is read before, and fetches are spawned, futures dropped and log
-//! lines written after it is released.
+//! Only methods of [`State`] run under the lock. The clock is read before; fetches are spawned, futures dropped and events
+//! logged after it is released.
 
 use std::{
     sync::{
@@ -42,25 +42,25 @@ pub(super) struct Shared {
 struct Locked {
     state: State,
     /// Closed when the fetch in flight is complete.
-    ended: Option<watch::Receiver<()>>,
+    completed: Option<watch::Receiver<()>>,
 }
 
-/// What a request for a key leads to: a [`Step`] that can be carried out.
+/// The next step of a request that needs a key.
 pub(super) enum Decision {
-    /// See [`Step`].
+    /// A step other than [`Step::Start`] and [`Step::Join`].
     Step(Step),
-    /// Wait until the channel closes, then look again.
+    /// Wait until the channel closes, then look the key up again.
     Wait(watch::Receiver<()>),
 }
 
-/// A fetch that has been decided on. Dropping it ends it, whatever happens to the task that should run it.
+/// A fetch to run. Dropping it reports its outcome to the state, also if its task was cancelled.
 pub(super) struct InFlight {
     pub(super) shared: Arc<Shared>,
     pub(super) fetch: Fetch,
-    /// Unless it is set, the fetch has been cut off.
+    /// `None` if the fetch was cancelled.
     pub(super) outcome: Option<Result<Loaded, FetchError>>,
     /// Dropped last, so that waiting requests find the fetch complete.
-    _ended: watch::Sender<()>,
+    _completed: watch::Sender<()>,
 }
 
 impl Shared {
@@ -81,85 +81,85 @@ impl Shared {
             created,
             published: ArcSwapOption::empty(),
             wake_at: AtomicU64::new(u64::MAX),
-            locked: Mutex::new(Locked { state, ended: None }),
+            locked: Mutex::new(Locked { state, completed: None }),
         }
     }
 
-    /// Looks into the keys without the lock. `wake` is called if [`State::wake`] has something to do.
-    pub(super) fn read<T>(&self, look: impl FnOnce(&Snapshot) -> T, wake: impl FnOnce()) -> Option<T> {
+    /// Reads the keys without the lock. Calls `wake` if [`State::wake`] is due.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Snapshot) -> T, wake: impl FnOnce()) -> Option<T> {
         let now = self.clock.instant();
         if self.since_created(now) >= self.wake_at.load(Ordering::Relaxed) {
             wake();
         }
         let stale_if_error = self.settings.limits.stale_if_error;
         let snapshot = self.published.load();
-        snapshot.as_ref().filter(|snapshot| snapshot.is_usable(now, stale_if_error)).map(|snapshot| look(snapshot))
+        snapshot.as_ref().filter(|snapshot| snapshot.is_usable(now, stale_if_error)).map(|snapshot| read(snapshot))
     }
 
-    /// Asks the state, and returns the fetch that must be run now, if any.
+    /// Applies a transition of the state. Also returns the fetch that must be run now, if any.
     pub(super) fn decide(
         self: &Arc<Self>,
-        ask: impl FnOnce(&mut State, Instant) -> Step,
+        transition: impl FnOnce(&mut State, Instant) -> Step,
     ) -> (Decision, Option<InFlight>) {
         let now = self.clock.instant();
         let mut started = None;
-        let (step, ended) = {
+        let (step, completed) = {
             let mut locked = self.lock();
-            let step = ask(&mut locked.state, now);
+            let step = transition(&mut locked.state, now);
             if let Step::Start(_) = step {
                 started = Some(locked.new_channel());
             }
             self.publish_wake_at(&locked.state);
-            (step, locked.ended.clone())
+            (step, locked.completed.clone())
         };
-        match (step, started, ended) {
-            (Step::Start(fetch), Some((sender, _previous)), Some(ended)) => {
-                (Decision::Wait(ended), Some(self.in_flight(fetch, sender)))
+        match (step, started, completed) {
+            (Step::Start(fetch), Some((sender, _previous)), Some(completed)) => {
+                (Decision::Wait(completed), Some(self.in_flight(fetch, sender)))
             }
-            (Step::Join, _, Some(ended)) => (Decision::Wait(ended), None),
+            (Step::Join, _, Some(completed)) => (Decision::Wait(completed), None),
             (step, _, _) => (Decision::Step(step), None),
         }
     }
 
-    /// Asks the state for a fetch that no request waits for.
+    /// Applies a transition that may start a fetch for which no request waits.
     pub(super) fn decide_in_background(
         self: &Arc<Self>,
-        ask: impl FnOnce(&mut State, Instant) -> Option<Fetch>,
+        transition: impl FnOnce(&mut State, Instant) -> Option<Fetch>,
     ) -> Option<InFlight> {
         let now = self.clock.instant();
         let started = {
             let mut locked = self.lock();
-            let fetch = ask(&mut locked.state, now);
+            let fetch = transition(&mut locked.state, now);
             self.publish_wake_at(&locked.state);
             fetch.map(|fetch| (fetch, locked.new_channel()))
         };
         started.map(|(fetch, (sender, _previous))| self.in_flight(fetch, sender))
     }
 
-    /// Reads what is known.
+    /// Reads the state.
     pub(super) fn inspect<T>(&self, inspect: impl FnOnce(&State, Instant) -> T) -> T {
         let now = self.clock.instant();
         inspect(&self.lock().state, now)
     }
 
-    /// Changes what is known. The keys that this replaces are dropped without the lock.
+    /// Changes the state. Keys that are replaced are dropped after the lock is released.
     pub(super) fn change(&self, change: impl FnOnce(&mut State, Instant)) {
         let now = self.clock.instant();
         let _replaced = {
             let mut locked = self.lock();
             change(&mut locked.state, now);
             self.publish_wake_at(&locked.state);
-            // The state held the same keys as this, so the last reference to them is here.
+            // This refers to the same keys as the state did, so they are not dropped under the lock.
             self.published.swap(locked.state.current().cloned())
         };
     }
 
-    fn in_flight(self: &Arc<Self>, fetch: Fetch, ended: watch::Sender<()>) -> InFlight {
-        InFlight { shared: self.clone(), fetch, outcome: None, _ended: ended }
+    fn in_flight(self: &Arc<Self>, fetch: Fetch, completed: watch::Sender<()>) -> InFlight {
+        InFlight { shared: self.clone(), fetch, outcome: None, _completed: completed }
     }
 
     fn lock(&self) -> MutexGuard<'_, Locked> {
-        // The state does not panic.
+        // The methods of `State` do not panic.
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -174,18 +174,18 @@ impl Shared {
 }
 
 impl Locked {
-    /// A channel for a new fetch, and that of the previous one, to be dropped without the lock.
+    /// Creates a channel for a new fetch. Also returns the previous one, to be dropped after the lock is released.
     fn new_channel(&mut self) -> (watch::Sender<()>, Option<watch::Receiver<()>>) {
         let (sender, receiver) = watch::channel(());
-        (sender, self.ended.replace(receiver))
+        (sender, self.completed.replace(receiver))
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         let outcome =
-            self.outcome.take().unwrap_or_else(|| Err(FetchError::Connection("the fetch was cut off".to_owned())));
-        // Keeps the keys until the lock is released, even if the state does not.
+            self.outcome.take().unwrap_or_else(|| Err(FetchError::Connection("the fetch was cancelled".to_owned())));
+        // Keeps the keys alive until the lock is released, even if the state discards them.
         let summary = outcome.as_ref().map(|loaded| loaded.keys.clone()).map_err(Clone::clone);
         self.shared.change(|state, now| match outcome {
             Ok(loaded) => state.succeeded(&self.fetch, loaded, now),
