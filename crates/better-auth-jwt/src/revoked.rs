@@ -160,7 +160,7 @@ impl RevokedSessions {
     }
 
     /// Waits until the session of these claims is revoked, or all sessions of their user. Completes at once if that has
-    /// already happened.
+    /// already happened. Every insertion makes all waiting futures search the list again.
     ///
     /// End streams and WebSockets with it ([`guides::streams`](crate::guides::streams) is a complete example):
     ///
