@@ -1,7 +1,7 @@
-//! What valid requests feel while 10,000 tokens with random key ids arrive within ten seconds, and
+//! The latency of valid requests while 10,000 tokens with random key ids arrive within ten seconds, and
 //! while the key endpoint hangs: `cargo bench -p benchmarks --bench flood`.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it prints a table, and stops when it cannot")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it prints a table, and panics on errors")]
 
 use std::{
     convert::Infallible,
@@ -31,17 +31,17 @@ async fn main() {
     let keys = RemoteKeySet::new(url).unwrap();
     let verifier = Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
     let inner: fn(_) -> _ = |_| std::future::ready(Ok(Response::new(())));
-    // Every good request looks its key up.
+    // Without a cache, every valid request looks its key up.
     let service = JwtAuthLayer::new(verifier).token_cache_size(0).layer(service_fn(inner));
-    let good = issuer.token("ada");
+    let valid = issuer.token("ada");
     let claims = issuer.claims("ada");
     let forged: Vec<String> = (0..10_000)
         .map(|n| issuer.sign_with_header(&json!({"alg": "EdDSA", "kid": format!("random-{n}")}), &claims))
         .collect();
-    assert_eq!(status(&service, &good).await, 200);
+    assert_eq!(status(&service, &valid).await, 200);
 
     println!("| | requests | p50, µs | p99, µs | fetches |\n| --- | --- | --- | --- | --- |");
-    print_row("quiet", &latencies(&service, &good).await, &fetches);
+    print_row("no flood", &latencies(&service, &valid).await, &fetches);
 
     let flood = tokio::spawn({
         let service = service.clone();
@@ -55,19 +55,19 @@ async fn main() {
             }
         }
     });
-    print_row("flood of random key ids", &latencies(&service, &good).await, &fetches);
+    print_row("flood of random key ids", &latencies(&service, &valid).await, &fetches);
     flood.await.unwrap();
 
     hangs.store(true, Ordering::SeqCst);
-    tokio::time::sleep(Duration::from_secs(21)).await; // until it may be asked again
-    let stranger = tokio::spawn({
+    tokio::time::sleep(Duration::from_secs(21)).await; // until the refetch limit allows a fetch
+    let waiting = tokio::spawn({
         let (service, token) = (service.clone(), Issuer::new().token("ada"));
         async move { status(&service, &token).await }
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(!stranger.is_finished(), "its fetch hangs");
-    print_row("endpoint hangs", &latencies(&service, &good).await, &fetches);
-    stranger.await.unwrap();
+    assert!(!waiting.is_finished(), "its fetch hangs");
+    print_row("endpoint hangs", &latencies(&service, &valid).await, &fetches);
+    waiting.await.unwrap();
 }
 
 async fn status(service: &JwtAuth<Inner>, token: &str) -> u16 {
@@ -75,30 +75,31 @@ async fn status(service: &JwtAuth<Inner>, token: &str) -> u16 {
     service.clone().call(request).await.unwrap().status().as_u16()
 }
 
-/// Ten seconds of a valid request a millisecond.
+/// The latencies of one valid request per millisecond, for ten seconds.
 async fn latencies(service: &JwtAuth<Inner>, token: &str) -> Vec<Duration> {
     let mut tick = tokio::time::interval(Duration::from_millis(1));
     let mut latencies = Vec::new();
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(10) {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
         tick.tick().await;
-        let begun = Instant::now();
+        let sent = Instant::now();
         assert_eq!(status(service, token).await, 200);
-        latencies.push(begun.elapsed());
+        latencies.push(sent.elapsed());
     }
     latencies.sort();
     latencies
 }
 
 fn print_row(name: &str, latencies: &[Duration], fetches: &AtomicUsize) {
-    let at = |part: usize| latencies[latencies.len() * part / 100].as_nanos() as f64 / 1000.0;
-    println!("| {name} | {} | {:.1} | {:.1} | {} |", latencies.len(), at(50), at(99), fetches.load(Ordering::SeqCst));
+    let percentile = |n: usize| latencies[latencies.len() * n / 100].as_nanos() as f64 / 1000.0;
+    let (p50, p99) = (percentile(50), percentile(99));
+    println!("| {name} | {} | {p50:.1} | {p99:.1} | {} |", latencies.len(), fetches.load(Ordering::SeqCst));
 }
 
 async fn endpoint(jwks: String, fetches: Arc<AtomicUsize>, hangs: Arc<AtomicBool>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/jwks", listener.local_addr().unwrap());
-    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{jwks}", jwks.len());
+    let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{jwks}", jwks.len());
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -112,7 +113,7 @@ async fn endpoint(jwks: String, fetches: Arc<AtomicUsize>, hangs: Arc<AtomicBool
             }
             let mut request = [0; 2048];
             let _ = stream.read(&mut request).await;
-            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.write_all(response.as_bytes()).await;
         }
     });
     url

@@ -1,10 +1,10 @@
-//! What the whole layer costs for one request with a good token, net of the bare service, beside
-//! the bare signature check: `cargo bench -p benchmarks --bench layer`.
+//! The time of the layer for one request with a valid token, without the inner service, compared with the
+//! signature check alone: `cargo bench -p benchmarks --bench layer`.
 //!
-//! The layer matches the path and checks the session against a list of a thousand. Rounds are interleaved and their fastest
-//! tenths compared, so that a busy machine slows all cases alike.
+//! The layer matches the path and checks the session against a list of a thousand revoked ones. The rounds of all cases are
+//! interleaved, and the fastest 10 % are compared, so that other load on the machine affects all cases equally.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it prints a table, and stops when it cannot")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it prints a table, and panics on errors")]
 
 use std::{
     convert::Infallible,
@@ -27,10 +27,10 @@ use http::{Request, Response};
 use serde::Deserialize;
 use tower::{Layer, Service, service_fn};
 
-/// So many that some are not interrupted.
+/// Enough that some are not interrupted.
 const ROUNDS: usize = 401;
 
-/// Calls a round of what takes less than a microsecond.
+/// Calls per round, if a call takes less than a microsecond.
 const CALLS: usize = 200;
 
 /// Entries in the list of revoked sessions.
@@ -52,10 +52,10 @@ fn main() {
             cached / hs256
         );
     }
-    println!("\nOne cached token, requests per second: {:.2} times as many by two threads as by one", two_threads());
+    println!("\nOne cached token: two threads have {:.2} times the throughput of one", two_threads());
 }
 
-/// Throughput of two threads that send the same token, over that of one.
+/// The throughput of two threads that send the same token, relative to one thread.
 fn two_threads() -> f64 {
     const CALLS: usize = 200_000;
     const ROUNDS: usize = 11;
@@ -63,27 +63,27 @@ fn two_threads() -> f64 {
     let token = issuer.token_with_session(USER, "active");
     let auth = layer(&issuer);
     let run = || {
-        let mut service = auth.layer(service_fn(answer));
+        let mut service = auth.layer(service_fn(respond));
         let request = request(&token);
         for _ in 0..CALLS {
             ready(service.call(request.clone())).unwrap();
         }
     };
     let ratios = (0..ROUNDS).map(|_| {
-        let begun = Instant::now();
+        let start = Instant::now();
         run();
-        let alone = begun.elapsed();
-        let begun = Instant::now();
+        let alone = start.elapsed();
+        let start = Instant::now();
         thread::scope(|scope| {
             scope.spawn(run);
             scope.spawn(run);
         });
-        2.0 * alone.as_secs_f64() / begun.elapsed().as_secs_f64()
+        2.0 * alone.as_secs_f64() / start.elapsed().as_secs_f64()
     });
     fastest_tenth(ratios.collect())
 }
 
-/// Nanoseconds for one request; those of the layer net of the service behind it.
+/// Nanoseconds for one request, without the inner service.
 struct Times {
     raw: f64,
     uncached: f64,
@@ -91,14 +91,14 @@ struct Times {
     cached: f64,
 }
 
-/// A claims type such as services have.
+/// Claims of a typical service.
 #[derive(Deserialize)]
-struct OwnClaims {
-    #[expect(dead_code, reason = "reading into it is what is measured")]
+struct CustomClaims {
+    #[expect(dead_code, reason = "its deserialisation is measured")]
     sub: String,
-    #[expect(dead_code, reason = "reading into it is what is measured")]
+    #[expect(dead_code, reason = "its deserialisation is measured")]
     email: Option<String>,
-    #[expect(dead_code, reason = "reading into it is what is measured")]
+    #[expect(dead_code, reason = "its deserialisation is measured")]
     exp: u64,
 }
 
@@ -108,7 +108,7 @@ fn measure(algorithm: Algorithm) -> Times {
         Algorithm::HS256 => Issuer::with_secret(secret),
         _ => Issuer::with_algorithm(algorithm),
     };
-    // So few calls a round that most rounds are not interrupted.
+    // Few calls per round, so that most rounds are not interrupted.
     let calls = match algorithm {
         Algorithm::HS256 => CALLS,
         Algorithm::ES512 => 1,
@@ -119,8 +119,8 @@ fn measure(algorithm: Algorithm) -> Times {
 
     let auth = layer(&issuer);
     let without_cache = auth.clone().token_cache_size(0);
-    let custom_claims = without_cache.clone().claims::<OwnClaims>();
-    let inner = || service_fn(answer);
+    let custom_claims = without_cache.clone().claims::<CustomClaims>();
+    let inner = || service_fn(respond);
     let [mut raws, mut uncached, mut custom, mut cached] = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
         raws.push(time(vec![(); calls], |()| raw()));
@@ -145,11 +145,11 @@ fn layer(issuer: &Issuer) -> JwtAuthLayer {
         .sessions(revoked, MissingSession::Reject)
 }
 
-async fn answer(_: Request<()>) -> Result<Response<()>, Infallible> {
+async fn respond(_: Request<()>) -> Result<Response<()>, Infallible> {
     Ok(Response::new(()))
 }
 
-/// The signature check alone, with a key parsed beforehand.
+/// The signature check alone, with a parsed key.
 fn raw_check(issuer: &Issuer, algorithm: Algorithm, secret: &[u8], token: &str) -> Box<dyn FnMut()> {
     let (message, signature) = token.rsplit_once('.').unwrap();
     let (message, signature) = (message.to_owned(), BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap());
@@ -171,7 +171,7 @@ fn raw_check(issuer: &Issuer, algorithm: Algorithm, secret: &[u8], token: &str) 
     Box::new(move || key.verify_sig(message.as_bytes(), &signature).unwrap())
 }
 
-/// Nanoseconds for one request, of so many calls; one before them has warmed up.
+/// Nanoseconds for one request, as the average of `calls` requests after a warm-up.
 fn send<S>(mut service: S, token: &str, calls: usize) -> f64
 where
     S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
@@ -191,9 +191,9 @@ fn request(token: &str) -> Request<()> {
 
 fn time<T>(inputs: Vec<T>, call: impl FnMut(T)) -> f64 {
     let calls = inputs.len() as f64;
-    let begun = Instant::now();
+    let start = Instant::now();
     inputs.into_iter().for_each(call);
-    begun.elapsed().as_nanos() as f64 / calls
+    start.elapsed().as_nanos() as f64 / calls
 }
 
 fn fastest_tenth(mut values: Vec<f64>) -> f64 {
@@ -201,10 +201,10 @@ fn fastest_tenth(mut values: Vec<f64>) -> f64 {
     values[values.len() / 10]
 }
 
-/// Nothing here ever waits.
+/// The output of a future that does not wait.
 fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("the service answers at once"),
+        Poll::Pending => unreachable!("the service never waits"),
     }
 }

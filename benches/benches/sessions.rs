@@ -1,10 +1,10 @@
-//! What revoked sessions cost a request: `cargo bench -p benchmarks --bench sessions`.
+//! The cost of a list of revoked sessions: `cargo bench -p benchmarks --bench sessions`.
 //!
-//! `check` is the check alone, for so many sessions in turn; `layer` is what it adds to a request of an active session with
-//! a cached token; `add` is a revocation in a full list, which removes expired ones. Rounds are interleaved and medians
-//! compared, so that a busy machine slows all alike.
+//! `check` is the time of the check alone, for `sessions` different sessions in turn. `layer` is the time that the check adds
+//! to a request of an active session with a cached token. `add` is the time to add an entry to a full list, which removes
+//! expired entries. Rounds are interleaved and medians compared, so that other load on the machine affects all cases equally.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it prints a table, and stops when it cannot")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it prints a table, and panics on errors")]
 
 use std::{
     convert::Infallible,
@@ -35,25 +35,25 @@ const CALLS: usize = 20 * 1024;
 fn main() {
     let mut arguments = env::args().skip_while(|argument| argument != "memory").skip(1);
     if let Some(entries) = arguments.next() {
-        println!("{:.1}", megabytes_of(entries.parse().unwrap()));
+        println!("{:.1}", megabytes(entries.parse().unwrap()));
         return;
     }
     println!(
-        "| revoked | MB | add, ns | add, slowest of 1000, ns | requests of | check, active, ns | check, revoked, ns \
+        "| revoked | MB | add, ns | add, slowest of 1000, ns | sessions | check, active, ns | check, revoked, ns \
          | layer, ns | two threads / one |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for entries in [0, 1000, 200_000, 1_000_000] {
-        // In a process of its own, which has no memory to use again.
+        // In a new process, which has no freed memory to reuse.
         let output = Command::new(env::current_exe().unwrap()).args(["memory", &entries.to_string()]).output().unwrap();
         let megabytes = String::from_utf8(output.stdout).unwrap();
         let issuer = Issuer::with_secret([7; 32]);
-        let (add, slowest) = added(entries);
+        let (add, slowest) = time_to_add(entries);
         let revoked = revoked(&issuer, entries);
         for active in ACTIVE {
-            let scene = Scene::new(&issuer, revoked.clone(), active);
-            let (active_check, revoked_check) = scene.checked();
-            let (layer, threads) = (scene.in_layer(), scene.by_two_threads());
+            let sessions = Sessions::new(&issuer, revoked.clone(), active);
+            let (active_check, revoked_check) = sessions.time_to_check();
+            let (layer, threads) = (sessions.time_in_layer(), sessions.two_threads());
             println!(
                 "| {entries} | {} | {add:.0} | {slowest:.0} | {active} | {active_check:.1} | {revoked_check:.1} | {layer:.1} | {threads:.2} |",
                 megabytes.trim()
@@ -68,8 +68,8 @@ fn revoked(issuer: &Issuer, entries: usize) -> RevokedSessions {
     revoked
 }
 
-/// Nanoseconds for a revocation in a list that is full, while as many expire: on average, and the slowest of a thousand.
-fn added(entries: usize) -> (f64, f64) {
+/// Nanoseconds to add an entry to a full list while as many entries expire: the average, and the slowest of a thousand.
+fn time_to_add(entries: usize) -> (f64, f64) {
     const RETENTION: u64 = 1000;
     if entries == 0 {
         return (f64::NAN, f64::NAN);
@@ -90,9 +90,9 @@ fn added(entries: usize) -> (f64, f64) {
         for _ in 0..per_second {
             number += 1;
             let session = format!("new-{number:0>28}");
-            let begun = Instant::now();
+            let start = Instant::now();
             list.revoke_session_at(issuer.origin(), &session, now).unwrap();
-            times.push(begun.elapsed().as_nanos() as f64);
+            times.push(start.elapsed().as_nanos() as f64);
         }
     }
     times.sort_by(f64::total_cmp);
@@ -100,7 +100,7 @@ fn added(entries: usize) -> (f64, f64) {
     (average, times.iter().rev().nth(times.len() / 1000).copied().unwrap_or(f64::NAN))
 }
 
-fn megabytes_of(entries: usize) -> f64 {
+fn megabytes(entries: usize) -> f64 {
     let issuer = Issuer::with_secret([7; 32]);
     let before = resident();
     let revoked = revoked(&issuer, entries);
@@ -109,7 +109,7 @@ fn megabytes_of(entries: usize) -> f64 {
     (after - before) / 1e6
 }
 
-struct Scene {
+struct Sessions {
     revoked: RevokedSessions,
     verifier: better_auth_jwt::Verifier,
     tokens: Vec<String>,
@@ -117,15 +117,15 @@ struct Scene {
     revoked_claims: Vec<Arc<Claims>>,
 }
 
-impl Scene {
+impl Sessions {
     fn new(issuer: &Issuer, revoked: RevokedSessions, active: usize) -> Self {
         let verifier = issuer.verifier();
         let tokens = || (0..active).map(|_| issuer.token_with_session("ada", &session(issuer))).collect::<Vec<_>>();
-        let read = |tokens: &[String]| -> Vec<_> {
+        let verify = |tokens: &[String]| -> Vec<_> {
             tokens.iter().map(|token| ready(verifier.verify(token)).unwrap()).collect()
         };
-        let (active_tokens, revoked_claims_tokens) = (tokens(), tokens());
-        let (active, revoked_claims) = (read(&active_tokens), read(&revoked_claims_tokens));
+        let (active_tokens, revoked_tokens) = (tokens(), tokens());
+        let (active, revoked_claims) = (verify(&active_tokens), verify(&revoked_tokens));
         if !revoked.is_empty() {
             for claims in &revoked_claims {
                 revoked.revoke_session(issuer.origin(), claims.session_id().unwrap()).unwrap();
@@ -135,7 +135,7 @@ impl Scene {
     }
 
     /// Nanoseconds to check an active session, and a revoked one.
-    fn checked(&self) -> (f64, f64) {
+    fn time_to_check(&self) -> (f64, f64) {
         let [mut active, mut revoked_claims] = [const { Vec::new() }; 2];
         for _ in 0..ROUNDS {
             active.push(time(|| self.check(&self.active)));
@@ -151,10 +151,10 @@ impl Scene {
     }
 
     /// Nanoseconds that the check adds to a request.
-    fn in_layer(&self) -> f64 {
+    fn time_in_layer(&self) -> f64 {
         let auth = JwtAuthLayer::new(self.verifier.clone());
-        let asking = auth.clone().sessions(self.revoked.clone(), MissingSession::Reject);
-        let mut services = [auth, asking].map(|auth| auth.layer(service_fn(answer)));
+        let with_sessions = auth.clone().sessions(self.revoked.clone(), MissingSession::Reject);
+        let mut services = [auth, with_sessions].map(|auth| auth.layer(service_fn(respond)));
         let requests: Vec<_> = self.tokens.iter().map(|token| request(token)).collect();
         let added = (0..ROUNDS).map(|_| {
             let [without, with] = services.each_mut().map(|service| {
@@ -169,18 +169,18 @@ impl Scene {
         median(added.collect())
     }
 
-    /// How many checks two threads make in a second, over those of one.
-    fn by_two_threads(&self) -> f64 {
+    /// The throughput of checks in two threads, relative to one thread.
+    fn two_threads(&self) -> f64 {
         let ratios = (0..5).map(|_| {
             let (first, second) = self.active.split_at(self.active.len() / 2);
-            let other_way_round = [second, first].concat();
-            // Many, beside which the start of a thread is nothing.
+            let swapped = [second, first].concat();
+            // Enough that starting a thread is negligible.
             let check_all = |claims: &[Arc<Claims>]| (0..50).for_each(|_| self.check(claims));
             let alone = time(|| check_all(&self.active));
             let both = time(|| {
                 thread::scope(|scope| {
                     scope.spawn(|| check_all(&self.active));
-                    scope.spawn(|| check_all(&other_way_round));
+                    scope.spawn(|| check_all(&swapped));
                 });
             });
             2.0 * alone / both
@@ -189,7 +189,7 @@ impl Scene {
     }
 }
 
-async fn answer(_: Request<()>) -> Result<Response<()>, Infallible> {
+async fn respond(_: Request<()>) -> Result<Response<()>, Infallible> {
     Ok(Response::new(()))
 }
 
@@ -197,20 +197,20 @@ fn request(token: &str) -> Request<()> {
     Request::builder().header("authorization", format!("Bearer {token}")).body(()).unwrap()
 }
 
-/// An id as long as Better Auth's: the end of a signature is as random.
+/// A random id as long as Better Auth's, from the end of a signature.
 fn session(issuer: &Issuer) -> String {
     let token = issuer.logout_token("");
     token[token.len() - 32..].to_owned()
 }
 
-/// Nanoseconds for each of so many calls.
+/// Nanoseconds for each of [`CALLS`] calls.
 fn time(run: impl FnOnce()) -> f64 {
-    let begun = Instant::now();
+    let start = Instant::now();
     run();
-    begun.elapsed().as_nanos() as f64 / CALLS as f64
+    start.elapsed().as_nanos() as f64 / CALLS as f64
 }
 
-/// Bytes of memory in use, where the system tells; a page has 4 KiB.
+/// The resident memory in bytes, or NaN if it is unknown; a page has 4 KiB.
 fn resident() -> f64 {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok());
@@ -222,10 +222,10 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Nothing here ever waits.
+/// The output of a future that does not wait.
 fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("the service answers at once"),
+        Poll::Pending => unreachable!("the service never waits"),
     }
 }

@@ -4,7 +4,7 @@
 //! The counts do not depend on the load of the machine. Growth of more than 3 % is an error; `--bless` updates
 //! `counts.txt`.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it prints a table, and stops when it cannot")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it prints a table, and panics on errors")]
 
 use std::{
     alloc::System,
@@ -55,7 +55,7 @@ const CASES: [&str; 7] = [
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--case", name, behind, ..] => println!("{}", run(name, behind)),
+        ["--case", name, variant, ..] => println!("{}", run(name, variant)),
         ["--bless", ..] => fs::write(COUNTS, table(&measure_all())).unwrap(),
         _ => compare(),
     }
@@ -69,7 +69,7 @@ fn compare() {
         let line = expected.lines().find_map(|line| line.strip_prefix(&format!("| {name} |"))).unwrap();
         line.split('|').filter_map(|cell| cell.trim().parse().ok()).collect()
     };
-    // On another type of processor aws-lc and the C library run other code.
+    // On other processors, aws-lc and the C library may run different code.
     let comparable = measured[0].1.abs_diff(of(RAW)[0]) * 100 <= measured[0].1;
     if !comparable {
         println!("instructions are not compared: the raw check takes {} here, and took {}", measured[0].1, of(RAW)[0]);
@@ -95,8 +95,8 @@ fn table(counts: &[(&str, u64, u64)]) -> String {
     table
 }
 
-/// Instructions and allocations of each case, net of the same requests to the service without the
-/// layer, and those of the signature check alone.
+/// Instructions and allocations of each case, without those of the inner service, and of the signature
+/// check alone.
 fn measure_all() -> Vec<(&'static str, u64, u64)> {
     let net = |name| {
         let (with, without) = (measure(name, "layer"), measure(name, "bare"));
@@ -106,12 +106,12 @@ fn measure_all() -> Vec<(&'static str, u64, u64)> {
     [(RAW, raw, allocations)].into_iter().chain(CASES.into_iter().map(net)).collect()
 }
 
-/// Runs a case under callgrind, which counts inside of [`all`] only.
-fn measure(name: &str, behind: &str) -> (u64, u64) {
+/// Runs a case under callgrind, which counts only inside of [`all`].
+fn measure(name: &str, variant: &str) -> (u64, u64) {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*counts*all*"])
         .arg(env::current_exe().unwrap())
-        .args(["--case", name, behind])
+        .args(["--case", name, variant])
         .output()
         .expect("valgrind is needed to count instructions");
     let (printed, log) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
@@ -120,7 +120,7 @@ fn measure(name: &str, behind: &str) -> (u64, u64) {
 }
 
 /// Runs a case and returns the allocations per request.
-fn run(name: &str, behind: &str) -> u64 {
+fn run(name: &str, variant: &str) -> u64 {
     let issuer = Issuer::with_secret(SECRET);
     let revoked = RevokedSessions::new(Duration::from_secs(8 * 24 * 60 * 60));
     (0..1000).for_each(|n| revoked.revoke_session(issuer.origin(), &format!("revoked-{n}")).unwrap());
@@ -136,7 +136,7 @@ fn run(name: &str, behind: &str) -> u64 {
             _ => request(USER, None),
         })
         .collect();
-    match behind {
+    match variant {
         "raw" => raw(&token(&issuer, 0)),
         "bare" => all(&mut service_fn(respond), &requests),
         _ if name.ends_with("custom claims") => with_layer(&layer.claims::<CustomClaims>(), &issuer, &requests),
@@ -222,7 +222,7 @@ fn all_raw(key: &hmac::Key, message: &[u8], signature: &[u8]) {
     }
 }
 
-/// The result of a future that does not wait.
+/// The output of a future that does not wait.
 fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,

@@ -1,4 +1,4 @@
-"""A chart of how many requests one second of CPU serves."""
+"""A chart of the requests per second of CPU."""
 
 import statistics
 
@@ -11,7 +11,7 @@ SHOWN = {
 ENDPOINTS = ["list of 20", "get", "create", "toggle"]
 PANEL, LABEL, BAR, GAP, TOP = 380, 66, 11, 12, 62
 
-# Colours that are read on white and on black; the text follows the reader's theme.
+# Colours that are legible on white and on black; the text colour follows the theme.
 STYLE = """
   text { font: 12px system-ui, sans-serif; fill: #24292f }
   .number { font-size: 10px }
@@ -22,13 +22,13 @@ STYLE = """
 
 
 def chart(runs):
-    """Of the runs with EdDSA tokens, one panel for each database."""
-    panels = [run for run in runs if run["algorithm"] == "EdDSA" and SHOWN.keys() <= run["contestants"].keys()]
+    """One panel for each database, from the runs with EdDSA tokens."""
+    panels = [run for run in runs if run["algorithm"] == "EdDSA" and SHOWN.keys() <= run["servers"].keys()]
     if not panels:
         return None
     height = TOP + len(ENDPOINTS) * (len(SHOWN) * BAR + GAP)
     width = PANEL * len(panels)
-    title = "Requests that one second of CPU serves, more is better"
+    title = "Requests per second of CPU (more is better)"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">',
         f"<title>{title}</title><style>{STYLE}</style>",
@@ -50,7 +50,7 @@ def legend(title):
 def panel(run, left):
     yield f'<text class="heading" x="{left}" y="{TOP - 6}">{run["database"]}</text>'
     served = {
-        (endpoint, name): statistics.median(w["requests"] / w["cpu_seconds"] for w in run["contestants"][name]["windows"][endpoint])
+        (endpoint, name): statistics.median(w["requests"] / w["cpu_seconds"] for w in run["servers"][name]["windows"][endpoint])
         for endpoint in ENDPOINTS
         for name in SHOWN
     }

@@ -1,4 +1,4 @@
-"""The databases: one of each kind is made and filled, and every server gets a copy of its own."""
+"""The databases: one template of each kind is created and filled, and every server gets its own copy."""
 
 import os
 import random
@@ -20,16 +20,16 @@ COLUMNS = "user_id, id, title, description, completed, version, created_at, upda
 
 
 def rows():
-    """A thousand tasks for the user who reads and for each of some others; none for the one who writes."""
-    chance = random.Random(1)
+    """A thousand tasks for the reader and for each of the other users; none for the writer."""
+    generator = random.Random(1)
     words = "call write pay book clean order check plan mend sort the a two old new red house bike letter lamp".split()
     users = [READER, *OTHERS]
     for n in range(TASKS_EACH * len(users)):
         millis = 1_790_000_000_000 + n * 61_007
-        id = UUID(int=millis << 80 | 7 << 76 | chance.getrandbits(12) << 64 | 2 << 62 | chance.getrandbits(62))
-        micros = millis * 1000 + chance.randrange(1, 1000)
-        description = " ".join(chance.choices(words, k=12)) if chance.random() < 0.7 else None
-        title = " ".join(chance.choices(words, k=4))
+        id = UUID(int=millis << 80 | 7 << 76 | generator.getrandbits(12) << 64 | 2 << 62 | generator.getrandbits(62))
+        micros = millis * 1000 + generator.randrange(1, 1000)
+        description = " ".join(generator.choices(words, k=12)) if generator.random() < 0.7 else None
+        title = " ".join(generator.choices(words, k=4))
         yield users[n % len(users)], id, title, description, n % 4 == 0, 1, micros, micros
 
 
@@ -51,14 +51,14 @@ class Sqlite:
         database.close()
 
     def copy(self, name):
-        """Environment variables that name the copy, one for each way to write it."""
+        """Environment variables with the address of the copy, in all formats."""
         file = self.directory / f"{name}.db"
         for leftover in self.directory.glob(f"{name}.db*"):
             leftover.unlink()
         shutil.copy(self.template, file)
         return {"DATABASE_URL": f"sqlite://{file}", "SQLITE_FILE": str(file), "SQLALCHEMY_URL": f"sqlite:///{file}"}
 
-    def forget_written(self, name):
+    def delete_written(self, name):
         with sqlite3.connect(self.directory / f"{name}.db", timeout=10) as database:
             database.execute("DELETE FROM tasks WHERE user_id = ?", (WRITER,))
         database.close()
@@ -85,7 +85,7 @@ class Postgres:
         url = f"{self.url}/{database}"
         return {"DATABASE_URL": url, "POSTGRES_URL": url, "SQLALCHEMY_URL": url}
 
-    def forget_written(self, name):
+    def delete_written(self, name):
         with psycopg.connect(f"{self.url}/{name.replace('-', '_')}", autocommit=True) as database:
             database.execute("DELETE FROM tasks WHERE user_id = %s", (WRITER,))
             database.execute("VACUUM tasks")
@@ -97,18 +97,18 @@ class Postgres:
 
 @contextmanager
 def cluster(directory: Path, pin):
-    """A PostgreSQL on loopback, thrown away at the end; its URL without a database."""
+    """A temporary PostgreSQL server on loopback. Yields its URL without a database."""
     data = directory / "cluster"
     data.mkdir()
     user = None
     if os.geteuid() == 0:
-        user = "postgres"  # PostgreSQL refuses to run as root.
+        user = "postgres"  # PostgreSQL does not run as root.
         directory.chmod(0o755)
         shutil.chown(data, user)
     initdb = [program("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "--locale=C.UTF-8", "--encoding=UTF8"]
     subprocess.run(initdb, user=user, cwd=data, check=True, stdout=subprocess.DEVNULL)
     port = free_port()
-    # Nothing has to outlive a crash here, and a disk that others use too would only make noise.
+    # Durability is not needed here, and waiting for a shared disk would add noise.
     settings = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off", "ssl": "off", "max_connections": 200}
     options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
     with open(directory / "postgres.log", "wb") as log:
@@ -130,9 +130,9 @@ def cluster(directory: Path, pin):
 
 
 def program(name):
-    """Many systems keep PostgreSQL's programs off the path."""
-    places = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), *map(Path, os.get_exec_path())]
-    return next(place / name for place in places if (place / name).exists())
+    """The path of one of PostgreSQL's programs, which many systems do not put on `PATH`."""
+    directories = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), *map(Path, os.get_exec_path())]
+    return next(directory / name for directory in directories if (directory / name).exists())
 
 
 def free_port():

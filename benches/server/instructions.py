@@ -1,4 +1,4 @@
-"""Counts the instructions of a request, which no neighbour on the machine changes: what a layer of the server costs, to the per cent."""
+"""Counts the instructions of a request, which do not depend on the load of the machine: precise enough to see differences of one per cent."""
 
 import dataclasses
 import http.client
@@ -12,23 +12,23 @@ WARM_UP, COUNTED = 100, 500
 
 
 def count(database, tokens, files, options, directory):
-    """Instructions for one request outside the kernel, by contestant and workload; of requests that come one after the other."""
+    """Instructions per request outside the kernel, by server and workload, for sequential requests."""
     return {
-        contestant.name: {workload: found for workload, found in counts(contestant, database, tokens, files, options, directory)}
-        for contestant in (OURS, NO_AUTH, RAW_SQLX)
+        config.name: {workload: found for workload, found in counts(config, database, tokens, files, options, directory)}
+        for config in (OURS, NO_AUTH, RAW_SQLX)
     }
 
 
-def counts(contestant, database, tokens, files, options, directory):
-    out = directory / f"{contestant.name}.callgrind"
+def counts(config, database, tokens, files, options, directory):
+    out = directory / f"{config.name}.callgrind"
     valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", f"--log-file={out}.log"]
-    under_valgrind = dataclasses.replace(contestant, command=[*valgrind, *contestant.command])
+    under_valgrind = dataclasses.replace(config, command=[*valgrind, *config.command])
     server = Server(
-        under_valgrind, programs=options.programs, database=database.copy(contestant.name), tokens=tokens,
+        under_valgrind, programs=options.programs, database=database.copy(config.name), tokens=tokens,
         log_directory=directory, pin=None,
     )
     try:
-        server.wait_for(f"/api/{READER}/tasks?limit=20", tokens.reader, patience=120)
+        server.wait_for(f"/api/{READER}/tasks?limit=20", tokens.reader, timeout=120)
         for workload in ("list of 20", "get", "create", "toggle"):
             requests = [line.split("\t") for line in files[workload].read_text().splitlines()]
             send(server.port, requests, WARM_UP)

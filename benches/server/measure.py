@@ -1,4 +1,4 @@
-"""Measures servers that do the same, in windows that take turns, and writes results.json, results.md and chart.svg. `run` prepares everything."""
+"""Measures servers with the same API in interleaved windows, and writes results.json, results.md and chart.svg. `run` prepares everything."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 import instructions
 import report
 from databases import READER, WRITER, Postgres, Sqlite, cluster, ids_of, program
-from servers import CONTESTANTS, HELLO, OURS, Server, cpu_seconds
+from servers import HELLO, OURS, SERVERS, Server, cpu_seconds
 from tokens import Tokens
 
 HERE = Path(__file__).parent
@@ -38,7 +38,7 @@ def main():
             if kind == "sqlite":
                 database = Sqlite(directory, lambda url: migrate(options.programs, url))
             else:
-                url = stack.enter_context(cluster(directory, on(LOAD_CORE)))
+                url = stack.enter_context(cluster(directory, pin_to(LOAD_CORE)))
                 database = Postgres(url, lambda url: migrate(options.programs, url))
             for algorithm in options.algorithms:
                 if options.instructions:
@@ -55,15 +55,15 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(prog="run", description=__doc__)
     parser.add_argument("--programs", type=Path, required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--short", action="store_true", help="only a trial: one window of a second each, results kept out of the way")
-    parser.add_argument("--rounds", type=int, default=5, help="how often all windows are repeated [5]")
-    parser.add_argument("--window", type=int, default=2, help="seconds for each window [2]")
-    parser.add_argument("--databases", type=words, default=["sqlite", "postgresql"], help="sqlite,postgresql")
-    parser.add_argument("--algorithms", type=words, default=["EdDSA"], help="of the tokens: EdDSA,HS256 [EdDSA]")
-    parser.add_argument("--only", type=words, help="these contestants: " + ",".join(c.name for c in CONTESTANTS))
-    parser.add_argument("--workloads", type=words, default=list(WORKLOADS), help=",".join(WORKLOADS))
-    parser.add_argument("--add", action="store_true", help="keep the runs that the results hold already")
-    parser.add_argument("--instructions", action="store_true", help="count instructions under valgrind instead, which takes no quiet machine")
+    parser.add_argument("--short", action="store_true", help="a trial: one window of one second each, with a separate directory for the results")
+    parser.add_argument("--rounds", type=int, default=5, help="the number of rounds, each with one window per server and workload [5]")
+    parser.add_argument("--window", type=int, default=2, help="the length of a window in seconds [2]")
+    parser.add_argument("--databases", type=comma_separated, default=["sqlite", "postgresql"], help="sqlite,postgresql")
+    parser.add_argument("--algorithms", type=comma_separated, default=["EdDSA"], help="the algorithms of the tokens: EdDSA,HS256 [EdDSA]")
+    parser.add_argument("--only", type=comma_separated, help="only these servers: " + ",".join(config.name for config in SERVERS))
+    parser.add_argument("--workloads", type=comma_separated, default=list(WORKLOADS), help=",".join(WORKLOADS))
+    parser.add_argument("--add", action="store_true", help="keep earlier runs in the results")
+    parser.add_argument("--instructions", action="store_true", help="count instructions under valgrind instead, which does not depend on the load of the machine")
     parser.add_argument("--out", type=Path, default=HERE, help="the directory for the results [benches/server]")
     options = parser.parse_args()
     if options.short:
@@ -72,68 +72,68 @@ def arguments():
     return options
 
 
-def words(text):
+def comma_separated(text):
     return text.split(",")
 
 
 def run(database, algorithm, options, directory):
-    """Every contestant on this database, with tokens of this algorithm, and the bounds."""
-    begin = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    """All servers with this database and tokens of this algorithm, and the bounds."""
+    start = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     bounds = {"hello": hello(options, directory)}
     if isinstance(database, Postgres):
         bounds["pgbench"] = pgbench(database, options)
     return {
-        "at": begin, "commit": commit(), "database": database.name, "algorithm": algorithm, "settings": settings(options),
-        "contestants": compare(database, algorithm, options, directory), **bounds,
+        "at": start, "commit": commit(), "database": database.name, "algorithm": algorithm, "settings": settings(options),
+        "servers": compare(database, algorithm, options, directory), **bounds,
     }
 
 
 def compare(database, algorithm, options, directory):
     tokens = Tokens(algorithm)
     files = request_files(tokens, directory)
-    contestants = [c for c in CONTESTANTS if not options.only or c.name in options.only]
-    found = {c.name: {"windows": {name: [] for name in options.workloads}, "first_answer_ms": []} for c in contestants}
+    configs = [config for config in SERVERS if not options.only or config.name in options.only]
+    measured = {config.name: {"windows": {name: [] for name in options.workloads}, "first_response_ms": []} for config in configs}
     servers = []
     try:
-        for contestant in contestants:
+        for config in configs:
             for _ in range(3):
-                if servers and servers[-1].contestant is contestant:
+                if servers and servers[-1].config is config:
                     servers.pop().stop()
-                copy = database.copy(contestant.name)
+                copy = database.copy(config.name)
                 servers.append(
                     Server(
-                        contestant, programs=options.programs, database=copy, tokens=tokens,
-                        log_directory=directory, pin=on(SERVER_CORE),
+                        config, programs=options.programs, database=copy, tokens=tokens,
+                        log_directory=directory, pin=pin_to(SERVER_CORE),
                     )
                 )
-                took = servers[-1].wait_for(f"/api/{READER}/tasks?limit=20", tokens.reader)
-                found[contestant.name]["first_answer_ms"].append(took)
-        same_answers(servers, tokens)
+                milliseconds = servers[-1].wait_for(f"/api/{READER}/tasks?limit=20", tokens.reader)
+                measured[config.name]["first_response_ms"].append(milliseconds)
+        check_responses(servers, tokens)
         for server in servers:
-            found[server.name]["memory_before_mb"] = server.memory()
+            measured[server.name]["memory_before_mb"] = server.memory()
         for turn in range(-1, options.rounds):
             for workload in options.workloads:
-                # Who follows whom changes from round to round. The first round warms up and is not kept.
+                # The order changes from round to round. The first round is a warm-up, and its windows are discarded.
                 for server in rotated(servers, turn):
                     if server.name == "no-auth" and workload == "no token":
                         continue
-                    window = good_window(server, workload, files[workload], options.window)
+                    window = valid_window(server, workload, files[workload], options.window)
                     if turn >= 0:
-                        found[server.name]["windows"][workload].append(window)
+                        measured[server.name]["windows"][workload].append(window)
             for server in servers:
-                database.forget_written(server.name)
+                database.delete_written(server.name)
             print(f"{database.name}, {algorithm}: round {turn + 1} of {options.rounds}", file=sys.stderr)
         for server in servers:
-            found[server.name]["memory_mb"] = server.memory()
+            measured[server.name]["memory_mb"] = server.memory()
     finally:
         for server in servers:
             server.stop()
         tokens.close()
-    return found
+    return measured
 
 
 def request_files(tokens, directory):
-    """What the load generator sends, one file for each workload: see requests.lua."""
+    """The requests for the load generator, one file for each workload: see requests.lua."""
     tasks, written, ids = f"/api/{READER}/tasks", f"/api/{WRITER}/tasks", ids_of(READER)
     lines = {
         "list of 20": [("GET", f"{tasks}?limit=20", tokens.reader, "-")],
@@ -154,34 +154,34 @@ def new_task(n):
 
 
 def measure(server, requests, seconds):
-    """One window of load: what the generator counted, and the CPU that it cost the server."""
+    """One window of load: the counts of the load generator, and the server's CPU time."""
     wrk = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "-s", HERE / "requests.lua"]
     before = server.cpu_seconds()
     output = subprocess.run(
         [*wrk, f"http://127.0.0.1:{server.port}"],
-        env=os.environ | {"REQUESTS": str(requests)}, capture_output=True, text=True, check=True, preexec_fn=on(LOAD_CORE),
+        env=os.environ | {"REQUESTS": str(requests)}, capture_output=True, text=True, check=True, preexec_fn=pin_to(LOAD_CORE),
     ).stdout
     window = json.loads(output.strip().splitlines()[-1])
     return window | {"cpu_seconds": round(server.cpu_seconds() - before, 2)}
 
 
-def good_window(server, workload, requests, seconds):
-    """A window in which all answers are the right ones. A disk that stalls may spoil one, so there is a second try."""
+def valid_window(server, workload, requests, seconds):
+    """A window in which all responses have the expected status. Retries, because a stalled disk can spoil a window."""
     for _ in range(3):
         window = measure(server, requests, seconds)
-        refused = window["requests"] if WORKLOADS[workload] == 401 else 0
-        if window["requests"] and window["refused"] == refused and not window["broken"]:
+        expected = window["requests"] if WORKLOADS[workload] == 401 else 0
+        if window["requests"] and window["error_statuses"] == expected and not window["failed"]:
             return window
-        print(f"{server.name}, {workload}: once more after {window}", file=sys.stderr)
+        print(f"{server.name}, {workload}: retrying after {window}", file=sys.stderr)
     raise RuntimeError(f"{server.name}, {workload}: {window}\n{server.log.read_text()[-2000:]}")
 
 
-def same_answers(servers, tokens):
-    """All servers must say the same as the first, in status and in content."""
+def check_responses(servers, tokens):
+    """Checks that all servers give the same responses as the first, in status and content."""
     id = ids_of(READER)[-7]
     tasks = f"/api/{READER}/tasks"
     create = json.dumps(new_task(0))
-    for ask in [
+    for request in [
         ("GET", f"{tasks}?limit=20", tokens.reader),
         ("GET", f"{tasks}/{id}", tokens.reader),
         ("PATCH", f"{tasks}/{id}/complete", tokens.reader),
@@ -190,24 +190,24 @@ def same_answers(servers, tokens):
         ("GET", f"{tasks}?limit=20", tokens.reader[:-8] + "AAAAAAAA"),
         ("GET", f"{tasks}?limit=20", tokens.writer),
     ]:
-        answers = {}
+        responses = {}
         for server in servers:
-            if server.name == "no-auth" and ask[2] != tokens.reader:
-                continue  # It takes everybody for the reader.
-            status, content = server.request(*ask)
-            answers[server.name] = (status, comparable(content) if status < 300 else None)
-        expected = next(iter(answers.values()))
-        wrong = {name: answer for name, answer in answers.items() if answer != expected}
-        if wrong:
-            raise RuntimeError(f"{ask[:2]}: instead of {expected} there came {wrong}")
+            if server.name == "no-auth" and request[2] != tokens.reader:
+                continue  # It treats every client as the reader.
+            status, content = server.request(*request)
+            responses[server.name] = (status, comparable(content) if status < 300 else None)
+        expected = next(iter(responses.values()))
+        different = {name: response for name, response in responses.items() if response != expected}
+        if different:
+            raise RuntimeError(f"{request[:2]}: expected {expected}, got {different}")
 
 
 def comparable(content):
-    """Without what each server makes up: how a cursor is written, the ids and times of what it changes."""
+    """The content without the values that differ between servers: cursors, and the ids and times of changed tasks."""
     if "items" in content:
         return content["items"], content["next_cursor"] is None
-    made_up = {"updated_at"} if content["user_id"] == READER else {"id", "created_at", "updated_at"}
-    return {name: "…" if name in made_up else value for name, value in content.items()}
+    generated = {"updated_at"} if content["user_id"] == READER else {"id", "created_at", "updated_at"}
+    return {name: "…" if name in generated else value for name, value in content.items()}
 
 
 def hello(options, directory):
@@ -216,7 +216,7 @@ def hello(options, directory):
     requests.write_text("GET\t/\t-\t-\n")
     server = Server(
         HELLO, programs=options.programs, database={"SQLALCHEMY_URL": "none:"}, tokens=tokens,
-        log_directory=directory, pin=on(SERVER_CORE),
+        log_directory=directory, pin=pin_to(SERVER_CORE),
     )
     try:
         server.wait_for("/", None)
@@ -227,7 +227,7 @@ def hello(options, directory):
 
 
 def pgbench(database, options):
-    """PostgreSQL's own client in the servers' place: prepared selects by key, and nothing else."""
+    """PostgreSQL's own benchmark client instead of a server: only prepared selects by key."""
     database.administer("DROP DATABASE IF EXISTS pgbench")
     database.administer("CREATE DATABASE pgbench")
     url = f"{database.url}/pgbench"
@@ -236,7 +236,7 @@ def pgbench(database, options):
     for _ in range(options.rounds):
         command = [program("pgbench"), "-S", "-M", "prepared", "-c", "10", "-T", str(options.window), url]
         before = os.times()
-        output = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=on(SERVER_CORE)).stdout
+        output = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=pin_to(SERVER_CORE)).stdout
         after = os.times()
         count = next(line.split()[-1] for line in output.splitlines() if "actually processed" in line)
         cpu = after.children_user + after.children_system - before.children_user - before.children_system
@@ -248,7 +248,7 @@ def migrate(programs, url):
     subprocess.run([programs / OURS.command[0].rpartition("/")[2], "migrate"], env=os.environ | {"DATABASE_URL": url}, check=True)
 
 
-def on(core):
+def pin_to(core):
     return lambda: os.sched_setaffinity(0, {core})
 
 
@@ -276,10 +276,10 @@ def machine():
 
 
 def commit():
-    return said("git", "describe", "--always", "--dirty")
+    return output_of("git", "describe", "--always", "--dirty")
 
 
-def said(*command):
+def output_of(*command):
     output = subprocess.run(command, capture_output=True, text=True, cwd=HERE)
     return (output.stdout or output.stderr).split("\n")[0].strip()
 
@@ -287,14 +287,14 @@ def said(*command):
 def versions_of(programs):
     packages = json.loads((HERE / "peers/package-lock.json").read_text())["packages"]
     return {
-        "tasks-api": said(programs / "tasks-api", "--version").split()[-1],
-        "rustc": said("rustc", "--version").split()[1],
+        "tasks-api": output_of(programs / "tasks-api", "--version").split()[-1],
+        "rustc": output_of("rustc", "--version").split()[1],
         "python": platform.python_version(),
         **{name: version(name) for name in ["fastapi", "sqlmodel", "sqlalchemy", "pyjwt", "uvicorn", "aiosqlite", "asyncpg", "psycopg"]},
-        "node": said("node", "--version").lstrip("v"),
+        "node": output_of("node", "--version").lstrip("v"),
         **{name: packages[f"node_modules/{name}"]["version"] for name in ["fastify", "better-sqlite3", "pg", "jose"]},
-        "postgresql": said(program("postgres"), "--version").split()[2],
-        "wrk": said("wrk", "-v").split()[1].removeprefix("debian/"),
+        "postgresql": output_of(program("postgres"), "--version").split()[2],
+        "wrk": output_of("wrk", "-v").split()[1].removeprefix("debian/"),
     }
 
 

@@ -1,5 +1,5 @@
--- What wrk sends: the requests of the file $REQUESTS, one after the other and again from the start.
--- A request is a line: method, path, token or -, body or -, parted by tabs.
+-- wrk sends the requests in the file $REQUESTS in order, repeatedly.
+-- Each line is a request: method, path, token or -, body or -, separated by tabs.
 
 local prepared, last = {}, 0
 
@@ -21,7 +21,7 @@ end
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '{"requests":%d,"micros":%d,"refused":%d,"broken":%d,"p50":%d,"p99":%d}\n',
+    '{"requests":%d,"micros":%d,"error_statuses":%d,"failed":%d,"p50":%d,"p99":%d}\n',
     summary.requests, summary.duration, errors.status,
     errors.connect + errors.read + errors.write + errors.timeout,
     latency:percentile(50), latency:percentile(99)

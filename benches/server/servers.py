@@ -1,4 +1,4 @@
-"""The servers: how each is started, watched and stopped."""
+"""The servers: how each is started, observed and stopped."""
 
 import http.client
 import json
@@ -16,44 +16,44 @@ UVICORN = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE / "peers"), "-
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A server to measure. Its command's `{port}` and `{programs}` are filled in when it starts."""
+class ServerConfig:
+    """A server to measure. `{port}` and `{programs}` in its command are replaced when it starts."""
 
     name: str
     about: str
     command: list
     scheme: dict = field(default_factory=dict)
-    """What SQLAlchemy has in place of `sqlite` and `postgresql` in its URLs: the driver's name comes with it."""
+    """SQLAlchemy's URL schemes with the names of the drivers, in place of `sqlite` and `postgresql`."""
 
 
-OURS = Contestant("tasks-api", "this project, everything switched on", ["{programs}/tasks-api", "serve"])
-COMMON = Contestant(
+OURS = ServerConfig("tasks-api", "this project with its default settings", ["{programs}/tasks-api", "serve"])
+COMMON = ServerConfig(
     "fastapi-common",
-    "FastAPI + SQLModel + PyJWT as their tutorials have it",
+    "FastAPI + SQLModel + PyJWT as in their tutorials",
     [*UVICORN, "fastapi_common:app"],
     {"postgresql": "postgresql+psycopg"},
 )
-TUNED = Contestant(
+TUNED = ServerConfig(
     "fastapi-tuned",
     "FastAPI asynchronous, SQLAlchemy Core, orjson, uvloop, 2 workers",
     [*UVICORN, "--workers", "2", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "fastapi_tuned:app"],
     {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"},
 )
-FASTIFY = Contestant("fastify", "Fastify + better-sqlite3 or pg + jose", ["node", str(HERE / "peers/fastify.mjs")])
-NO_AUTH = Contestant("no-auth", "tasks-api without its layer", ["{programs}/no-auth", "serve"])
-RAW_SQLX = Contestant("raw-sqlx", "tasks-api without SeaORM", ["{programs}/raw-sqlx", "serve"])
-HELLO = Contestant("hello", "axum with nothing behind it", ["{programs}/hello", "127.0.0.1:{port}"])
+FASTIFY = ServerConfig("fastify", "Fastify + better-sqlite3 or pg + jose", ["node", str(HERE / "peers/fastify.mjs")])
+NO_AUTH = ServerConfig("no-auth", "tasks-api without its layer", ["{programs}/no-auth", "serve"])
+RAW_SQLX = ServerConfig("raw-sqlx", "tasks-api without SeaORM", ["{programs}/raw-sqlx", "serve"])
+HELLO = ServerConfig("hello", "axum alone", ["{programs}/hello", "127.0.0.1:{port}"])
 
-CONTESTANTS = [OURS, COMMON, TUNED, FASTIFY, NO_AUTH, RAW_SQLX]
+SERVERS = [OURS, COMMON, TUNED, FASTIFY, NO_AUTH, RAW_SQLX]
 
 
 class Server:
-    """A contestant that runs, with a database of its own."""
+    """A running server with its own database."""
 
-    def __init__(self, contestant, *, programs, database, tokens, log_directory, pin):
-        self.contestant, self.name = contestant, contestant.name
+    def __init__(self, config, *, programs, database, tokens, log_directory, pin):
+        self.config, self.name = config, config.name
         self.port = free_port()
-        command = [part.format(port=self.port, programs=programs) for part in contestant.command]
+        command = [part.format(port=self.port, programs=programs) for part in config.command]
         self.log = log_directory / f"{self.name}.log"
         with open(self.log, "wb") as log:
             self.started = time.perf_counter()
@@ -64,7 +64,7 @@ class Server:
     def environment(self, database, tokens):
         scheme, rest = database["SQLALCHEMY_URL"].split(":", 1)
         environment = database | {
-            "SQLALCHEMY_URL": f"{self.contestant.scheme.get(scheme, scheme)}:{rest}",
+            "SQLALCHEMY_URL": f"{self.config.scheme.get(scheme, scheme)}:{rest}",
             "TASKS_API_LISTEN": f"127.0.0.1:{self.port}",
             "PORT": str(self.port),
             "NODE_ENV": "production",
@@ -93,18 +93,18 @@ class Server:
         is_json = "json" in response.headers.get("content-type", "")
         return response.status, json.loads(content) if is_json else content.decode()
 
-    def wait_for(self, path, token, patience=30):
-        """Milliseconds from the start of the process to its first good answer."""
-        answer = None
-        while time.perf_counter() - self.started < patience and self.process.poll() is None:
+    def wait_for(self, path, token, timeout=30):
+        """Milliseconds from the start of the process to the first 200."""
+        response = None
+        while time.perf_counter() - self.started < timeout and self.process.poll() is None:
             try:
-                answer = self.request("GET", path, token)
-                if answer[0] == 200:
+                response = self.request("GET", path, token)
+                if response[0] == 200:
                     return (time.perf_counter() - self.started) * 1000
             except OSError:
                 pass
             time.sleep(0.001)
-        raise RuntimeError(f"{self.name} answers {answer}:\n{self.log.read_text()[-2000:]}")
+        raise RuntimeError(f"{self.name}: no 200, last response {response}:\n{self.log.read_text()[-2000:]}")
 
     def processes(self):
         found = [self.process.pid]
@@ -114,7 +114,7 @@ class Server:
         return found
 
     def cpu_seconds(self):
-        """Of the process, its threads and its children."""
+        """The CPU time of the process, its threads and its children."""
         return sum(cpu_seconds(pid) for pid in self.processes())
 
     def memory(self):
@@ -135,6 +135,6 @@ class Server:
 
 
 def cpu_seconds(pid):
-    # After the command's name, which may hold blanks: fields 14 and 15 of proc(5), utime and stime.
+    # utime and stime, fields 14 and 15 in proc(5). The command's name before them may contain spaces.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

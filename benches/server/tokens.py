@@ -28,10 +28,10 @@ class Tokens:
 
     def sign(self, user):
         now = int(time.time())
-        moment = "2026-11-21T02:18:16.111Z"
+        time_of_sign_up = "2026-11-21T02:18:16.111Z"
         claims = {
             "iat": now, "name": "Ada Lovelace", "email": "ada@example.test", "emailVerified": False, "image": None,
-            "createdAt": moment, "updatedAt": moment, "id": user, "sub": user, "sid": "Yc6Pf1Nj4q8Xv2mZt7LrB9sKd3Hw5TgQ",
+            "createdAt": time_of_sign_up, "updatedAt": time_of_sign_up, "id": user, "sub": user, "sid": "Yc6Pf1Nj4q8Xv2mZt7LrB9sKd3Hw5TgQ",
             "exp": now + 24 * 3600, "iss": self.issuer, "aud": self.issuer,
         }
         return jwt.encode(claims, self.key, self.algorithm, headers=None if self.secret else {"kid": KID, "typ": None})

@@ -1,4 +1,4 @@
-// The parts of the example as processes on loopback: Next.js with Better Auth inside, and tasks-api.
+// The servers of the example as processes on loopback: Next.js with Better Auth, and tasks-api.
 
 import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { once } from "node:events";
@@ -12,22 +12,22 @@ export interface Settings {
   apiUrl: string;
   /** BETTER_AUTH_SECRET. */
   secret: string;
-  /** Whether tokens are signed with that secret, rather than with keys of Better Auth's own. */
+  /** Whether tokens are signed with that secret instead of Better Auth's key pairs. */
   sharedSecret: boolean;
-  /** Better Auth's way to write times: "7d". */
+  /** In Better Auth's format, such as "7d". */
   tokenLifetime?: string | undefined;
-  /** Where both databases are. */
+  /** The directory of both databases. */
   directory: string;
 }
 
 export interface Part {
   process: ChildProcess;
-  /** Until it answers; fails if it ends before. */
+  /** Waits until it responds; fails if it exits before. */
   ready(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** The Next.js server, built before. */
+/** Starts the Next.js server, which must be built. */
 export function startApp(settings: Settings, options: SpawnOptions): Part {
   const { appUrl, apiUrl, secret, sharedSecret, tokenLifetime, directory } = settings;
   const next = join(here, "node_modules/next/dist/bin/next");
@@ -44,15 +44,15 @@ export function startApp(settings: Settings, options: SpawnOptions): Part {
   });
 }
 
-/** tasks-api: the one that TASKS_API names, or the one of this repository. */
+/** Starts tasks-api: the program in TASKS_API, or the one in this repository. */
 export function startApi({ appUrl, apiUrl, secret, sharedSecret, directory }: Settings, options: SpawnOptions): Part {
   const cargo = ["cargo", "run", "-q", "--manifest-path", join(here, "../../Cargo.toml"), "-p", "tasks-api", "--"];
   const [command = "", ...args] = process.env.TASKS_API ? [process.env.TASKS_API] : cargo;
-  const trust = sharedSecret
+  const issuer = sharedSecret
     ? { BETTER_AUTH_SECRET: secret, BETTER_AUTH_ISSUER: appUrl, BETTER_AUTH_AUDIENCE: appUrl }
     : { BETTER_AUTH_URL: appUrl };
   return start(command, [...args, "serve"], `${apiUrl}/readyz`, options, {
-    ...trust,
+    ...issuer,
     TASKS_API_LISTEN: new URL(apiUrl).host,
     TASKS_API_CORS_ORIGINS: appUrl,
     TASKS_API_REQUIRE_SID: "true",
@@ -60,7 +60,7 @@ export function startApi({ appUrl, apiUrl, secret, sharedSecret, directory }: Se
   });
 }
 
-/** As many ports of loopback as are asked for, each of them free a moment ago. */
+/** Finds free ports on loopback. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
@@ -74,7 +74,7 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-// What is set for the caller's own servers is not meant for these.
+// The caller's own Better Auth settings must not affect these servers.
 const { BETTER_AUTH_SECRET: _, BETTER_AUTH_SECRETS: __, BETTER_AUTH_URL: ___, ...inherited } = process.env;
 
 function start(command: string, args: string[], url: string, options: SpawnOptions, env: Record<string, string>): Part {
@@ -95,7 +95,7 @@ function start(command: string, args: string[], url: string, options: SpawnOptio
           return;
         await new Promise((resume) => setTimeout(resume, 100));
       }
-      throw new Error(`${command} ended before it answered`);
+      throw new Error(`${command} exited before it was ready`);
     },
     async stop() {
       part.kill("SIGINT");

@@ -1,5 +1,5 @@
-// Starts what `run` has built, and stops it as a whole: on Ctrl-C, or when a part of it ends.
-// PORT and API_PORT name ports, otherwise any free ones are taken; DATA_DIRECTORY is where the databases are.
+// Starts the servers that `run` has built. Stops both on Ctrl-C, or when one of them exits.
+// PORT and API_PORT are the ports, by default any free ones. DATA_DIRECTORY contains the databases.
 
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -30,5 +30,5 @@ for (const part of parts) part.process.once("exit", () => stop(1)).once("error",
 await Promise.all(parts.map((part) => part.ready())).catch(() => stop(1));
 if (!stopping) {
   const { appUrl, apiUrl } = settings;
-  console.log(`\n  Open ${appUrl}\n\n  The API is at ${apiUrl}, described at ${apiUrl}/docs. Ctrl-C stops both.\n`);
+  console.log(`\n  Open ${appUrl}\n\n  The API is at ${apiUrl}, its documentation at ${apiUrl}/docs. Ctrl-C stops both.\n`);
 }

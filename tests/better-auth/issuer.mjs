@@ -1,21 +1,21 @@
-// A real Better Auth on loopback, with SQLite, as the end-to-end tests need it.
+// A Better Auth server on loopback, with SQLite, for the end-to-end tests.
 //
 //   BETTER_AUTH_SECRET=<32 characters or more> node issuer.mjs
 //
-// prints one line of JSON, {"url": …}, once it answers, and stops on SIGTERM or when its standard input ends,
-// so that it never outlives whoever started it. The environment says what kind of issuer it is:
+// It prints one line of JSON, {"url": …}, when it is ready. It stops on SIGTERM, and when its standard input is closed,
+// so that it stops with the process that started it. Environment variables:
 //
 //   BETTER_AUTH_SECRET   required
 //   SIGNING              jwks (default): the JWT plugin's own key pairs | hs256: the shared secret
 //   ALG                  EdDSA (default) | ES256 | ES512 | RS256 | PS256, for jwks
 //   PORT                 any free one
-//   BASE_URL             the address it listens on; another one makes its tokens those of that issuer
-//   DATABASE             a SQLite file, created when missing; in memory by default
+//   BASE_URL             the base URL, from which the tokens' issuer follows; by default the address it listens on
+//   DATABASE             a SQLite file, created if missing; in memory by default
 //   TOKEN_LIFETIME       Better Auth's 15m by default; "-1h" issues tokens that expired an hour ago
-//   SID                  1 puts the session's id into the token
-//   ISSUER, AUDIENCE     what tokens name; the base URL's origin by default
-//   LOGOUT_URLS          APIs to be told when a session ends, by the plugin of examples/better-auth-logout
-//   ROTATION_INTERVAL    seconds until a new signing key is made; never by default
+//   SID                  1 adds the session id to the token
+//   ISSUER, AUDIENCE     `iss` and `aud` of the tokens; the base URL's origin by default
+//   LOGOUT_URLS          the APIs to which the plugin of examples/better-auth-logout sends logout tokens
+//   ROTATION_INTERVAL    seconds until a new signing key is created; never by default
 //   GRACE_PERIOD         seconds that a replaced key stays published; 30 days by default
 
 import { execFileSync } from "node:child_process";
@@ -36,9 +36,9 @@ if (!secret) {
   process.exit(2);
 }
 
-// The base URL is part of every token, so the port must be known before Better Auth is made.
-let answer = (_request, response) => response.writeHead(503).end();
-const server = createServer((request, response) => answer(request, response));
+// The base URL is part of every token, so the port must be known before Better Auth is created.
+let handler = (_request, response) => response.writeHead(503).end();
+const server = createServer((request, response) => handler(request, response));
 await new Promise((resolve, reject) => {
   server.once("error", reject).listen(Number(env.PORT ?? 0), "127.0.0.1", resolve);
 });
@@ -57,7 +57,7 @@ const options = {
   logger: { level: "error" },
 };
 await (await getMigrations(options)).runMigrations();
-answer = toNodeHandler(betterAuth(options));
+handler = toNodeHandler(betterAuth(options));
 
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, stop);
 process.stdin.on("close", stop).on("error", stop).resume();
@@ -69,10 +69,10 @@ function tokens() {
   if (env.AUDIENCE) jwt.audience = env.AUDIENCE;
   if (env.TOKEN_LIFETIME) jwt.expirationTime = env.TOKEN_LIFETIME;
   if (env.SID === "1") jwt.definePayload = ({ user, session }) => ({ email: user.email, name: user.name, sid: session.id });
-  return env.SIGNING === "hs256" ? sharedSecret(jwt) : ownKeys(jwt);
+  return env.SIGNING === "hs256" ? sharedSecret(jwt) : keyPairs(jwt);
 }
 
-function ownKeys(jwt) {
+function keyPairs(jwt) {
   const jwks = {};
   if (env.ALG) jwks.keyPairConfig = { alg: env.ALG };
   if (env.ROTATION_INTERVAL) jwks.rotationInterval = Number(env.ROTATION_INTERVAL);
@@ -80,7 +80,7 @@ function ownKeys(jwt) {
   return { jwks, jwt };
 }
 
-// Better Auth takes a `sign` of one's own only with a remote key set and an algorithm for it, neither of which it then uses.
+// Better Auth requires a remote key set and its algorithm if there is a custom `sign` function, but uses neither.
 function sharedSecret(jwt) {
   const key = new TextEncoder().encode(secret);
   const sign = (payload, header) => new SignJWT(payload).setProtectedHeader({ typ: "JWT", ...header, alg: "HS256" }).sign(key);
@@ -90,7 +90,8 @@ function sharedSecret(jwt) {
   };
 }
 
-// The plugin is TypeScript and finds Better Auth beside itself, so it is compiled, and here.
+// The plugin is written in TypeScript, and imports Better Auth from the nearest `node_modules`, so it is compiled into this
+// directory.
 async function logoutPlugin() {
   const file = (path) => fileURLToPath(new URL(path, import.meta.url));
   const output = mkdtempSync(file("./.plugin-"));

@@ -1,8 +1,8 @@
-// Verifies tokens with jose, as an API would that trusts one issuer. Reads lines of JSON from standard input:
+// Verifies tokens with jose, like an API that trusts one issuer. Reads lines of JSON from standard input:
 //
 //   {"jwks": {"keys": […]} | "secret": "…", "token": "…", "now": 1800000000, "issuer": "…", "audience": "…"}
 //
-// and answers each with a line: `accept`, or `reject` and jose's code for the reason.
+// and prints one line for each: `accept`, or `reject` and jose's error code.
 
 import { createInterface } from "node:readline";
 import { createLocalJWKSet, jwtVerify } from "jose";
@@ -20,7 +20,7 @@ async function verdict({ jwks, secret, token, now, issuer, audience }) {
     clockTolerance: 30,
     requiredClaims: ["exp", "sub"],
   };
-  // A secret carries no algorithm of its own.
+  // A secret has no `alg`.
   if (secret) options.algorithms = ["HS256"];
   try {
     await jwtVerify(token, key, options);

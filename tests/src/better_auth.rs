@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::{ApiResponse, Process, node, response::client};
 
-/// How a Better Auth signs its tokens.
+/// How a Better Auth server signs its tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signing {
     /// Key pairs, published as a JWKS: the default of its JWT plugin.
@@ -26,20 +26,20 @@ pub enum Signing {
     SharedSecret,
 }
 
-/// The kind of Better Auth to start.
+/// The configuration of a Better Auth server.
 #[derive(Debug, Clone)]
 pub struct Issuer {
     signing: Signing,
     environment: BTreeMap<String, String>,
-    /// With the database in it; gone when the last Better Auth that uses it is.
+    /// Contains the database. Deleted when the last server that uses it is dropped.
     _directory: Arc<TempDir>,
 }
 
 impl Issuer {
-    /// One with a database and a secret that no other has.
+    /// A server with its own database and secret.
     ///
     /// # Panics
-    /// If the directory of its database cannot be created.
+    /// If the directory of the database cannot be created.
     pub fn new(signing: Signing) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -47,23 +47,23 @@ impl Issuer {
         let database = directory.path().join("auth.db");
         let issuer = Self { signing, environment: BTreeMap::new(), _directory: directory };
         issuer
-            .with("BETTER_AUTH_SECRET", format!("the secret of issuer {number:04}, which no other issuer has"))
+            .with("BETTER_AUTH_SECRET", format!("the secret of issuer {number:04}, for one issuer only"))
             .with("DATABASE", database.display())
     }
 
-    /// Signs with this from now on.
+    /// Sets how tokens are signed.
     pub fn signing(mut self, signing: Signing) -> Self {
         self.signing = signing;
         self
     }
 
-    /// Sets one of the variables that `better-auth/issuer.mjs` explains.
+    /// Sets one of the environment variables documented in `better-auth/issuer.mjs`.
     pub fn with(mut self, variable: &str, value: impl ToString) -> Self {
         self.environment.insert(variable.to_owned(), value.to_string());
         self
     }
 
-    /// Starts it, and returns when it is ready.
+    /// Starts the server, and returns when it is ready.
     ///
     /// # Panics
     /// If it does not start.
@@ -79,7 +79,7 @@ impl Issuer {
     }
 }
 
-/// A running Better Auth.
+/// A running Better Auth server.
 #[derive(Debug)]
 pub struct BetterAuth {
     issuer: Issuer,
@@ -88,7 +88,7 @@ pub struct BetterAuth {
     client: Client,
 }
 
-/// A user who has signed up, with everything that Better Auth has issued to them.
+/// A user who has signed up, with all tokens that Better Auth issued.
 #[derive(Debug, Clone)]
 pub struct User {
     /// The `sub` of the token, and the user id in the paths of the API.
@@ -99,7 +99,7 @@ pub struct User {
     pub cookie: String,
     /// The `token` in the response to a sign-up or sign-in, which is not a JWT.
     pub session_token: String,
-    /// The same, signed: the `set-auth-token` header, which is not a JWT either.
+    /// The session token with a signature, from the `set-auth-token` header. Not a JWT either.
     pub signed_session_token: String,
 }
 
@@ -109,7 +109,7 @@ impl BetterAuth {
         &self.url
     }
 
-    /// What its tokens are signed with.
+    /// How its tokens are signed.
     pub fn signing(&self) -> Signing {
         self.issuer.signing
     }
@@ -119,8 +119,8 @@ impl BetterAuth {
         &self.issuer.environment["BETTER_AUTH_SECRET"]
     }
 
-    /// The same issuer once more, to be changed with [`Issuer::with`] and started beside this one: same issuer
-    /// name, database, keys and secret. So a cookie of this one gets a token of that one.
+    /// The configuration of a second server with the same issuer, database, keys and secret, which can be changed with
+    /// [`Issuer::with`]. The second server accepts the session cookies of this one.
     pub fn twin(&self) -> Issuer {
         self.issuer.clone().with("BASE_URL", self.name())
     }
@@ -143,7 +143,7 @@ impl BetterAuth {
         }
     }
 
-    /// Signs an existing user in, as on another device, and returns the `Cookie` header of the new session.
+    /// Signs in an existing user, as on another device. Returns the `Cookie` header of the new session.
     ///
     /// # Panics
     /// If the request fails.
@@ -162,8 +162,7 @@ impl BetterAuth {
         assert_eq!(response.status, 200, "{response:?}");
     }
 
-    /// Changes the password and ends all sessions of the user who has this cookie; returns the cookie of the new one
-    /// that replaces it.
+    /// Changes the password and revokes all sessions of the cookie's user. Returns the cookie of the new session.
     ///
     /// # Panics
     /// If the request fails.
@@ -185,10 +184,10 @@ impl BetterAuth {
         response.text("/token").to_owned()
     }
 
-    /// Stops it and waits until it has exited.
+    /// Stops the server and waits until it has exited.
     ///
     /// # Panics
-    /// If it does not, or not in order.
+    /// If it does not exit, or fails.
     pub async fn stop(self) {
         let status = self.process.stop().await;
         assert!(status.success(), "Better Auth exited with {status}");
@@ -212,13 +211,13 @@ fn email(name: &str) -> String {
     format!("{}@example.test", name.to_lowercase())
 }
 
-/// The first cookie that is set, without its attributes: the session's.
+/// The session cookie, which is the first that is set, without its attributes.
 fn cookie(response: &ApiResponse) -> String {
     let cookie = response.headers[SET_COOKIE].to_str().expect("an ASCII cookie");
     cookie.split(';').next().expect("the cookie before its attributes").to_owned()
 }
 
-/// The address in the line with which `issuer.mjs` says that it is ready.
+/// The URL in the line that `issuer.mjs` prints when it is ready.
 fn url(line: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
     Some(line.get("url")?.as_str()?.to_owned())

@@ -1,6 +1,6 @@
-//! Node.js and the packages of the programs that run in it, a Better Auth first of all, installed on first use.
+//! Checks for Node.js, and installs the npm packages that the tests need, on first use.
 //!
-//! Without Node.js the tests that need it are skipped with a message. With `CI=true` a skip is a failure.
+//! Without Node.js, the tests that need it are skipped with a message. With `CI=true` they fail instead.
 
 use std::{
     env,
@@ -11,43 +11,43 @@ use std::{
     sync::OnceLock,
 };
 
-const OLDEST: u32 = 20;
+const MIN_VERSION: u32 = 20;
 const HOW_TO_RUN: &str = "install Node.js 20 or newer with npm, then run `cargo test -p system-tests`";
 
-/// Whether a Better Auth can be started here. The first call installs its packages, which takes a minute or two
-/// once, and says so; if the response is no, the first call says why and how to change it.
+/// Whether a Better Auth server can be started. The first call prints a message and installs the packages, which takes a
+/// minute or two. If that is not possible, it prints the reason and what to install.
 ///
 /// # Panics
-/// In CI, if it cannot.
+/// In CI, if the server cannot be started.
 pub fn ready() -> bool {
     static READY: OnceLock<Result<(), String>> = OnceLock::new();
-    insist(READY.get_or_init(|| prepare(&home(), "the end-to-end tests with a real Better Auth")))
+    require_in_ci(READY.get_or_init(|| prepare(&home(), "the end-to-end tests with a real Better Auth")))
 }
 
-/// The same for a program of another directory, and the tests that need it.
+/// Like [`ready`], for the program in another directory. `tests` describes the tests that need it.
 ///
 /// # Panics
-/// In CI, if it cannot run.
+/// In CI, if the program cannot run.
 pub fn ready_for(home: &Path, tests: &str) -> bool {
-    insist(&prepare(home, tests))
+    require_in_ci(&prepare(home, tests))
 }
 
 fn prepare(home: &Path, tests: &str) -> Result<(), String> {
     let ready = find().and_then(|()| install(home, tests));
     if let Err(reason) = &ready {
-        say(&format!("SKIPPED {tests}: {reason}. To run them, {HOW_TO_RUN}."));
+        print(&format!("SKIPPED {tests}: {reason}. To run them, {HOW_TO_RUN}."));
     }
     ready
 }
 
-fn insist(ready: &Result<(), String>) -> bool {
+fn require_in_ci(ready: &Result<(), String>) -> bool {
     if let Err(reason) = ready {
         assert!(env::var("CI").as_deref() != Ok("true"), "with CI=true no test may be skipped: {reason}");
     }
     ready.is_ok()
 }
 
-/// Where the Better Auth of these tests lives.
+/// The directory of the Better Auth server.
 pub(crate) fn home() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("better-auth")
 }
@@ -57,27 +57,27 @@ fn find() -> Result<(), String> {
     output_of(npm().arg("--version"))?;
     let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     match major {
-        Some(OLDEST..) => Ok(()),
-        _ => Err(format!("Node.js {OLDEST} is needed and this is {}", version.trim())),
+        Some(MIN_VERSION..) => Ok(()),
+        _ => Err(format!("Node.js {MIN_VERSION} or newer is required, and {} is installed", version.trim())),
     }
 }
 
 fn install(home: &Path, tests: &str) -> Result<(), String> {
-    let wanted = home.join("package-lock.json");
-    let lock = File::open(&wanted).map_err(|error| format!("{} cannot be read: {error}", wanted.display()))?;
-    // Several test runs may find the packages missing at once; one of them installs, the others wait here.
-    lock.lock().map_err(|error| format!("{} cannot be locked: {error}", wanted.display()))?;
-    if installed(home, &wanted) {
+    let lock_file = home.join("package-lock.json");
+    let lock = File::open(&lock_file).map_err(|error| format!("{} cannot be read: {error}", lock_file.display()))?;
+    // Several test runs may need the packages at the same time: one of them installs them, and the others wait.
+    lock.lock().map_err(|error| format!("{} cannot be locked: {error}", lock_file.display()))?;
+    if installed(home, &lock_file) {
         return Ok(());
     }
-    say(&format!("Installing packages for {tests} (npm ci in {}), which takes a while ...", home.display()));
+    print(&format!("Installing packages for {tests} (npm ci in {}), which takes a while ...", home.display()));
     output_of(npm().arg("ci").current_dir(home)).map(|_| ())
 }
 
-/// npm writes the lock file in `node_modules` at the end of an installation.
-fn installed(home: &Path, wanted: &Path) -> bool {
+/// npm writes its lock file in `node_modules` at the end of an installation.
+fn installed(home: &Path, lock_file: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    modified(&home.join("node_modules/.package-lock.json")) > modified(wanted)
+    modified(&home.join("node_modules/.package-lock.json")) > modified(lock_file)
 }
 
 fn npm() -> Command {
@@ -95,7 +95,7 @@ fn output_of(command: &mut Command) -> Result<String, String> {
     }
 }
 
-/// Prints a message also in a test that passes, where the test runner captures `eprintln!`.
-pub fn say(sentence: &str) {
-    let _ = writeln!(stderr(), "{sentence}");
+/// Prints a message to standard error, also if the test passes: the test runner would capture `eprintln!`.
+pub fn print(message: &str) {
+    let _ = writeln!(stderr(), "{message}");
 }

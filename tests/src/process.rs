@@ -6,15 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Node starts slowly on a machine whose cores are busy with the other tests.
-const START: Duration = Duration::from_secs(60);
-const STOP: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(10);
+/// Node.js starts slowly while other tests use the CPU.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A program that a test started.
 ///
-/// Dropping it stops it, by force after ten seconds. A failing test prints its output.
-/// Its standard input stays open as long as the test lives: a program that watches it never outlives the test.
+/// Dropping it stops the program, and kills it after ten seconds. If the test fails, the output is printed.
+/// The program's standard input is closed when the test ends, so a program can exit with the test.
 #[derive(Debug)]
 pub struct Process {
     name: &'static str,
@@ -23,7 +23,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`, which is called `name` in reports.
+    /// Starts `command`. `name` is for messages.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -49,20 +49,20 @@ impl Process {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
                 panic!("{} exited with {status}", self.name);
             }
-            assert!(start.elapsed() < START, "{} is not ready in time", self.name);
-            tokio::time::sleep(PAUSE).await;
+            assert!(start.elapsed() < START_TIMEOUT, "{} did not become ready in time", self.name);
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Everything it has written so far, on standard output and standard error.
+    /// The output so far, of standard output and standard error.
     pub fn output(&self) -> String {
         self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Stops it and waits until it has exited.
+    /// Stops the program and waits until it has exited.
     ///
     /// # Panics
-    /// If it is still there after ten seconds.
+    /// If it has not exited after ten seconds.
     pub async fn stop(mut self) -> ExitStatus {
         terminate(&mut self.child);
         let start = Instant::now();
@@ -70,8 +70,8 @@ impl Process {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
                 return status;
             }
-            assert!(start.elapsed() < STOP, "{} does not stop", self.name);
-            tokio::time::sleep(PAUSE).await;
+            assert!(start.elapsed() < STOP_TIMEOUT, "{} did not stop in time", self.name);
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -80,10 +80,10 @@ impl Drop for Process {
     fn drop(&mut self) {
         terminate(&mut self.child);
         let start = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < STOP {
-            thread::sleep(PAUSE);
+        while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < STOP_TIMEOUT {
+            thread::sleep(POLL_INTERVAL);
         }
-        // Both fail for a program that has ended, which is what is wanted.
+        // Both fail if the program has already exited, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
@@ -92,7 +92,7 @@ impl Drop for Process {
     }
 }
 
-/// Keeps what a program writes, and its pipe empty: a full one would stall it.
+/// Records the output of a program. A full pipe would block the program.
 fn record(pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
     thread::spawn(move || {
         for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
@@ -107,7 +107,7 @@ fn record(pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
 fn terminate(child: &mut Child) {
     use rustix::process::{Pid, Signal, kill_process};
 
-    // The id of a child that has exited may belong to another process.
+    // The id of a child that has exited may be reused by another process.
     if matches!(child.try_wait(), Ok(None)) {
         let _ = kill_process(Pid::from_child(child), Signal::TERM);
     }

@@ -3,18 +3,18 @@ use std::time::Duration;
 use reqwest::{Client, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::Value;
 
-/// A server that hangs fails the test.
+/// If a server hangs, the test fails after this time.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client for servers on loopback, which ignores the proxies of the environment.
+/// A client for servers on loopback, which ignores proxies in the environment.
 pub(crate) fn client() -> Client {
     Client::builder().no_proxy().build().expect("an HTTP client")
 }
 
-/// A complete response of a server.
+/// A response with its whole body.
 #[derive(Debug)]
 pub struct ApiResponse {
-    /// The status line's code.
+    /// The status.
     pub status: StatusCode,
     /// All headers.
     pub headers: HeaderMap,
@@ -34,14 +34,14 @@ impl ApiResponse {
         Self { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
     }
 
-    /// The header of that name, or nothing when there is none.
+    /// The value of a header, or `None` if it is absent.
     ///
     /// # Panics
-    /// If there are several, or its value is not ASCII.
+    /// If there are several values, or the value is not ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?;
-        assert!(values.next().is_none(), "{name} is there more than once in {self:?}");
+        assert!(values.next().is_none(), "{name} is not unique in {self:?}");
         Some(value.to_str().expect("an ASCII header"))
     }
 

@@ -18,8 +18,8 @@ pub struct TasksApi {
 }
 
 impl TasksApi {
-    /// Starts `program command` on a free port, with these variables and no others, and returns when it serves.
-    /// In `directory` it finds or makes its database.
+    /// Starts `program command` on a free port, with only these environment variables, and returns when it is ready.
+    /// The database is in `directory`.
     ///
     /// # Panics
     /// If it does not start.
@@ -34,7 +34,7 @@ impl TasksApi {
         Self { process, url: format!("http://{address}"), client: client() }
     }
 
-    /// The address of this path.
+    /// The URL of this path.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
@@ -44,8 +44,8 @@ impl TasksApi {
         self.client.request(method, self.url(path))
     }
 
-    /// Waits until it has written a line with these words in it, and returns all that it has written: its log, and
-    /// what its command prints.
+    /// Waits until the output contains a line with these words, and returns the output so far: the log, and what the
+    /// command prints.
     ///
     /// # Panics
     /// If there is no such line within a minute.
@@ -54,17 +54,17 @@ impl TasksApi {
         self.process.output()
     }
 
-    /// Stops it and waits until it has exited.
+    /// Stops the server and waits until it has exited.
     ///
     /// # Panics
-    /// If it does not, or not in order.
+    /// If it does not exit, or fails.
     pub async fn stop(self) {
         let status = self.process.stop().await;
         assert!(status.success(), "tasks-api exited with {status}");
     }
 }
 
-/// A port that is free: the operating system assigns ports in no order, so it does not reuse this one soon.
+/// A free port. The operating system assigns ports at random, so it is unlikely to reuse this one soon.
 fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     listener.local_addr().expect("a bound address")

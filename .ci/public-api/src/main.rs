@@ -1,4 +1,4 @@
-//! Prints the public API that rustdoc has written down as JSON: the crates whose types it names, then one item a line.
+//! Prints the public API from rustdoc's JSON: the crates whose types are part of it, then one item per line.
 
 use std::{collections::BTreeSet, env, error::Error};
 
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The first segments of all paths but those of type parameters.
+/// The first segments of all paths, except those of type parameters.
 fn crates(api: &str) -> BTreeSet<&str> {
     let words = api.split(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | ':'));
     let first = words.filter_map(|word| word.split_once("::")).map(|(first, _)| first);

@@ -1,6 +1,6 @@
-//! How often one request through each layer allocates, net of the bare service behind it.
+//! The allocations of one request in each layer, without the inner service.
 //!
-//! Apart from the times, which a counting allocator would falsify. A reallocation counts as one.
+//! Separate from the times, which a counting allocator would distort. A reallocation counts as one.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -9,7 +9,7 @@ use std::{
 
 use better_auth_jwt::keys::Algorithm;
 use http::Request;
-use peers::{Contestant, Field, request};
+use peers::{Benchmark, Target, request};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -18,7 +18,7 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 
 struct Counting;
 
-// SAFETY: everything is passed on to the system's allocator, as it came.
+// SAFETY: all calls are passed to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.fetch_add(1, Ordering::Relaxed);
@@ -42,28 +42,28 @@ unsafe impl GlobalAlloc for Counting {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let secret = Field::new(Algorithm::HS256).await;
-    let public = Field::new(Algorithm::EdDSA).await;
+    let secret = Benchmark::new(Algorithm::HS256).await;
+    let public = Benchmark::new(Algorithm::EdDSA).await;
     println!("| allocations per request | HS256 | EdDSA | no token | garbage token |");
     println!("| --- | ---: | ---: | ---: | ---: |");
-    for (mut hs256, mut eddsa) in secret.runners.into_iter().zip(public.runners) {
+    for (mut hs256, mut eddsa) in secret.cases.into_iter().zip(public.cases) {
         let counts = [
-            count(&mut hs256.guarded, &hs256.good),
-            count(&mut eddsa.guarded, &eddsa.good),
-            count(&mut hs256.guarded, &[request(None)]),
-            count(&mut hs256.guarded, &[request(Some("garbage"))]),
+            count(&mut hs256.target, &hs256.valid),
+            count(&mut eddsa.target, &eddsa.valid),
+            count(&mut hs256.target, &[request(None)]),
+            count(&mut hs256.target, &[request(Some("garbage"))]),
         ];
         println!("| {} | {} |", hs256.name, counts.join(" | "));
     }
 }
 
-fn count(guarded: &mut Result<Box<dyn Contestant>, &'static str>, requests: &[Request<()>]) -> String {
-    match guarded {
-        Ok(contestant) => {
+fn count(target: &mut Result<Box<dyn Target>, &'static str>, requests: &[Request<()>]) -> String {
+    match target {
+        Ok(target) => {
             let meter = || COUNT.load(Ordering::Relaxed);
-            // What is only done once, such as filling a cache, has been done before it counts.
-            contestant.measure(requests, 1, &meter);
-            format!("{:.0}", contestant.measure(requests, 1024, &meter).net())
+            // Work that happens only once, such as filling a cache, is not counted.
+            target.measure(requests, 1, &meter);
+            format!("{:.0}", target.measure(requests, 1024, &meter).net())
         }
         Err(why) => (*why).to_owned(),
     }

@@ -1,8 +1,8 @@
-//! What one request costs through each layer, net of the bare service behind it.
+//! The time of one request in each layer, without the inner service.
 //!
-//! Rounds are interleaved over all contestants and medians compared, so that a busy machine slows
-//! all of them. It does not slow them alike, cryptography least of all, so what the fastest tenth of
-//! the rounds took is told as well. Another machine has other nanoseconds; the ratios are what compares.
+//! The rounds of all targets are interleaved and their medians are compared, so that other load on the
+//! machine affects all of them. It affects cryptography less than the rest, so the fastest 10 % of the
+//! rounds are printed too. Compare the ratios, not the nanoseconds, with results of other machines.
 
 use std::time::Instant;
 
@@ -13,22 +13,22 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use better_auth_jwt::keys::Algorithm;
 use http::Request;
-use peers::{Field, Runner, Setup, request};
+use peers::{Benchmark, Case, Setup, request};
 
 const ALGORITHMS: [Algorithm; 4] = [Algorithm::HS256, Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
 
 const ROUNDS: usize = 101;
 
-/// A round of one contestant takes about as long.
+/// The approximate duration of one target's round.
 const ROUND_NANOS: f64 = 1_000_000.0;
 
 /// One row of the tables.
 #[derive(Default)]
 struct Row {
     name: String,
-    knows: bool,
-    /// A good token, by algorithm, or why there is no number.
-    good: Vec<Result<Time, &'static str>>,
+    is_cached: bool,
+    /// With a valid token, by algorithm; or why there is no result.
+    valid: Vec<Result<Time, &'static str>>,
     missing: Time,
     garbage: Time,
 }
@@ -37,37 +37,37 @@ struct Row {
 #[derive(Clone, Copy, Default)]
 struct Time {
     median: f64,
-    /// The slowest of the fastest tenth.
-    at_rest: f64,
+    /// The slowest of the fastest 10 %.
+    fastest_tenth: f64,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut raws = Vec::new();
     let mut rows = Vec::new();
-    let mut by_hand = None;
+    let mut minimal = None;
     for algorithm in ALGORITHMS {
-        let Field { mut runners, setup, token } = Field::new(algorithm).await;
-        rows.resize_with(runners.len(), Row::default);
+        let Benchmark { mut cases, setup, token } = Benchmark::new(algorithm).await;
+        rows.resize_with(cases.len(), Row::default);
 
-        let good: Vec<_> = runners.iter().map(|runner| runner.good.clone()).collect();
-        let Times { raw, nets } = measure(&mut runners, &good, &mut raw_check(&setup, &token));
+        let valid: Vec<_> = cases.iter().map(|case| case.valid.clone()).collect();
+        let Times { raw, nets } = measure(&mut cases, &valid, &mut raw_check(&setup, &token));
         raws.push(raw);
-        for ((row, runner), net) in rows.iter_mut().zip(&runners).zip(nets) {
+        for ((row, case), net) in rows.iter_mut().zip(&cases).zip(nets) {
             let is_slower = net.is_ok_and(|net| net.median > 0.8 * raw.median) || net.is_err();
-            assert!(is_slower || runner.knows, "{} verifies no signature", runner.name);
-            row.name.clone_from(&runner.name);
-            row.knows = runner.knows;
-            row.good.push(net);
+            assert!(is_slower || case.is_cached, "{} verifies no signature", case.name);
+            row.name.clone_from(&case.name);
+            row.is_cached = case.is_cached;
+            row.valid.push(net);
         }
         if algorithm == Algorithm::HS256 {
-            runners.push(Field::refusing_by_hand());
-            let mut refused = |request: Request<()>| {
-                let requests = vec![vec![request]; runners.len()];
-                measure(&mut runners, &requests, &mut || ()).nets
+            cases.push(Benchmark::minimal_rejection());
+            let mut rejected = |request: Request<()>| {
+                let requests = vec![vec![request]; cases.len()];
+                measure(&mut cases, &requests, &mut || ()).nets
             };
-            let (mut missing, garbage) = (refused(request(None)), refused(request(Some("garbage"))));
-            by_hand = missing.pop().and_then(Result::ok);
+            let (mut missing, garbage) = (rejected(request(None)), rejected(request(Some("garbage"))));
+            minimal = missing.pop().and_then(Result::ok);
             for ((row, missing), garbage) in rows.iter_mut().zip(missing).zip(garbage) {
                 (row.missing, row.garbage) = (missing.expect("a number"), garbage.expect("a number"));
             }
@@ -78,23 +78,20 @@ async fn main() {
         }
     }
     print(&raws, &rows, |time| time.median);
-    let by_hand: Time = by_hand.expect("a number");
-    println!(
-        "\nThe answer to a request without a token, given by hand and without any layer: {}.",
-        grouped(by_hand.median)
-    );
-    println!("\nThe same in the fastest tenth of the rounds, when the machine was at rest:\n");
-    print(&raws, &rows, |time| time.at_rest);
+    let minimal: Time = minimal.expect("a number");
+    println!("\nThe same response to a request without a token, without any layer: {}.", grouped(minimal.median));
+    println!("\nThe same for the fastest 10 % of the rounds:\n");
+    print(&raws, &rows, |time| time.fastest_tenth);
 }
 
 struct Times {
     raw: Time,
-    /// Of the runners, in their order.
+    /// The results of the cases, in their order.
     nets: Vec<Result<Time, &'static str>>,
 }
 
-/// Measures the raw check, and each runner with its requests.
-fn measure(runners: &mut [Runner], requests: &[Vec<Request<()>>], raw_check: &mut dyn FnMut()) -> Times {
+/// Measures the raw check, and each case with its requests.
+fn measure(cases: &mut [Case], requests: &[Vec<Request<()>>], raw_check: &mut dyn FnMut()) -> Times {
     let epoch = Instant::now();
     let clock = || epoch.elapsed().as_nanos() as u64;
     let mut raw = |calls: usize| {
@@ -103,35 +100,35 @@ fn measure(runners: &mut [Runner], requests: &[Vec<Request<()>>], raw_check: &mu
         (clock() - begun) as f64 / calls as f64
     };
     let raw_calls = calls(raw(16));
-    let calls: Vec<_> = runners
+    let calls: Vec<_> = cases
         .iter_mut()
         .zip(requests)
-        .map(|(runner, requests)| match &mut runner.guarded {
-            Ok(contestant) => calls(contestant.measure(requests, 16, &clock).gross()),
+        .map(|(case, requests)| match &mut case.target {
+            Ok(target) => calls(target.measure(requests, 16, &clock).gross()),
             Err(_) => 0,
         })
         .collect();
 
     let mut raws = Vec::new();
-    let mut nets = vec![Vec::new(); runners.len()];
+    let mut nets = vec![Vec::new(); cases.len()];
     for round in 0..ROUNDS {
         raws.push(raw(raw_calls));
-        for turn in 0..runners.len() {
-            // So that nobody always has the same place.
-            let index = (round + turn) % runners.len();
-            if let Ok(contestant) = &mut runners[index].guarded {
-                nets[index].push(contestant.measure(&requests[index], calls[index], &clock).net());
+        for turn in 0..cases.len() {
+            // The order changes from round to round.
+            let index = (round + turn) % cases.len();
+            if let Ok(target) = &mut cases[index].target {
+                nets[index].push(target.measure(&requests[index], calls[index], &clock).net());
             }
         }
     }
-    let nets = runners.iter().zip(nets).map(|(runner, nets)| match runner.guarded {
+    let nets = cases.iter().zip(nets).map(|(case, nets)| match case.target {
         Ok(_) => Ok(Time::of(nets)),
         Err(why) => Err(why),
     });
     Times { raw: Time::of(raws), nets: nets.collect() }
 }
 
-/// How many calls fill a round, if one takes as long as this.
+/// The number of calls in a round if one call takes this long.
 fn calls(nanos: f64) -> usize {
     ((ROUND_NANOS / nanos.max(1.0)) as usize).clamp(16, 2048)
 }
@@ -139,7 +136,7 @@ fn calls(nanos: f64) -> usize {
 impl Time {
     fn of(mut rounds: Vec<f64>) -> Self {
         rounds.sort_by(f64::total_cmp);
-        Self { median: rounds[rounds.len() / 2], at_rest: rounds[rounds.len() / 10] }
+        Self { median: rounds[rounds.len() / 2], fastest_tenth: rounds[rounds.len() / 10] }
     }
 }
 
@@ -151,7 +148,7 @@ fn raw_check(setup: &Setup, token: &str) -> Box<dyn FnMut()> {
     let key = match setup.algorithm {
         Algorithm::HS256 => {
             let key = hmac::Key::new(hmac::HMAC_SHA256, &member("k"));
-            return Box::new(move || hmac::verify(&key, message.as_bytes(), &signature).expect("a good signature"));
+            return Box::new(move || hmac::verify(&key, message.as_bytes(), &signature).expect("a valid signature"));
         }
         Algorithm::EdDSA => ParsedPublicKey::new(&signature::ED25519, member("x")),
         Algorithm::ES256 => {
@@ -161,7 +158,7 @@ fn raw_check(setup: &Setup, token: &str) -> Box<dyn FnMut()> {
             .to_parsed_public_key(&signature::RSA_PKCS1_2048_8192_SHA256),
     };
     let key = key.expect("a key");
-    Box::new(move || key.verify_sig(message.as_bytes(), &signature).expect("a good signature"))
+    Box::new(move || key.verify_sig(message.as_bytes(), &signature).expect("a valid signature"))
 }
 
 fn print(raws: &[Time], rows: &[Row], figure: fn(&Time) -> f64) {
@@ -171,15 +168,15 @@ fn print(raws: &[Time], rows: &[Row], figure: fn(&Time) -> f64) {
     let raw: String = raws.iter().map(|raw| format!(" {} (1.00) |", grouped(*raw))).collect();
     println!("| raw signature check, aws-lc-rs |{raw} | |");
     for row in rows {
-        let good = row.good.iter().zip(&raws).map(|(net, raw)| match net {
+        let valid = row.valid.iter().zip(&raws).map(|(net, raw)| match net {
             Ok(net) => format!(" {} ({:.2}) |", grouped(figure(net)), figure(net) / raw),
             Err(why) => format!(" {why} |"),
         });
         let (missing, garbage) = (grouped(figure(&row.missing)), grouped(figure(&row.garbage)));
-        println!("| {} |{} {missing} | {garbage} |", row.name, good.collect::<String>());
+        println!("| {} |{} {missing} | {garbage} |", row.name, valid.collect::<String>());
     }
-    for row in rows.iter().filter(|row| row.knows) {
-        let ratios: Vec<_> = row.good.iter().flatten().map(|net| format!("{:.2}", figure(net) / raws[0])).collect();
+    for row in rows.iter().filter(|row| row.is_cached) {
+        let ratios: Vec<_> = row.valid.iter().flatten().map(|net| format!("{:.2}", figure(net) / raws[0])).collect();
         println!("\n{}, to the raw HS256 check: {}.", row.name, ratios.join(", "));
     }
 }

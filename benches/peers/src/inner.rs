@@ -1,4 +1,4 @@
-//! The service behind every layer. It does nothing, and remembers that it was called.
+//! The inner service of every layer. It does nothing, and records that it was called.
 
 use std::{
     cell::Cell,
@@ -15,7 +15,7 @@ use http::{
 };
 use tower::Service;
 
-/// Answers every request with 200 and an empty body.
+/// Responds to every request with 200 and an empty body.
 pub(crate) struct Inner<B> {
     polled_ready: bool,
     body: PhantomData<fn() -> B>,
@@ -24,7 +24,7 @@ pub(crate) struct Inner<B> {
 /// How the service was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Call {
-    /// `None` where no layer could tell: the peer is an extractor.
+    /// `None` if that is unknown, because the peer is an extractor.
     pub(crate) was_ready: Option<bool>,
 }
 
@@ -32,12 +32,12 @@ thread_local! {
     static LAST_CALL: Cell<Option<Call>> = const { Cell::new(None) };
 }
 
-/// The call since this was last asked, if there was one.
+/// The last call since the previous `take_call`, if there was one.
 pub(crate) fn take_call() -> Option<Call> {
     LAST_CALL.take()
 }
 
-/// For handlers that stand in for the service.
+/// For handlers, which take the place of the service.
 pub(crate) fn called_as_handler() {
     LAST_CALL.set(Some(Call { was_ready: None }));
 }
@@ -49,7 +49,7 @@ impl<B> Inner<B> {
 }
 
 impl<B> Clone for Inner<B> {
-    // What was polled ready is the original: its clone may have to wait.
+    // Only the original was polled ready; a clone may not be ready.
     fn clone(&self) -> Self {
         Self::new()
     }
@@ -71,11 +71,11 @@ impl<R, B: Default> Service<Request<R>> for Inner<B> {
     }
 }
 
-/// Refuses every request by hand, with what our layer's contract puts into the answer to one without a token.
+/// Rejects every request without a layer. The response is the one of `JwtAuthLayer` to a request without a token.
 #[derive(Clone, Copy)]
-pub(crate) struct Refusal;
+pub(crate) struct MinimalRejection;
 
-impl Service<Request<()>> for Refusal {
+impl Service<Request<()>> for MinimalRejection {
     type Response = Response<()>;
     type Error = Infallible;
     type Future = Ready<Result<Response<()>, Infallible>>;
@@ -87,7 +87,7 @@ impl Service<Request<()>> for Refusal {
     fn call(&mut self, mut request: Request<()>) -> Self::Future {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::UNAUTHORIZED;
-        // The request's maps have room, so that none needs to be made.
+        // Reuses the request's maps, so that none has to be allocated.
         std::mem::swap(response.headers_mut(), request.headers_mut());
         std::mem::swap(response.extensions_mut(), request.extensions_mut());
         response.headers_mut().clear();

@@ -1,17 +1,17 @@
-//! `better-auth-jwt` and its peers behind one interface: what each costs (`cargo bench`) and what
-//! each answers (`cargo run`).
+//! `better-auth-jwt` and similar crates behind one interface: their cost (`cargo bench`) and their
+//! responses (`cargo run`).
 
-mod contestant;
-mod field;
+mod benchmark;
 mod inner;
 mod peers;
 mod setup;
+mod target;
 mod versions;
 
 pub use self::{
-    contestant::{Answer, Contestant, Lap},
-    field::{Field, Runner, request},
-    peers::{Entrant, all, better_auth_jwt as ours},
+    benchmark::{Benchmark, Case, request},
+    peers::{Peer, all, better_auth_jwt as ours},
     setup::{MyClaims, Setup},
+    target::{Outcome, Sample, Target},
     versions::version,
 };

@@ -1,21 +1,21 @@
-//! What every contestant is told: whose tokens to accept, and where the key is.
+//! The configuration of all targets: whose tokens to accept, and where the key is.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use better_auth_jwt::{keys::Algorithm, test_util::Issuer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// An issuer, and how to trust it.
+/// An issuer, and how to verify its tokens.
 pub struct Setup {
     pub issuer: Issuer,
     pub algorithm: Algorithm,
     /// The key to verify with, as a JWK: the public one, or the secret itself.
     pub jwk: Value,
-    /// Where the key is published. Contestants that can fetch it do; without it all have it at hand.
+    /// Where the key is published. Targets that can fetch it do; without a URL, all targets get the key directly.
     pub jwks_url: Option<String>,
 }
 
-/// The claims type of all contestants that leave the choice to their user.
+/// The claims type of all targets that support custom ones.
 #[derive(Debug, Clone, Deserialize)]
 pub struct MyClaims {
     pub sub: String,
@@ -35,7 +35,7 @@ impl Setup {
 
     /// An issuer with a new key for this algorithm. `origin` is its `iss` and `aud`.
     pub fn new(algorithm: Algorithm, origin: &str) -> Self {
-        // Some peers refuse tokens without `kid`; this one is as long as Better Auth's.
+        // Some peers reject tokens without `kid`; this one is as long as Better Auth's.
         const KEY_ID: &str = "ZtWpmmBNVXbRTpGEBcv3cpl6BdjxOgEt";
         let issuer = match algorithm {
             Algorithm::HS256 => Issuer::with_secret(Self::SECRET),
@@ -51,8 +51,8 @@ impl Setup {
         Self { issuer, algorithm, jwk, jwks_url: None }
     }
 
-    /// A good token, as Better Auth issues it with `sid`, the session id that it puts in when told
-    /// to. This one's begins with this number.
+    /// A valid token, as Better Auth issues it if `definePayload` adds `sid`. The session id starts
+    /// with this number.
     pub fn token(&self, number: usize) -> String {
         let mut claims = self.issuer.claims(Self::USER);
         claims["sid"] = json!(format!("{number:04}vN8ZkT1xRy5uLpC7dHs2fJb9aMgE"));
@@ -64,12 +64,12 @@ impl Setup {
         json!({ "keys": [self.jwk] }).to_string()
     }
 
-    /// The JWK as any library's type.
+    /// The JWK as the type of any library.
     pub(crate) fn key<'de, T: Deserialize<'de>>(&'de self) -> T {
         T::deserialize(&self.jwk).expect("a JWK")
     }
 
-    /// The algorithm as any library's type.
+    /// The algorithm as the type of any library.
     pub(crate) fn algorithm<T: std::str::FromStr<Err: std::fmt::Debug>>(&self) -> T {
         self.algorithm.to_string().parse().expect("an algorithm")
     }

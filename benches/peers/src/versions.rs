@@ -1,8 +1,8 @@
-//! Which versions take part: what the lock file says.
+//! The versions of the peers, from the lock file.
 
 const LOCK: &str = include_str!("../Cargo.lock");
 
-/// The locked version of a package. Of several, the newest.
+/// The locked version of a package; if there are several, the newest.
 pub fn version(package: &str) -> &'static str {
     let name = format!("name = \"{package}\"");
     let mut lines = LOCK.lines();

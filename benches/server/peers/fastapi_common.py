@@ -1,4 +1,4 @@
-"""The API as FastAPI's and SQLModel's tutorials write it: synchronous endpoints, a session for each request, PyJWT."""
+"""The API as in the tutorials of FastAPI and SQLModel: synchronous endpoints, a session for each request, PyJWT."""
 
 import os
 import time
@@ -15,13 +15,13 @@ from sqlmodel import Field, Session, SQLModel, create_engine, select
 
 ISSUER = os.environ["ISSUER"]
 SECRET = os.environ.get("SECRET")
-# As many as FastAPI has threads: of fewer, threads that wait for one would keep those that could return theirs from running.
+# One connection per FastAPI thread. With fewer, threads that wait for a connection block those that would return one.
 engine = create_engine(os.environ["SQLALCHEMY_URL"], pool_size=40)
 jwks = jwt.PyJWKClient(os.environ["JWKS_URL"])
 
 
 class Id(TypeDecorator):
-    """A UUID; in SQLite's files 16 bytes."""
+    """A UUID, stored as 16 bytes in SQLite."""
 
     impl = Uuid
     cache_ok = True

@@ -1,4 +1,4 @@
-"""The same API by someone who has measured: asynchronous, SQLAlchemy's Core, one statement for each request, orjson, keys parsed once."""
+"""The same API, optimised: asynchronous, SQLAlchemy Core, one statement for each request, orjson, keys parsed once."""
 
 import os
 import time
@@ -43,7 +43,7 @@ tasks = Table(
 SHOWN = [column for column in tasks.columns if column.name != "version"]
 NAMES = ["user_id", "id", "title", "description", "completed", "created_at", "updated_at"]
 
-# Built once; what a request brings is bound.
+# Built once; requests bind the parameters.
 MINE = tasks.c.user_id == bindparam("user")
 PAGE = select(*SHOWN).where(MINE).order_by(tasks.c.id.desc()).limit(bindparam("most"))
 NEXT_PAGE = PAGE.where(tasks.c.id < bindparam("cursor"))
@@ -109,14 +109,14 @@ def stored(id: UUID):
 
 def shown(row) -> dict:
     task = dict(zip(NAMES, row))
-    # asyncpg's UUID is one of its own, which orjson does not know.
+    # asyncpg has its own UUID type, which orjson does not support.
     task["id"] = UUID(bytes=task["id"]) if SQLITE else str(task["id"])
     task["created_at"] = EPOCH + timedelta(microseconds=task["created_at"])
     task["updated_at"] = EPOCH + timedelta(microseconds=task["updated_at"])
     return task
 
 
-def answer(content, status: int = 200) -> Response:
+def json_response(content, status: int = 200) -> Response:
     body = orjson.dumps(content, option=orjson.OPT_UTC_Z)
     return Response(body, status, media_type="application/json")
 
@@ -129,7 +129,7 @@ async def list_tasks(user: User, limit: Annotated[int, Query(ge=1, le=100)] = 50
     async with engine.connect() as database:
         rows = (await database.execute(NEXT_PAGE if cursor else PAGE, bound)).all()
     items = [shown(row) for row in rows[:limit]]
-    return answer({"items": items, "next_cursor": items[-1]["id"] if len(rows) > limit else None})
+    return json_response({"items": items, "next_cursor": items[-1]["id"] if len(rows) > limit else None})
 
 
 @app.post("/api/{user_id}/tasks")
@@ -138,7 +138,7 @@ async def create_task(user: User, new: NewTask):
     row = (user, stored(new_id()), new.title, new.description, False, now, now)
     async with engine.begin() as database:
         await database.execute(CREATE, dict(zip(NAMES, row)) | {"version": 1})
-    return answer(shown(row), 201)
+    return json_response(shown(row), 201)
 
 
 @app.get("/api/{user_id}/tasks/{id}")
@@ -147,7 +147,7 @@ async def read_task(user: User, id: UUID):
         row = (await database.execute(READ, {"user": user, "task": stored(id)})).first()
     if row is None:
         raise HTTPException(404, "no such task")
-    return answer(shown(row))
+    return json_response(shown(row))
 
 
 @app.patch("/api/{user_id}/tasks/{id}/complete")
@@ -156,4 +156,4 @@ async def toggle_task(user: User, id: UUID):
         row = (await database.execute(TOGGLE, {"user": user, "task": stored(id), "at": micros()})).first()
     if row is None:
         raise HTTPException(404, "no such task")
-    return answer(shown(row))
+    return json_response(shown(row))

@@ -1,4 +1,4 @@
-// The same API on Fastify as its documentation writes it: schemas for what comes in and goes out, jose, prepared statements.
+// The same API on Fastify as in its documentation: schemas for requests and responses, jose, prepared statements.
 
 import Database from "better-sqlite3";
 import Fastify from "fastify";

@@ -1,11 +1,11 @@
-//! An axum service with one public route, and one that only its own user may see.
+//! An axum service with a public route, and a route that each user may access only for their own user id.
 //!
 //! ```sh
 //! cargo run --example axum --features axum,test-util
 //! ```
 //!
-//! It prints commands to try. `test_util::Issuer` stands for your Better Auth server here. In your service, write
-//! `Verifier::better_auth("https://app.example.com")?` instead.
+//! It prints commands to try. `test_util::Issuer` is used in place of your Better Auth server. In your service, use
+//! `Verifier::better_auth("https://app.example.com")?`.
 
 #![expect(clippy::print_stdout, reason = "an example prints how to try it")]
 

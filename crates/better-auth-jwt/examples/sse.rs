@@ -4,11 +4,11 @@
 //! cargo run --example sse --features axum,test-util
 //! ```
 //!
-//! It prints commands to try. `test_util::Issuer` stands for your Better Auth server here.
+//! It prints commands to try. `test_util::Issuer` is used in place of your Better Auth server.
 
 #![expect(clippy::print_stdout, reason = "an example prints how to try it")]
 
-use std::{convert::Infallible, error::Error, future::ready, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -17,13 +17,13 @@ use axum::{
     routing::{get, post},
 };
 use better_auth_jwt::{
-    Authenticated, Claims, Clock, JwtAuthLayer, MissingSession, RevokedSessions, SessionCheck, SessionState,
-    SystemClock, Verifier, test_util::Issuer,
+    Authenticated, Claims, Clock, JwtAuthLayer, MissingSession, RevokedSessions, SystemClock, Verifier,
+    test_util::Issuer,
 };
 use futures_util::{Stream, StreamExt, stream};
 use tokio::net::TcpListener;
 
-/// Short, so that you see the end.
+/// Short, so that you can watch the stream end.
 const LIFETIME: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
@@ -35,7 +35,7 @@ struct App {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let issuer = Issuer::new();
-    // The issuer's own clock is for tests: it stands still.
+    // The issuer's own clock is for tests: it does not advance by itself.
     let verifier = issuer.verifier().clock(Arc::new(SystemClock)).leeway(Duration::ZERO);
     let app = app(App { verifier, revoked: RevokedSessions::new(LIFETIME) });
 
@@ -59,16 +59,15 @@ async fn events(
     Authenticated(claims): Authenticated<Claims>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let expiry = tokio::time::sleep(app.verifier.remaining(&claims));
+    let revocation = app.revoked.wait_for_revocation(&claims);
     let ticks = stream::unfold(tokio::time::interval(Duration::from_secs(1)), async |mut interval| {
         interval.tick().await;
         Some((Ok(Event::default().data("tick")), interval))
     });
-    let events =
-        ticks.take_while(move |_| ready(app.revoked.check(&claims) == SessionState::Active)).take_until(expiry);
-    Sse::new(events)
+    Sse::new(ticks.take_until(expiry).take_until(revocation))
 }
 
-/// Stands for Better Auth, whose logout tokens `BackChannelLogout` receives.
+/// In place of Better Auth. In your service, `BackChannelLogout` receives its logout tokens.
 async fn sign_out(State(app): State<App>, Authenticated(claims): Authenticated<Claims>) -> &'static str {
     let issuer = claims.issuer().unwrap_or_default();
     match claims.session_id().map(|session_id| app.revoked.revoke_session(issuer, session_id)) {

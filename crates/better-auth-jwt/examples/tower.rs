@@ -4,7 +4,7 @@
 //! cargo run --example tower --features test-util
 //! ```
 //!
-//! It prints commands to try. `test_util::Issuer` stands for your Better Auth server here.
+//! It prints commands to try. `test_util::Issuer` is used in place of your Better Auth server.
 
 #![expect(clippy::print_stdout, reason = "an example prints how to try it")]
 
@@ -23,7 +23,7 @@ use tower::{ServiceBuilder, service_fn};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let issuer = Issuer::new();
-    // There is no router, so a template says where the user id is in the path.
+    // There is no router, so a template specifies where the user id is in the path.
     let auth = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/users/{user_id}/greeting")?);
     let service = ServiceBuilder::new().layer(auth).service(service_fn(greet));
 
@@ -46,7 +46,7 @@ async fn greet<B>(request: Request<B>) -> Result<Response<String>, Infallible> {
     let mut response = Response::default();
     match request.extensions().get() {
         Some(Authenticated::<Claims>(claims)) => *response.body_mut() = format!("Hello, {}!\n", claims.user_id()),
-        // Only if the layer is missing.
+        // Happens only if the layer is missing.
         None => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
     }
     Ok(response)

@@ -8,7 +8,7 @@ use crate::error::ConfigError;
 
 /// A signature algorithm of RFC 7518, RFC 8037 or RFC 9864.
 ///
-/// Those of jsonwebtoken, and `ES512` and `Ed25519`, which Better Auth can use too.
+/// These are all algorithms of jsonwebtoken, and `ES512` and `Ed25519`, which Better Auth can use too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -36,9 +36,9 @@ pub enum Algorithm {
     ES384,
     /// ECDSA on P-521 with SHA-512.
     ES512,
-    /// Ed25519 under the name of RFC 8037.
+    /// Ed25519 by the name of RFC 8037.
     EdDSA,
-    /// Ed25519 under the name of RFC 9864: for keys whose JWK says so.
+    /// Ed25519 by the name of RFC 9864, for keys with this `alg` in their JWK.
     Ed25519,
 }
 
@@ -74,7 +74,7 @@ impl Algorithm {
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
     }
 
-    /// Whether the key is a secret that both sides know.
+    /// Whether the key is a secret that the issuer and the verifier share.
     pub fn is_symmetric(self) -> bool {
         self.hmac().is_some()
     }
@@ -126,7 +126,7 @@ impl TryFrom<jsonwebtoken::Algorithm> for Algorithm {
     }
 }
 
-/// Fails for `ES512`, which jsonwebtoken does not have, and for `Ed25519`, which it calls `EdDSA`.
+/// Fails for `ES512`, which jsonwebtoken does not support, and for `Ed25519`, which it calls `EdDSA`.
 impl TryFrom<Algorithm> for jsonwebtoken::Algorithm {
     type Error = ConfigError;
 
@@ -134,7 +134,7 @@ impl TryFrom<Algorithm> for jsonwebtoken::Algorithm {
         algorithm
             .as_str()
             .parse()
-            .map_err(|error| ConfigError::keys(format!("jsonwebtoken does not have {algorithm}")).with_source(error))
+            .map_err(|error| ConfigError::keys(format!("jsonwebtoken does not support {algorithm}")).with_source(error))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The authorization decision, without body, service or runtime.
+//! The authorization decision: it needs no body, service or runtime.
 
 use std::{any::TypeId, borrow::Cow, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     outcome::{OnOutcome, Outcome},
     path::PathValue,
     rejection::Challenges,
-    rule::{Rule, Scopes},
+    rule::{self, Rule, Scopes},
     session::Sessions,
     token_cache::TokenCache,
     token_source::TokenSource,
@@ -26,19 +26,19 @@ use crate::{
 /// See [`JwtAuthLayer::token_cache_size`](crate::JwtAuthLayer::token_cache_size).
 const TOKEN_CACHE_SIZE: usize = 16 * 1024 * 1024;
 
-/// How long an async rule may take by default.
+/// How long the async rules of a request may take by default.
 const RULE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Decides whether a request passes. `C` is the type of the claims that handlers get.
 pub(crate) struct Authorizer<C> {
     pub(crate) policy: Policy,
-    /// Rules about the claims as handlers get them.
+    /// Rules about the claims type that handlers get.
     pub(crate) rules: Vec<Rule<C>>,
     /// Shared by clones.
     cache: Arc<TokenCache<CacheEntry<C>>>,
 }
 
-/// The part that does not depend on the claims type.
+/// The part of the configuration that does not depend on the claims type.
 #[derive(Clone)]
 pub(crate) struct Policy {
     pub(crate) verifier: Verifier,
@@ -46,7 +46,7 @@ pub(crate) struct Policy {
     pub(crate) path_user: Option<Arc<dyn PathValue>>,
     pub(crate) path_claims: Vec<(Cow<'static, str>, Arc<dyn PathValue>)>,
     pub(crate) scopes: Scopes,
-    /// Rules from before the claims type was changed.
+    /// Rules that were added before the claims type was changed.
     claims_rules: Vec<Rule<Claims>>,
     pub(crate) rule_timeout: Duration,
     pub(crate) challenges: Challenges,
@@ -98,8 +98,13 @@ impl<C: FromClaims> Authorizer<C> {
     pub(crate) fn resume(&self, parts: &mut Parts, resume: Resume<C>) -> Decision<C> {
         match resume {
             Resume::Verify { fetches_left } => self.verify(parts, fetches_left),
-            Resume::Rules(principal, Ok(())) => self.admit(parts, principal),
-            Resume::Rules(_, Err(error)) => self.deny(error),
+            // The session may have been revoked while the rules ran.
+            Resume::Rules(principal, result) => {
+                match result.and_then(|()| self.policy.check_session(&principal.claims)) {
+                    Ok(()) => self.admit(parts, principal),
+                    Err(error) => self.deny(error),
+                }
+            }
         }
     }
 
@@ -112,7 +117,7 @@ impl<C: FromClaims> Authorizer<C> {
         match self.authenticate(token) {
             Ok(principal) => self.authorize(parts, principal),
             Err(Failure::Pending(keys)) if fetches_left > 0 => Decision::Pending(Box::pin(async move {
-                // A source that has not responded by then has no key, as the next lookup finds.
+                // After a timeout, the last attempt usually finds no key and fails.
                 let in_time = deadline::for_keys(keys).await;
                 Resume::Verify { fetches_left: if in_time { fetches_left - 1 } else { 0 } }
             })),
@@ -152,22 +157,16 @@ impl<C: FromClaims> Authorizer<C> {
         }
         let timeout = policy.rule_timeout;
         Decision::Pending(Box::pin(async move {
-            for rule in pending {
-                if let Err(error) = rule.finish(timeout).await {
-                    return Resume::Rules(principal, Err(error));
-                }
-            }
-            Resume::Rules(principal, Ok(()))
+            let result = rule::finish(pending, timeout).await;
+            Resume::Rules(principal, result)
         }))
     }
 
-    /// Everything that needs no waiting: session, path, scopes and synchronous rules.
+    /// The synchronous checks: session, path, scopes and rules.
     fn check(&self, parts: &mut Parts, principal: &Principal<C>) -> Result<(), Error> {
         let Principal { claims, custom } = principal;
         let policy = &self.policy;
-        if let Some(sessions) = &policy.sessions {
-            sessions.check(claims)?;
-        }
+        policy.check_session(claims)?;
         if let Some(path) = &policy.path_user
             && path.extract(parts)? != claims.user_id()
         {
@@ -249,6 +248,10 @@ impl Authorizer<Claims> {
 }
 
 impl Policy {
+    fn check_session(&self, claims: &Claims) -> Result<(), Error> {
+        self.sessions.as_ref().map_or(Ok(()), |sessions| sessions.check(claims))
+    }
+
     fn report(&self, outcome: Outcome<'_>) {
         if let Some(on_outcome) = &self.on_outcome {
             on_outcome(outcome);
@@ -257,8 +260,8 @@ impl Policy {
 }
 
 impl<C: 'static> Principal<C> {
-    /// The bytes that the claims take. What a custom type owns on the heap is unknown; it is usually less than the claims
-    /// it was read from.
+    /// The size of the claims in bytes. How much a custom type owns on the heap is unknown; it is usually less than the
+    /// claims it was deserialised from.
     fn size(&self) -> usize {
         let claims = self.claims.size();
         if has_custom_claims::<C>() { 2 * claims + size_of::<C>() } else { claims }
@@ -292,11 +295,14 @@ struct ClearClaims(fn(&mut Extensions));
 
 /// Removes the claims of an outer layer: a request carries those of the innermost layer only.
 fn clear_claims(extensions: &mut Extensions) {
+    // Every layer that admits a request inserts these.
+    if extensions.remove::<Authenticated<Claims>>().is_none() {
+        return;
+    }
+    extensions.remove::<PathUserMatched>();
     if let Some(ClearClaims(clear)) = extensions.remove() {
         clear(extensions);
     }
-    extensions.remove::<PathUserMatched>();
-    extensions.remove::<Authenticated<Claims>>();
 }
 
 fn has_custom_claims<C: 'static>() -> bool {

@@ -88,10 +88,10 @@ impl IntoResponse for AuthenticatedRejection {
 /// The path parameter of this name, as axum's router matched it.
 ///
 /// Works wherever the layer runs after routing: in `route_layer` and `layer`, on a `MethodRouter`, and
-/// inside `nest`. A request without such a parameter, or with two of the name, is rejected.
+/// inside `nest`. A request without such a parameter, or with two of the same name, is rejected.
 ///
 /// Prefer `route_layer` to `layer`: `layer` also runs for paths without a route, which then get 401 instead
-/// of 404. The same goes for methods: on a `MethodRouter`, `layer` makes 401 of 405.
+/// of 404. On a `MethodRouter`, `layer` also runs for unsupported methods, which then get 401 instead of 405.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -121,8 +121,8 @@ impl<N: AsRef<str> + Send + Sync + 'static> PathValue for PathParam<N> {
         if !is_valid_segment(&value) {
             return Err(PathError::Invalid);
         }
-        // axum leaves a broken percent-encoding as it is. Only the original path distinguishes it from
-        // an encoded percent sign.
+        // axum does not decode a broken percent-encoding. Only the original path distinguishes it from an
+        // encoded percent sign.
         if value.contains('%') && !is_well_encoded(&value, parts) {
             return Err(PathError::Invalid);
         }
@@ -132,7 +132,7 @@ impl<N: AsRef<str> + Send + Sync + 'static> PathValue for PathParam<N> {
 
 /// The value that axum's own extractors give to handlers.
 fn path_param(name: &str, parts: &mut Parts) -> Result<String, PathError> {
-    // The extractor only reads the request's extensions, so its future is ready at once.
+    // The extractor only reads the request's extensions, so its future is ready immediately.
     let extracting = pin!(RawPathParams::from_request_parts(parts, &()));
     let task::Poll::Ready(params) = extracting.poll(&mut task::Context::from_waker(task::Waker::noop())) else {
         return Err(PathError::Missing);

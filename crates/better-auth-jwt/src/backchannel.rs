@@ -38,13 +38,13 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 ///
 /// | case | response |
 /// | --- | --- |
-/// | a valid logout token, also a repeated one | 200 |
-/// | an invalid token, none or several, another content type, more than 16 KiB | 400, `{"error":"invalid_request","error_description":…}` |
+/// | a valid logout token, also if it was sent before | 200 |
+/// | an invalid token, no token or several, another content type, more than 16 KiB | 400, `{"error":"invalid_request","error_description":…}` |
 /// | a method other than `POST` | 405 |
 /// | keys are unavailable, or the handler failed | 503, `Retry-After` |
 ///
-/// If the token was rejected, the response's extensions contain the [`ErrorKind`]. The body has no timeout;
-/// set one as for other requests.
+/// If the token was rejected, the response's extensions contain the [`ErrorKind`]. Reading the body has no timeout; add
+/// one as for other requests.
 ///
 #[cfg_attr(all(feature = "axum", feature = "jwks-reqwest"), doc = "```")]
 #[cfg_attr(not(all(feature = "axum", feature = "jwks-reqwest")), doc = "```ignore")]
@@ -206,7 +206,7 @@ impl LogoutError {
     }
 }
 
-/// Descriptions come from a closed set without characters that JSON would escape.
+/// Descriptions are fixed strings without characters that JSON escapes.
 fn invalid_request(description: &str) -> Response<String> {
     let body = format!(r#"{{"error":"invalid_request","error_description":"{description}"}}"#);
     let mut response = response(StatusCode::BAD_REQUEST, body);

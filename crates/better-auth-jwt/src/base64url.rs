@@ -1,11 +1,11 @@
-//! base64url as RFC 7515, section 2, defines it: without padding, whitespace and stray bits.
+//! base64url as defined in RFC 7515, section 2: without padding, whitespace and non-zero unused bits.
 //!
-//! The decoder is our own: with that of the crate `base64`, a request with a new HS256 token takes a tenth longer.
+//! With the decoder of the crate `base64`, a request with an uncached HS256 token takes 10 % longer.
 
-/// By a character's position in a group of four: its value at the position of its bits, or [`INVALID`].
+/// For each position in a group of four characters: a character's value, shifted to its bits, or [`INVALID`].
 const TABLES: [[u32; 256]; 4] = [table(18), table(12), table(6), table(0)];
 
-/// A bit that no value has.
+/// A bit that is not set in any value.
 const INVALID: u32 = 1 << 31;
 
 const fn table(shift: u32) -> [u32; 256] {
@@ -19,21 +19,21 @@ const fn table(shift: u32) -> [u32; 256] {
     table
 }
 
-/// Decodes the canonical form and nothing else.
+/// Decodes the canonical form; rejects all others.
 pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     decode_into(text, &mut bytes)?;
     Some(bytes)
 }
 
-/// Decodes to the end of the buffer. If this fails, what was appended has no meaning.
+/// Appends the decoded bytes to the buffer. On failure, the appended bytes are meaningless.
 pub(crate) fn decode_into(text: &[u8], buffer: &mut Vec<u8>) -> Option<()> {
     let (groups, rest) = text.as_chunks::<4>();
     let start = buffer.len();
     buffer.reserve(3 * groups.len() + 2);
     buffer.resize(start + 3 * groups.len(), 0);
     let (decoded, _) = buffer.get_mut(start..)?.as_chunks_mut::<3>();
-    // Invalid characters are looked for once, at the end.
+    // Invalid characters are detected once, at the end.
     let mut all = 0;
     for (group, decoded) in groups.iter().zip(decoded) {
         let bits = bits(*group);
@@ -41,7 +41,7 @@ pub(crate) fn decode_into(text: &[u8], buffer: &mut Vec<u8>) -> Option<()> {
         let [_, a, b, c] = bits.to_be_bytes();
         *decoded = [a, b, c];
     }
-    // `A` has no bits. Those that do not fill a byte must be zero.
+    // `A` is zero. The bits that do not fill a byte must be zero.
     let unused_bits = match *rest {
         [] => 0,
         [a, b] => {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_decodes_what_the_crate_base64_decodes() {
+    fn decoding_agrees_with_the_crate_base64() {
         use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
         for length in 0..100_usize {
             let bytes: Vec<u8> = (0..length).map(|n| (n * 37 + length) as u8).collect();
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_unused_bits_of_the_last_character_must_be_zero() {
-        // Two characters carry eight bits and four that must be zero.
+        // Two characters encode eight bits, and four that must be zero.
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         for prefix in ["", "AAAA", &"A".repeat(64)] {
             let accepted = |head: &str| {

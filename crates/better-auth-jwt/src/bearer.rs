@@ -28,12 +28,12 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<&[u8], ErrorKind> {
             rest.get(spaces..).filter(|token| !token.is_empty()).ok_or(ErrorKind::MissingToken)
         }
         Some([b'\t', ..]) => Err(ErrorKind::InvalidRequest),
-        // Nothing, or another scheme that starts with the same letters.
+        // The scheme alone, or another one that starts with the same letters.
         _ => Err(ErrorKind::MissingToken),
     }
 }
 
-/// What follows the scheme `Bearer`. RFC 9110, section 11.1: the scheme is case-insensitive.
+/// The rest after the scheme `Bearer`. RFC 9110, section 11.1: the scheme is case-insensitive.
 pub(crate) fn strip_scheme(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
     scheme.eq_ignore_ascii_case(SCHEME).then_some(rest)

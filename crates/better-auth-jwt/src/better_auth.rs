@@ -1,13 +1,13 @@
-//! A verifier and a key set for a Better Auth server.
+//! The builder of a verifier and a key set for a Better Auth server.
 
 use std::{fmt, sync::Arc};
 
 use crate::{BetterAuthUrls, ConfigError, Verifier, keys::RemoteKeySet, verifier::Predicate};
 
-/// Makes a [`Verifier`] and its [`RemoteKeySet`] for the JWT plugin of a Better Auth server.
+/// Builds a [`Verifier`] and its [`RemoteKeySet`] for the JWT plugin of a Better Auth server.
 ///
-/// [`Verifier::better_auth`] is the short form. Use this if the server is reached at another address than its users use,
-/// or if it has several origins:
+/// [`Verifier::better_auth`] is the short form. Use this builder if your service accesses the server at another address
+/// than the users, or if the server has several origins:
 ///
 /// ```
 /// use better_auth_jwt::BetterAuth;
@@ -36,11 +36,11 @@ pub struct BetterAuth {
 }
 
 impl BetterAuth {
-    /// Reads the base URL of the server. A path in it is the base path, instead of `/api/auth`.
+    /// Creates a builder from the base URL of the server. A path in it is the base path, instead of `/api/auth`.
     ///
     /// # Errors
     ///
-    /// As [`BetterAuthUrls::new`].
+    /// The errors of [`BetterAuthUrls::new`].
     pub fn new(url: &str) -> Result<Self, ConfigError> {
         Ok(Self {
             urls: BetterAuthUrls::new(url)?,
@@ -52,7 +52,7 @@ impl BetterAuth {
         })
     }
 
-    /// Fetches the keys from this URL, instead of the one that follows from the base URL.
+    /// Fetches the keys from this URL, instead of the one derived from the base URL.
     pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
         self.jwks_url = Some(url.into());
         self
@@ -76,18 +76,19 @@ impl BetterAuth {
         self
     }
 
-    /// Also accepts, as `iss` and `aud`, origins with the scheme of the base URL and a host for which the function returns
-    /// `true`. The host includes the port, unless that is the scheme's default.
+    /// Also accepts these origins as `iss` and `aud`: those with the scheme of the base URL, and a host for which the
+    /// function returns `true`. The host includes the port, unless it is the scheme's default.
     pub fn allowed_hosts(mut self, is_allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         self.allowed_hosts = Some(Arc::new(is_allowed));
         self
     }
 
-    /// Makes the verifier, and the key set that it uses.
+    /// Builds the verifier, and the key set that it uses.
     ///
     /// # Errors
     ///
-    /// The JWKS URL is invalid, or plain `http` to another machine and not allowed, or an issuer or audience is empty.
+    /// The JWKS URL is invalid, or is plain `http` to another machine without [`allow_http`](Self::allow_http), or an
+    /// issuer or audience is empty.
     pub fn build(self) -> Result<(Verifier, RemoteKeySet), ConfigError> {
         let Self { urls, jwks_url, allow_http, issuers, audiences, allowed_hosts } = self;
         let mut keys = RemoteKeySet::builder(jwks_url.unwrap_or_else(|| urls.jwks_url()));

@@ -4,10 +4,10 @@ use http::Uri;
 
 use crate::error::ConfigError;
 
-/// Better Auth's base path, unless the base URL has a path.
+/// Better Auth's default base path.
 const BASE_PATH: &str = "/api/auth";
 
-/// The URLs of a Better Auth server, derived from its base URL as Better Auth does it.
+/// The URLs of a Better Auth server, derived from its base URL as in Better Auth.
 ///
 /// ```
 /// use better_auth_jwt::BetterAuthUrls;
@@ -25,11 +25,11 @@ pub struct BetterAuthUrls {
 }
 
 impl BetterAuthUrls {
-    /// Reads a base URL.
+    /// Parses a base URL.
     ///
     /// # Errors
     ///
-    /// The text is not an `http` or `https` URL, or it has credentials, a query or a fragment.
+    /// It is not an `http` or `https` URL, or it has credentials, a query or a fragment.
     pub fn new(url: &str) -> Result<Self, ConfigError> {
         let url = url.trim();
         let invalid = |what: &str| ConfigError::url(format!("the URL of the Better Auth server {what}"));
@@ -38,7 +38,7 @@ impl BetterAuthUrls {
         let default_port: u16 = match uri.scheme_str() {
             Some("https") => 443,
             Some("http") => 80,
-            _ => return Err(invalid("must begin with https://")),
+            _ => return Err(invalid("must start with https:// or http://")),
         };
         let authority = uri.authority().ok_or_else(|| invalid(looks_like))?.as_str();
         if authority.contains('@') {

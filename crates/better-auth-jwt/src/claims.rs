@@ -21,25 +21,25 @@ use crate::{
 /// ```
 /// # use better_auth_jwt::{Claims, ClaimError};
 /// fn greeting(claims: &Claims) -> Result<String, ClaimError> {
-///     let role: Option<String> = claims.get("role")?;
-///     Ok(format!("{} ({})", claims.name().unwrap_or(claims.user_id()), role.as_deref().unwrap_or("user")))
+///     let plan: Option<String> = claims.get("plan")?;
+///     Ok(format!("{} ({})", claims.name().unwrap_or(claims.user_id()), plan.as_deref().unwrap_or("free")))
 /// }
 /// ```
 ///
-/// Only claims that a rule reads have been checked for their type. A method whose claim has another type returns
-/// `None`.
+/// The verifier checks only the types of the claims that it needs. If a claim has another type than its method returns,
+/// the method returns `None`.
 ///
 /// `Debug` prints the names of the claims and none of their values. `Serialize` writes all claims.
 #[derive(Clone)]
 pub struct Claims {
     pub(crate) document: Document,
-    /// What every request needs, so that it is not searched for each time.
+    /// The claims that every request needs, located once.
     pub(crate) spans: ClaimSpans,
     /// `exp`, rounded down.
     pub(crate) expires_at: u64,
     /// The first second at which the verifier rejects the token, leeway included.
     pub(crate) valid_until: u64,
-    /// The names of the issuer whose keys verified the token; empty for any.
+    /// The names of the issuer whose keys verified the token; empty if any is accepted.
     pub(crate) issuers: Arc<[String]>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct ClaimSpans {
 }
 
 impl Claims {
-    /// The bytes that the claims take, those on the heap included.
+    /// The size in bytes, including the heap.
     pub(crate) fn size(&self) -> usize {
         size_of::<Self>() + self.document.heap_size()
     }
@@ -127,9 +127,21 @@ impl Claims {
         self.text("scope").unwrap_or_default().split(' ').filter(|scope| !scope.is_empty())
     }
 
-    /// Reads a claim by name, as serde_json reads it.
+    /// `role`, the roles in the whole application, which Better Auth's admin plugin joins with commas.
     ///
-    /// A missing claim reads like `null`: use an `Option` if the claim is not always there.
+    /// ```
+    /// # use better_auth_jwt::Claims;
+    /// fn is_admin(claims: &Claims) -> bool {
+    ///     claims.roles().any(|role| role == "admin")
+    /// }
+    /// ```
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.text("role").unwrap_or_default().split(',').map(str::trim).filter(|role| !role.is_empty())
+    }
+
+    /// Deserialises a claim by name, with serde_json.
+    ///
+    /// A missing claim deserialises like `null`: use `Option` for optional claims.
     ///
     /// # Errors
     ///
@@ -139,7 +151,7 @@ impl Claims {
         serde_json::from_str(json).map_err(|_| ClaimError::new(name.to_owned()))
     }
 
-    /// Reads all claims as one type, as serde_json reads it.
+    /// Deserialises all claims into one type, with serde_json.
     ///
     /// # Errors
     ///
@@ -157,7 +169,7 @@ impl Claims {
         self.document.find(name)?.as_str()
     }
 
-    /// The name of the claim that is not as a type expects it. The error's own message may quote the value.
+    /// The name of the claim that could not be deserialised. The error's own message may quote the value.
     fn claim_of(&self, error: &serde_json::Error) -> Option<Cow<'static, str>> {
         let text = self.document.text();
         let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
@@ -165,7 +177,7 @@ impl Claims {
         if position < text.trim_end().len() {
             return self.document.member_at(position).map(|value| value.name().to_owned().into());
         }
-        // The error is about the whole object. serde names a missing field of the type, and that is not a value.
+        // The error is about the whole object. The only part of serde's message that is not a value is a missing field.
         let message = error.to_string();
         let (field, _) = message.strip_prefix("missing field `")?.split_once('`')?;
         Some(field.to_owned().into())
@@ -192,7 +204,7 @@ impl Serialize for Claims {
 
 /// A claim is missing, or has another type than the service expects.
 ///
-/// It contains the claim's name. serde's own message is left out, since that quotes values.
+/// It contains the claim's name, but not serde's message, which may quote values.
 #[derive(Debug, Clone)]
 pub struct ClaimError {
     claim: Option<Cow<'static, str>>,
@@ -231,7 +243,7 @@ impl From<ClaimError> for Error {
     }
 }
 
-/// What the layer passes to the service: [`Claims`], or any type that serde can read.
+/// A type of claims that the layer passes to the service: [`Claims`], or any type that implements `Deserialize`.
 ///
 /// Implement it for a type that checks or combines claims itself:
 ///
@@ -254,11 +266,11 @@ impl From<ClaimError> for Error {
 /// }
 /// ```
 pub trait FromClaims: Sized + Send + Sync + 'static {
-    /// Makes the value from verified claims.
+    /// Creates the value from verified claims.
     ///
     /// # Errors
     ///
-    /// The claims do not fit; the layer then rejects the request with 401.
+    /// A claim is missing or invalid; the layer then rejects the request with 401.
     fn from_claims(claims: &Arc<Claims>) -> Result<Arc<Self>, ClaimError>;
 }
 

@@ -1,4 +1,4 @@
-//! The time, for claims and for caches.
+//! Clocks.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ pub trait Clock: Send + Sync + 'static {
     /// Seconds since 1970, for `exp`, `nbf` and `iat`.
     fn unix_time(&self) -> u64;
 
-    /// A point on a clock that never runs backwards, for the age of keys.
+    /// The time of a monotonic clock, for the age of keys.
     fn instant(&self) -> Instant {
         Instant::now()
     }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_clock_is_that_of_the_standard_library() {
+    fn the_system_clock_returns_the_system_time() {
         let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         assert!((before..before + 60).contains(&SystemClock.unix_time()));
     }

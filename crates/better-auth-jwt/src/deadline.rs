@@ -2,18 +2,18 @@
 
 use std::{future::Future, time::Duration};
 
-/// How long a token waits for one fetch of keys. Key sources have their own time-outs; this bounds the wait if a source
+/// How long a request waits for one fetch of keys. Key sources have their own timeouts; this bounds the wait if a source
 /// never finishes.
 const KEY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Waits for keys. Returns whether they came in time.
+/// Waits for keys. Returns whether they arrived in time.
 pub(crate) async fn for_keys(keys: impl Future<Output = ()>) -> bool {
     within(KEY_TIMEOUT, keys).await.is_some()
 }
 
 /// Waits for a future, at most this long.
 ///
-/// Outside of a tokio runtime there is no timer, and the future is simply awaited.
+/// Outside of a tokio runtime there is no timer, so there is no limit.
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     if tokio::runtime::Handle::try_current().is_err() {
         return Some(future.await);

@@ -1,4 +1,4 @@
-//! What can be wrong with a request, and with a configuration.
+//! Errors of requests and of the configuration.
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use http::{
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
-    // Boxed, because every result on the way would be as large.
+    // Boxed to keep `Result<_, Error>` small.
     details: Option<Box<Details>>,
 }
 
@@ -35,13 +35,12 @@ impl Error {
         self.kind
     }
 
-    /// The name of the claim that failed the check, where there is one.
+    /// The name of the claim that failed the check, if there is one.
     pub fn claim(&self) -> Option<&str> {
         self.details.as_ref()?.claim.as_deref()
     }
 
-    /// The name of the rule that rejected the request, for [`ErrorKind::Forbidden`] and
-    /// [`ErrorKind::RuleUnavailable`].
+    /// The name of the rule that rejected the request, if one did.
     pub fn rule(&self) -> Option<&str> {
         self.details.as_ref()?.rule.as_deref()
     }
@@ -174,7 +173,7 @@ pub enum ErrorKind {
     UnsupportedAlgorithm,
     /// The JOSE header has `crit` or `b64`.
     UnsupportedCriticalHeader,
-    /// `typ` is that of another kind of token.
+    /// `typ` belongs to another kind of token.
     InvalidType,
     /// No configured key has the token's `kid` and `alg`, or the token has no `kid` and several keys fit.
     UnknownKey,
@@ -194,7 +193,7 @@ pub enum ErrorKind {
     InvalidAudience,
     /// A client-credentials token: its `sub` is the client, not a user.
     ClientToken,
-    /// An ID token (OpenID Connect): it tells the client who the user is, and is not for an API.
+    /// An OpenID Connect ID token. It is for the client, not for an API.
     IdToken,
     /// The token is bound to a key (`cnf`, RFC 7800): DPoP or mutual TLS, whose proofs are not verified here.
     SenderConstrained,
@@ -206,8 +205,8 @@ pub enum ErrorKind {
     UserMismatch,
     /// A claim is not the value in the path that [`match_claim`](crate::JwtAuthLayer::match_claim) compares it with.
     ClaimMismatch,
-    /// The path does not contain the user id, or another value that the layer compares: the layer protects the wrong route,
-    /// which is a mistake in the service, not the client.
+    /// The path does not contain the user id, or another value that the layer compares. The layer is on the wrong route:
+    /// this is a mistake in the service, not the client.
     MissingPathValue,
     /// A rule given with [`require`](crate::JwtAuthLayer::require) or one of its variants rejected the request.
     Forbidden,
@@ -225,6 +224,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// A stable name for metrics and logs: that of the variant in snake case, such as `invalid_signature`.
+    /// [`Outcome::as_str`](crate::Outcome::as_str) lists all names.
     pub const fn as_str(self) -> &'static str {
         self.texts().0
     }
@@ -245,7 +245,7 @@ impl ErrorKind {
         }
     }
 
-    /// The `error` attribute of the challenge (RFC 6750, section 3.1), where there is one.
+    /// The `error` attribute of the challenge (RFC 6750, section 3.1), if there is one.
     pub const fn error_code(self) -> Option<&'static str> {
         match self {
             Self::InvalidRequest => Some("invalid_request"),
@@ -272,7 +272,7 @@ impl ErrorKind {
         }
     }
 
-    /// The name, and a sentence for the log.
+    /// The name, and the message for the log.
     const fn texts(self) -> (&'static str, &'static str) {
         match self {
             Self::MissingToken => ("missing_token", "no bearer token in the request"),
@@ -287,10 +287,10 @@ impl ErrorKind {
             Self::EncryptedToken => ("encrypted_token", "the token is a JWE; only signed tokens are accepted"),
             Self::UnsupportedAlgorithm => ("unsupported_algorithm", "no configured key uses the token's algorithm"),
             Self::UnsupportedCriticalHeader => ("unsupported_critical_header", "the token's header has crit or b64"),
-            Self::InvalidType => ("invalid_type", "the token's typ is that of another kind of token"),
+            Self::InvalidType => ("invalid_type", "the token's typ belongs to another kind of token"),
             Self::UnknownKey => ("unknown_key", "no configured key fits the token's kid and algorithm"),
             Self::InvalidSignature => {
-                ("invalid_signature", "the signature is invalid; do both sides use the same key or secret?")
+                ("invalid_signature", "the signature is invalid; do issuer and service use the same key or secret?")
             }
             Self::InvalidClaims => ("invalid_claims", "a claim is missing, or has a wrong type or value"),
             Self::Expired => ("expired", "the token expired"),
@@ -337,7 +337,7 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// What is wrong with a configuration, in a sentence that says what to do about it.
+/// An invalid configuration. `Display` says what to change.
 #[derive(Debug, Clone)]
 pub struct ConfigError {
     kind: ConfigErrorKind,
@@ -390,7 +390,7 @@ impl ConfigError {
         self
     }
 
-    /// Only for sources whose message contains no secret.
+    /// The message of `source` must not contain a secret.
     pub(crate) fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self

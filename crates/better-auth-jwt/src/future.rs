@@ -48,8 +48,8 @@ pin_project! {
 
 type PendingDecision<C> = Pin<Box<dyn Future<Output = Resume<C>> + Send>>;
 
-/// A request that waits for a decision, with the service that was ready for it. Boxed, because every
-/// response future would be as large otherwise.
+/// A request that waits for a decision, with the service that was ready for it. Boxed to keep
+/// [`ResponseFuture`] small.
 pub(crate) struct PendingRequest<S, ReqBody, C, R> {
     pub(crate) authorizer: Arc<Authorizer<C>>,
     pub(crate) rejection: R,

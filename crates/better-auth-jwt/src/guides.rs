@@ -1,6 +1,6 @@
-//! Guides: how to solve tasks that take several parts of this crate.
+//! Guides for tasks that involve several parts of this crate.
 
-/// A page of the guide. As on the front page, links lead to the items that exist, and to docs.rs otherwise.
+/// One guide. As in `lib.rs`, links lead to the items that the enabled features provide, and to docs.rs otherwise.
 macro_rules! guide {
     ($name:ident, $file:literal) => {
         #[cfg_attr(not(doctest), doc = include_str!("links/always.md"))]

@@ -24,7 +24,7 @@ impl Header {
         Self::parse(String::from_utf8(json).map_err(|_| ErrorKind::Malformed)?)
     }
 
-    /// Reads a header. `jku`, `jwk`, `x5u` and `x5c` are ignored: no key comes from a token.
+    /// Parses a header. `jku`, `jwk`, `x5u` and `x5c` are ignored: keys in tokens are never used.
     ///
     /// # Errors
     ///
@@ -49,8 +49,8 @@ impl Header {
                 "typ" => token_type = TokenType::parse(text(value)?),
                 // RFC 7519, section 5.2: the payload is another JWT.
                 "cty" if TokenType::parse(text(value)?) == TokenType::Jwt => return Err(ErrorKind::InvalidType.into()),
-                // RFC 7515, section 4.1.11: a critical extension must be understood, and none is. RFC 7797, section 7:
-                // JWTs do not use b64.
+                // RFC 7515, section 4.1.11: tokens with critical extensions that are not supported must be rejected, and
+                // none is supported. RFC 7797, section 7: JWTs do not use b64.
                 "crit" | "b64" => return Err(ErrorKind::UnsupportedCriticalHeader.into()),
                 _ => {}
             }
@@ -58,12 +58,12 @@ impl Header {
         Ok(Self { algorithm: algorithm.ok_or(ErrorKind::UnsupportedAlgorithm)?, key_id, token_type })
     }
 
-    /// `alg`, the algorithm the token claims to be signed with.
+    /// `alg`, the algorithm that the token claims to be signed with.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// `kid`, the id of the key the token claims to be signed with.
+    /// `kid`, the id of the key that the token claims to be signed with.
     pub fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
     }

@@ -38,7 +38,7 @@ pub fn verify(token: &str, keys: &dyn KeySource) -> Result<Vec<u8>, Error> {
     token.verify(&header, &key)
 }
 
-/// The parts of a token, not decoded.
+/// The parts of a token, still encoded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CompactJws<'t> {
     pub(crate) header: &'t [u8],
@@ -65,11 +65,11 @@ impl<'t> CompactJws<'t> {
 
     /// Checks the signature and returns the payload.
     pub(crate) fn verify(&self, header: &Header, key: &Key) -> Result<Vec<u8>, Error> {
-        // `KeySource::find` must return no other key. If it does, the token must not pass.
+        // `KeySource::find` must not return a key of another algorithm. If it does, reject the token.
         if key.algorithm() != header.algorithm() {
             return Err(ErrorKind::UnknownKey.into());
         }
-        // One buffer for both, large enough for the payload.
+        // One buffer for signature and payload.
         let mut buffer = Vec::with_capacity(self.payload.len());
         base64url::decode_into(self.signature, &mut buffer).ok_or(ErrorKind::Malformed)?;
         if !key.verifies(self.signing_input, &buffer) {

@@ -45,13 +45,14 @@ use crate::{
 /// Put concurrency limits and load shedding outside this layer, so that requests that wait for keys
 /// count. Put CORS outside too, so that error responses carry its headers.
 ///
-/// The token is checked once, when the request starts; streams and WebSockets may outlive it. End long
-/// ones when the token expires: see [`guides::streams`](crate::guides::streams).
+/// Token and session are checked once, when the request starts; streams and WebSockets may outlive them. End
+/// long ones when the token expires or the session is revoked: see [`guides::streams`](crate::guides::streams).
 ///
 /// # Order of checks
 ///
 /// The token, its session, the user id in the path, the other path values, scopes, and rules in the order
-/// in which they were added. Async rules come last. The first check that fails decides.
+/// in which they were added. Async rules come last, and the session is checked again after them. The first
+/// check that fails decides.
 ///
 /// # What clients and logs learn
 ///
@@ -74,7 +75,7 @@ impl JwtAuthLayer {
 }
 
 impl<R> JwtAuthLayer<Claims, R> {
-    /// Changes the type of the claims that handlers get to any type that implements `Deserialize`.
+    /// Changes the type of the claims that handlers get, to any type that implements `Deserialize`.
     ///
     /// A token whose claims do not deserialise is rejected with 401, which makes clients fetch another
     /// one. Make optional claims an `Option` and reject them with [`require`](JwtAuthLayer::require), which
@@ -84,16 +85,16 @@ impl<R> JwtAuthLayer<Claims, R> {
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
     /// # let verifier = Issuer::new().verifier();
     /// #[derive(serde::Deserialize)]
+    /// #[serde(rename_all = "camelCase")]
     /// struct Member {
-    ///     #[serde(rename = "sub")]
-    ///     id: String,
-    ///     // Better Auth's admin plugin joins several roles with commas.
-    ///     role: Option<String>,
+    ///     sub: String,
+    ///     active_organization_id: Option<String>,
     /// }
     ///
-    /// let admins = JwtAuthLayer::new(verifier).claims::<Member>().require("admin", |member| {
-    ///     member.role.iter().flat_map(|roles| roles.split(',')).any(|role| role == "admin")
-    /// });
+    /// let auth = JwtAuthLayer::new(verifier)
+    ///     .require("admin", |claims| claims.roles().any(|role| role == "admin"))
+    ///     .claims::<Member>()
+    ///     .require("active organization", |member| member.active_organization_id.is_some());
     /// ```
     pub fn claims<C: FromClaims>(self) -> JwtAuthLayer<C, R> {
         let authorizer = Arc::unwrap_or_clone(self.authorizer).with_claims();
@@ -102,25 +103,31 @@ impl<R> JwtAuthLayer<Claims, R> {
 }
 
 impl<C: FromClaims, R> JwtAuthLayer<C, R> {
-    /// Requires the user id in the path to be the token's: 403 if it is another one, or if the path has
-    /// none.
+    /// Requires the user id in the path to be the token's: otherwise 403, also if the path contains none.
     pub fn match_user(mut self, path: impl PathValue) -> Self {
         self.policy_mut().path_user = Some(Arc::new(path));
         self
     }
 
-    /// Requires a claim to be the string at this position of the path: 403 if it is missing, another
-    /// string, or not a string. May be called several times.
+    /// Requires a claim to be equal to this value in the path: 403 if it is missing, another string, or not
+    /// a string. May be called several times.
     ///
-    /// A claim says what was true when the token was issued. Better Auth's organization plugin, for
-    /// example, lets `definePayload` add the active organization of the session, whose member the user may
-    /// not be any more; look memberships up with [`require_async`](Self::require_async) if that matters.
+    /// A claim says what was true when the token was issued. With Better Auth's organization plugin, for
+    /// example, `definePayload` can add the active organization of the session; the user may have left it
+    /// since. If that matters, look memberships up with [`require_async`](Self::require_async).
+    ///
+    /// Handlers can read the value from the claims, which contain the same string as the path.
     ///
     /// ```
-    /// # use better_auth_jwt::{JwtAuthLayer, PathTemplate, test_util::Issuer};
+    /// # use better_auth_jwt::{ClaimError, Claims, JwtAuthLayer, PathTemplate, test_util::Issuer};
     /// # let verifier = Issuer::new().verifier();
     /// let auth = JwtAuthLayer::new(verifier)
     ///     .match_claim("activeOrganizationId", PathTemplate::new("/orgs/{org_id}/*")?);
+    ///
+    /// // In a handler, with the claims of `Authenticated`:
+    /// fn org_id(claims: &Claims) -> Result<String, ClaimError> {
+    ///     claims.get("activeOrganizationId")
+    /// }
     /// # Ok::<(), better_auth_jwt::ConfigError>(())
     /// ```
     pub fn match_claim(mut self, claim: impl Into<Cow<'static, str>>, path: impl PathValue) -> Self {
@@ -159,7 +166,8 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
     /// # let verifier = Issuer::new().verifier();
     /// let auth = JwtAuthLayer::new(verifier)
-    ///     .require("verified email", |claims| claims.get("emailVerified").unwrap_or(false));
+    ///     .require("verified email", |claims| claims.get("emailVerified").unwrap_or(false))
+    ///     .require("admin", |claims| claims.roles().any(|role| role == "admin"));
     /// ```
     pub fn require(
         self,
@@ -171,7 +179,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
 
     /// Requires the claims and the request's head (method, path, headers) to satisfy a rule: otherwise 403.
     ///
-    /// The head is mutable because axum's extractors and [`PathValue::extract`] need it to be.
+    /// The head is mutable because axum's extractors and [`PathValue::extract`] require that.
     ///
     /// ```
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
@@ -179,7 +187,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// use http::Method;
     ///
     /// let auth = JwtAuthLayer::new(verifier).require_request("editor", |claims, parts| {
-    ///     parts.method == Method::GET || claims.get::<String>("role").is_ok_and(|role| role == "editor")
+    ///     parts.method == Method::GET || claims.roles().any(|role| role == "editor")
     /// });
     /// ```
     pub fn require_request(
@@ -193,10 +201,13 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
 
     /// Requires an async rule to be satisfied, such as a lookup in a database: otherwise 403.
     ///
-    /// If the rule fails or takes longer than [`rule_timeout`](Self::rule_timeout), the response is 503; the
-    /// feature `tracing` logs the error, so it must not contain secrets. The function is called only for
-    /// requests that pass all other checks, with a copy of the request's head. The future is dropped if the
-    /// client disconnects.
+    /// If the rule fails or [`rule_timeout`](Self::rule_timeout) passes, the response is 503; the feature
+    /// `tracing` logs the error, so it must not contain secrets. The function is called only for requests
+    /// that pass all other checks, with a copy of the request's head. The future is dropped if the client
+    /// disconnects.
+    ///
+    /// A [`PathError`](crate::PathError), which `?` passes on from [`PathValue::extract`], rejects the request
+    /// as in [`match_user`](Self::match_user): 400 or 403.
     ///
     /// Time limits need a tokio runtime with its timer enabled. A layer without async rules costs nothing
     /// extra.
@@ -212,28 +223,25 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// let auth = JwtAuthLayer::new(verifier).require_async("organization member", move |claims, mut parts| {
     ///     let (database, org_id) = (database.clone(), org_id.clone());
     ///     async move {
-    ///         match org_id.extract(&mut parts) {
-    ///             Ok(org_id) => database.is_member(claims.user_id(), &org_id).await,
-    ///             Err(_) => Ok(false),
-    ///         }
+    ///         let org_id = org_id.extract(&mut parts)?;
+    ///         Ok(database.is_member(claims.user_id(), &org_id).await?)
     ///     }
     /// });
     /// # Ok::<(), better_auth_jwt::ConfigError>(())
     /// ```
-    pub fn require_async<F, E>(
+    pub fn require_async<F>(
         mut self,
         name: impl Into<Cow<'static, str>>,
         rule: impl Fn(Arc<C>, Parts) -> F + Send + Sync + 'static,
     ) -> Self
     where
-        F: Future<Output = Result<bool, E>> + Send + 'static,
-        E: Into<Box<dyn StdError + Send + Sync>>,
+        F: Future<Output = Result<bool, Box<dyn StdError + Send + Sync>>> + Send + 'static,
     {
         self.authorizer_mut().rules.push(Rule::new_async(name.into(), rule));
         self
     }
 
-    /// How long each async rule may take. 5 seconds by default.
+    /// How long the async rules of a request may take together. 5 seconds by default.
     pub fn rule_timeout(mut self, timeout: Duration) -> Self {
         self.policy_mut().rule_timeout = timeout;
         self
@@ -303,14 +311,14 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         self
     }
 
-    /// The maximum size of the cache of verified tokens, in bytes. 16 MiB by default; 0 for no cache.
+    /// The maximum size of the cache of verified tokens, in bytes. 16 MiB by default; 0 disables the cache.
     ///
     /// A cached token costs no signature check. Times, keys, session, path and rules are still checked on every request.
-    /// A token of Better Auth takes about 2 KiB, so the default has room for 8,000. The tokens that have not been used for
-    /// longest are dropped first, and those unused for half an hour in any case.
+    /// A token of Better Auth takes about 2 KiB, so the default has room for 8,000. The least recently used tokens are
+    /// dropped first; tokens that are not used for half an hour are always dropped.
     ///
-    /// Clones of a layer share its cache. [`claims`](JwtAuthLayer::claims) makes another one of the same size, because it
-    /// caches other values.
+    /// Clones of a layer share its cache. [`claims`](JwtAuthLayer::claims) creates a new one of the same size, because
+    /// the type of its values changes.
     pub fn token_cache_size(mut self, bytes: usize) -> Self {
         self.authorizer_mut().set_token_cache_size(bytes);
         self
@@ -319,8 +327,8 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// Calls a function with the outcome of every request, for metrics.
     ///
     /// It is called synchronously, so it should only count. Outer layers can read the
-    /// [`ErrorKind`](crate::ErrorKind) from the response's extensions instead; use that where the response
-    /// matters, and this where accepted requests count too.
+    /// [`ErrorKind`](crate::ErrorKind) from the response's extensions instead: use that if you need the
+    /// response, and this function if you count accepted requests too.
     ///
     /// ```
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
@@ -377,10 +385,10 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// Authorizes a request without a service: for WebSockets, workers and other frameworks.
     ///
     /// All checks of the layer apply, and [`on_outcome`](Self::on_outcome) is called. On success the claims are returned
-    /// and inserted into the request's extensions, in place of those of an outer layer. `None` means an anonymous
-    /// request of an [optional](Self::optional) layer, or an allowed CORS preflight.
+    /// and inserted into the request's extensions, replacing those of an outer layer. `None` means an anonymous request
+    /// to an [optional](Self::optional) layer, or an allowed CORS preflight.
     ///
-    /// For a message of a queue, build the request that it represents, but do not format untrusted ids into its path.
+    /// For a queue message, build the request that it represents, but do not format untrusted ids into its path.
     /// [`guides::workers`](crate::guides::workers) is a complete example:
     ///
     /// ```

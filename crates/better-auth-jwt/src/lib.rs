@@ -1,6 +1,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Links in the README lead to docs.rs, for its readers elsewhere. Here they lead to the items that exist: of two
-// definitions of a link, Markdown takes the first.
+// Links in the README lead to docs.rs, for readers on other sites. Here, these files define them first, as links to the
+// items that the enabled features provide: if a link is defined twice, Markdown uses the first definition.
 #![cfg_attr(not(doctest), doc = include_str!("links/always.md"))]
 #![cfg_attr(all(feature = "axum", not(doctest)), doc = include_str!("links/axum.md"))]
 #![cfg_attr(all(feature = "jwks", not(doctest)), doc = include_str!("links/jwks.md"))]
@@ -8,7 +8,7 @@
 #![cfg_attr(all(feature = "backchannel-logout", not(doctest)), doc = include_str!("links/backchannel-logout.md"))]
 #![cfg_attr(all(feature = "test-util", not(doctest)), doc = include_str!("links/test-util.md"))]
 #![cfg_attr(not(doctest), doc = "")]
-// The page is the same with any features. Its examples need some, and have no `cfg`, which readers would see.
+// The page is the same with any features. Its examples need these features to compile; a `cfg` in them would be visible.
 #![cfg_attr(
     any(not(doctest), all(feature = "axum", feature = "backchannel-logout", feature = "jwks-reqwest")),
     doc = include_str!("../README.md")

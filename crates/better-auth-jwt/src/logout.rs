@@ -13,9 +13,9 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// Verifies logout tokens, which an issuer sends when a session has been revoked.
 ///
-/// Make it from the [`Verifier`] of the access tokens: keys, clock, leeway, issuers and audiences are the same. Issuers
-/// and audiences that only logout tokens have can be added: those of Better Auth's OAuth provider have another issuer,
-/// and the client's id as their audience.
+/// Create it from the [`Verifier`] of the access tokens: keys, clock, leeway, issuers and audiences are the same. You can
+/// add issuers and audiences for logout tokens only: the logout tokens of Better Auth's OAuth provider have another
+/// issuer, and the client's id as their audience.
 ///
 /// `typ` must be `logout+jwt`, so that no access token is accepted as a logout token, or the other way round.
 ///
@@ -35,8 +35,8 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// ```
 ///
 /// With several issuers, `LogoutVerifier::from(&a.or(b))` accepts the logout tokens of both. Each is verified with the
-/// keys of its own issuer and revokes that issuer's sessions only. What is added to the result is added to both; to add
-/// it to one of them, use [`or`](Self::or):
+/// keys of its own issuer and revokes that issuer's sessions only. Issuers and audiences that you add to the result are
+/// added to both; to add them to one of the two, use [`or`](Self::or):
 ///
 /// ```
 /// # use better_auth_jwt::{LogoutVerifier, test_util::Issuer};
@@ -103,25 +103,25 @@ enum Target {
     User(Box<str>),
 }
 
-/// What a [`LogoutToken`] revokes.
+/// The session or the user that a [`LogoutToken`] is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LogoutTarget<'t> {
     /// The session with this id (`sid`): all its tokens, whenever they were issued.
     Session(&'t str),
-    /// All sessions of this user (`sub`): the tokens that were issued until then.
+    /// All sessions of this user (`sub`): the tokens issued until the logout token was.
     User(&'t str),
 }
 
 impl LogoutToken {
-    /// The issuer whose sessions are revoked, by a name that its access tokens have too: `iss`, or the verifier's first
-    /// issuer if the token's `iss` was added for [logout tokens only](LogoutVerifier::issuer).
+    /// The issuer of the sessions, as in the `iss` of its access tokens: the logout token's `iss`, or the verifier's first
+    /// issuer if that `iss` was added for [logout tokens only](LogoutVerifier::issuer).
     ///
-    /// Empty if the token has no `iss`, which only a verifier without an issuer accepts.
+    /// Empty if the token has no `iss`, which only a verifier that accepts any issuer allows.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// What is revoked. A token with `sid` revokes that session only, even if it contains `sub` as well.
+    /// The session or the user. A token with `sid` revokes that session only, even if it also contains `sub`.
     pub fn target(&self) -> LogoutTarget<'_> {
         match &self.target {
             Target::Session(session_id) => LogoutTarget::Session(session_id),
@@ -142,7 +142,7 @@ impl LogoutToken {
     fn read(document: &Document, rules: &Rules, now: u64) -> Result<Self, Error> {
         let claims = RegisteredClaims::read(document);
         rules.check_common(&claims, now)?;
-        // So that an ID token is never accepted as a logout token.
+        // Section 2.4: an ID token must never be accepted as a logout token.
         if claims.nonce.is_some() {
             return Err(invalid("nonce"));
         }
@@ -175,7 +175,7 @@ impl fmt::Debug for LogoutToken {
     }
 }
 
-/// Whether `events` is an object that contains the event, which must be an object too.
+/// Whether `events` is an object whose logout event is an object too.
 fn has_logout_event(events: Value<'_>) -> bool {
     Document::parse(events.raw())
         .is_ok_and(|events| events.find(EVENT).is_some_and(|event| event.raw().starts_with('{')))

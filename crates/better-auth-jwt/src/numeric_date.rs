@@ -11,9 +11,9 @@ pub(crate) struct NumericDate {
 }
 
 impl NumericDate {
-    /// Reads a JSON number; rejects other types, negative numbers and dates after the year 9999.
+    /// Parses a JSON number; rejects other types, negative numbers and dates after the year 9999.
     ///
-    /// The digits are read as decimals, since a float rounds what it cannot represent.
+    /// The digits are parsed as decimals, because a float would round them.
     pub(crate) fn parse(json: &str) -> Option<Self> {
         // Most dates are whole seconds.
         if let Ok(seconds) = json.parse() {
@@ -24,7 +24,7 @@ impl NumericDate {
             None => (json, 0),
         };
         let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        // The exponent moves the decimal point: so many digits are before it.
+        // The exponent moves the decimal point: this is the number of digits before it.
         let point = i64::try_from(whole.len()).ok()? + exponent;
 
         let (mut seconds, mut has_fraction, mut position) = (0_u64, false, 0_i64);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_year_9999_is_the_last() {
+    fn dates_after_the_year_9999_are_rejected() {
         assert_eq!(read("253402300799"), Some((MAX, MAX)));
         assert_eq!(read("253402300800"), None);
         assert_eq!(read("2.534023008e11"), None);

@@ -1,4 +1,4 @@
-//! What the layer decided, for metrics.
+//! The layer's decisions, for metrics.
 
 use std::sync::Arc;
 
@@ -24,6 +24,10 @@ pub(crate) type OnOutcome = Arc<dyn Fn(Outcome<'_>) + Send + Sync>;
 impl Outcome<'_> {
     /// A stable name for a metric's label: `verified`, `anonymous`, `preflight`, or the name of the
     /// [`ErrorKind`](crate::ErrorKind).
+    ///
+    /// With these statuses the layer rejects requests; the codes are those of [`GrpcRejection`](crate::GrpcRejection):
+    ///
+    #[doc = include_str!("labels.md")]
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {

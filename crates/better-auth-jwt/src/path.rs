@@ -17,7 +17,7 @@ use crate::error::{ConfigError, Error, ErrorKind};
 pub trait PathValue: Send + Sync + 'static {
     /// Returns the value, percent-decoded once.
     ///
-    /// `parts` is mutable because axum's extractors need it to be.
+    /// `parts` is mutable because axum's extractors require that.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl From<PathError> for Error {
 /// # Ok::<(), better_auth_jwt::ConfigError>(())
 /// ```
 ///
-/// Inside axum's `nest` the path has lost its prefix: put the layer outside, or use `PathParam`.
+/// Inside axum's `nest` the path does not have its prefix: put the layer outside, or use `PathParam`.
 #[derive(Debug, Clone)]
 pub struct PathTemplate {
     segments: Vec<Segment>,
@@ -169,7 +169,7 @@ fn decode_percent(segment: &str) -> Result<Cow<'_, str>, PathError> {
     let is_escape = |after_percent: &str| {
         after_percent.as_bytes().first_chunk::<2>().is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     };
-    // percent-encoding leaves a broken escape as it is.
+    // The crate percent-encoding ignores broken escapes.
     if !segment.split('%').skip(1).all(is_escape) {
         return Err(PathError::Invalid);
     }
@@ -177,9 +177,11 @@ fn decode_percent(segment: &str) -> Result<Cow<'_, str>, PathError> {
 }
 
 /// Whether a decoded segment contains neither a separator nor an ASCII control character, and is not a
-/// relative path. Anything else may be a value.
+/// relative path. All other values are valid.
 pub(crate) fn is_valid_segment(value: &str) -> bool {
-    value != "." && value != ".." && !value.bytes().any(|byte| matches!(byte, b'/' | b'\\' | 0..=0x1f | 0x7f))
+    let is_invalid = |byte: u8| matches!(byte, b'/' | b'\\' | 0..=0x1f | 0x7f);
+    // Without a way out of the loop, the compiler checks many bytes at once.
+    !value.bytes().fold(false, |invalid, byte| invalid | is_invalid(byte)) && value != "." && value != ".."
 }
 
 #[cfg(test)]

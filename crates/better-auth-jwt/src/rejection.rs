@@ -12,8 +12,8 @@ use crate::{
 /// Builds the response to a rejected request.
 ///
 /// Implemented by [`BearerRejection`] (the default), [`ProblemRejection`], [`GrpcRejection`], and by
-/// closures from [`&Error`](Error) to a response. None of them sees the request, so that nothing of it
-/// can be echoed.
+/// closures from [`&Error`](Error) to a response. The request is not available, so the response cannot
+/// echo any of it.
 pub trait RejectionResponse<B> {
     /// Builds the response.
     fn response(&self, error: &Error) -> Response<B>;

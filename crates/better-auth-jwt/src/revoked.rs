@@ -4,9 +4,12 @@ mod list;
 
 use std::{
     fmt,
+    future::Future,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
+
+use tokio::sync::Notify;
 
 use self::list::{Kind, List};
 use crate::{
@@ -24,27 +27,27 @@ const LEEWAY: u64 = 30;
 
 /// An in-memory list of revoked sessions, and of users whose sessions are revoked.
 ///
-/// A session is identified by its issuer and its id (`sid`), a user by the issuer and the user's id (`sub`). The same
-/// ids of another issuer are not affected.
+/// A session is identified by its issuer and its id (`sid`), a user by the issuer and the user's id (`sub`). Equal ids
+/// of another issuer are not affected.
 ///
 /// - **Issuer**: any name that was given to [`issuer`](crate::VerifierBuilder::issuer) for the keys that verify the token.
 ///   All names of one verifier are the same issuer; verifiers joined by [`or`](crate::Verifier::or) are separate.
 ///   Tokens of a verifier with `insecure_any_issuer` match the ids of every issuer.
 /// - **Expiry**: an entry is dropped once every token that it covers has expired.
-/// - **Capacity**: a million entries by default. When the list is full, adding returns a [`CapacityError`] and evicts
-///   nothing that is still needed.
+/// - **Capacity**: a million entries by default. When the list is full, adding returns a [`CapacityError`]; entries that
+///   are still needed are never evicted.
 /// - **Memory**: 110 to 165 bytes per entry for ids of 32 characters, and 100 bytes more for the longest. Ids of more
 ///   than 128 bytes are kept as their SHA-256.
 ///
-/// Clones share one list: give one to the [layer](crate::JwtAuthLayer::sessions) and another to the code that learns
-/// of revocations, usually `BackChannelLogout`. The list starts empty and belongs to this process;
+/// Clones share one list: give one to the [layer](crate::JwtAuthLayer::sessions) and another to the code that receives
+/// revocations, usually `BackChannelLogout`. The list starts empty and is local to this process;
 /// [`guides::revocations`](crate::guides::revocations) shows how to keep it across restarts and how to share it.
 ///
 /// ```
 /// use std::time::Duration;
 /// use better_auth_jwt::RevokedSessions;
 ///
-/// // Tokens live for 15 minutes, and the verifier's leeway is half a minute.
+/// // Tokens are valid for 15 minutes, and the verifier's leeway is 30 seconds.
 /// let revoked = RevokedSessions::new(Duration::from_secs(15 * 60 + 30));
 /// revoked.revoke_session("https://app.example.com", "FwSmAw7Yk0Xvp3bZ")?;
 /// revoked.revoke_session("https://app.example.com", "FwSmAw7Yk0Xvp3bZ")?; // changes nothing
@@ -58,12 +61,14 @@ pub struct RevokedSessions {
     max_entries: usize,
     clock: Arc<dyn Clock>,
     list: Arc<RwLock<List>>,
+    /// Notified after each insertion.
+    inserted: Arc<Notify>,
 }
 
 impl RevokedSessions {
     /// Creates an empty list. `retention` must be at least the maximum lifetime of a token plus the leeway.
     ///
-    /// Better Auth's tokens live for 15 minutes unless `expirationTime` is set. If Better Auth's cookie cache can
+    /// Better Auth's tokens are valid for 15 minutes unless `expirationTime` is set. If Better Auth's cookie cache can
     /// issue tokens for a revoked session, add that time.
     pub fn new(retention: Duration) -> Self {
         Self {
@@ -72,6 +77,7 @@ impl RevokedSessions {
             max_entries: MAX_ENTRIES,
             clock: Arc::new(SystemClock),
             list: Arc::default(),
+            inserted: Arc::default(),
         }
     }
 
@@ -92,14 +98,14 @@ impl RevokedSessions {
         self
     }
 
-    /// Uses another clock than the system's: the verifier's. Set it before cloning.
+    /// Uses this clock instead of the system's. It must be the verifier's. Set it before cloning.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Revokes a session as of now: all its tokens are rejected, whenever they were issued.
+    /// Revokes a session now: all its tokens are rejected, whenever they were issued.
     ///
     /// # Errors
     ///
@@ -118,10 +124,10 @@ impl RevokedSessions {
         self.add(issuer, Kind::Session, session_id, revoked_at)
     }
 
-    /// Revokes all sessions of the user with this `sub` as of now.
+    /// Revokes all sessions of the user with this `sub` now.
     ///
-    /// Tokens that were issued up to now are rejected, plus the [`leeway`](Self::leeway), because the issuer's clock may
-    /// be ahead. A user who signs in again gets 401 until that time has passed. If the time of the revocation is known by
+    /// Rejects tokens that were issued until now plus the [`leeway`](Self::leeway), because the issuer's clock may be
+    /// ahead. A user who signs in again gets 401 until the leeway has passed. If you know the time of the revocation by
     /// the issuer's clock, use [`revoke_user_at`](Self::revoke_user_at).
     ///
     /// # Errors
@@ -141,7 +147,7 @@ impl RevokedSessions {
         self.add(issuer, Kind::User, sub, issued_until)
     }
 
-    /// Applies a logout token, as of the time when it was issued. Applying it again changes nothing.
+    /// Applies a logout token, as of its `iat`. Applying it again changes nothing.
     ///
     /// # Errors
     ///
@@ -150,6 +156,34 @@ impl RevokedSessions {
         match token.target() {
             LogoutTarget::Session(session_id) => self.revoke_session_at(token.issuer(), session_id, token.issued_at()),
             LogoutTarget::User(sub) => self.revoke_user_at(token.issuer(), sub, token.issued_at()),
+        }
+    }
+
+    /// Waits until the session of these claims is revoked, or all sessions of their user. Completes at once if that has
+    /// already happened. Every insertion makes all waiting futures search the list again.
+    ///
+    /// End streams and WebSockets with it ([`guides::streams`](crate::guides::streams) is a complete example):
+    ///
+    /// ```
+    /// # use better_auth_jwt::{Claims, RevokedSessions};
+    /// # async fn stream(revoked: &RevokedSessions, claims: &Claims, events: impl Future<Output = ()>) {
+    /// tokio::select! {
+    ///     () = revoked.wait_for_revocation(claims) => {}
+    ///     () = events => {}
+    /// }
+    /// # }
+    /// ```
+    pub fn wait_for_revocation(&self, claims: &Claims) -> impl Future<Output = ()> + Send + use<> {
+        let (revoked, claims) = (self.clone(), claims.clone());
+        async move {
+            loop {
+                // Created before the list is searched, so that it is notified of every later insertion.
+                let inserted = revoked.inserted.notified();
+                if revoked.is_revoked(&claims) {
+                    return;
+                }
+                inserted.await;
+            }
         }
     }
 
@@ -170,7 +204,11 @@ impl RevokedSessions {
             return Ok(());
         }
         let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
-        list.add(issuer, kind, id, time, self.max_entries, |time| self.is_expired(time, now))
+        list.add(issuer, kind, id, time, self.max_entries, |time| self.is_expired(time, now))?;
+        // Wakers may be the user's, so they are called after the list is unlocked.
+        drop(list);
+        self.inserted.notify_waiters();
+        Ok(())
     }
 
     fn is_expired(&self, time: u64, now: u64) -> bool {

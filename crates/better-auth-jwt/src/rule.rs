@@ -8,9 +8,10 @@ use crate::{
     claims::Claims,
     deadline,
     error::{Error, ErrorKind},
+    path::PathError,
 };
 
-/// When to try again after a rule could not decide.
+/// When to retry after a rule failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -40,22 +41,18 @@ impl<C> Rule<C> {
         Self { name, condition: Condition::Sync(Arc::new(check)) }
     }
 
-    pub(crate) fn new_async<F, E>(
+    pub(crate) fn new_async<F>(
         name: Cow<'static, str>,
         check: impl Fn(Arc<C>, Parts) -> F + Send + Sync + 'static,
     ) -> Self
     where
-        F: Future<Output = Result<bool, E>> + Send + 'static,
-        E: Into<BoxError>,
+        F: Future<Output = Result<bool, BoxError>> + Send + 'static,
     {
-        let start = move |claims, parts| -> CheckFuture {
-            let check = check(claims, parts);
-            Box::pin(async move { check.await.map_err(Into::into) })
-        };
+        let start = move |claims, parts| -> CheckFuture { Box::pin(check(claims, parts)) };
         Self { name, condition: Condition::Async(Arc::new(start)) }
     }
 
-    /// Checks a synchronous rule. Async ones are [started](Self::start).
+    /// Checks a synchronous rule. Async rules are [started](Self::start) instead.
     pub(crate) fn check(&self, claims: &C, parts: &mut Parts) -> Result<(), Error> {
         match &self.condition {
             Condition::Sync(check) if !check(claims, parts) => {
@@ -76,18 +73,29 @@ impl<C> Rule<C> {
     }
 }
 
-impl StartedRule {
-    pub(crate) async fn finish(self, timeout: Duration) -> Result<(), Error> {
-        let Self { name, check } = self;
-        let reason = match deadline::within(timeout, check).await {
-            Some(Ok(true)) => return Ok(()),
-            Some(Ok(false)) => return Err(Error::from(ErrorKind::Forbidden).with_rule(name)),
-            Some(Err(error)) => error,
-            None => Box::from(format!("no result within {timeout:?}")),
-        };
-        log_failure(&name, &*reason);
-        Err(Error::from(ErrorKind::RuleUnavailable).with_rule(name).with_retry_after(RETRY_AFTER))
-    }
+/// Awaits started rules in turn until one is not satisfied. The time limit is for all of them together.
+pub(crate) async fn finish(rules: Vec<StartedRule>, timeout: Duration) -> Result<(), Error> {
+    let mut running = Cow::Borrowed("");
+    let in_turn = async {
+        for StartedRule { name, check } in rules {
+            running = name;
+            if !check.await? {
+                return Ok(false);
+            }
+        }
+        Ok::<_, BoxError>(true)
+    };
+    let reason = match deadline::within(timeout, in_turn).await {
+        Some(Ok(true)) => return Ok(()),
+        Some(Ok(false)) => return Err(Error::from(ErrorKind::Forbidden).with_rule(running)),
+        Some(Err(error)) => match error.downcast::<PathError>() {
+            Ok(error) => return Err(Error::from(*error).with_rule(running)),
+            Err(error) => error,
+        },
+        None => BoxError::from(format!("the async rules took longer than {timeout:?}")),
+    };
+    log_failure(&running, &*reason);
+    Err(Error::from(ErrorKind::RuleUnavailable).with_rule(running).with_retry_after(RETRY_AFTER))
 }
 
 impl<C> Clone for Rule<C> {
@@ -129,11 +137,11 @@ impl Scopes {
         self.by_request.push(Arc::new(scopes));
     }
 
-    /// Fails with all the scopes that are missing.
+    /// Returns an error that lists all missing scopes.
     pub(crate) fn check(&self, claims: &Claims, parts: &Parts) -> Result<(), Error> {
         let by_request = self.by_request.iter().flat_map(|scopes| scopes(parts).iter().copied());
         let required = self.always.iter().map(|scope| &**scope).chain(by_request);
-        let missing: Vec<&str> = required.filter(|scope| !claims.scopes().any(|held| held == *scope)).collect();
+        let missing: Vec<&str> = required.filter(|scope| !claims.scopes().any(|granted| granted == *scope)).collect();
         if missing.is_empty() {
             return Ok(());
         }

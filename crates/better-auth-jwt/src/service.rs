@@ -66,8 +66,8 @@ where
         let state = match self.authorizer.decide(&mut parts) {
             Decision::Allow => State::Called { future: self.inner.call(Request::from_parts(parts, body)) },
             Decision::Deny(error) => {
-                // Gives back what the inner service has reserved by becoming ready, such as a permit:
-                // this instance may not be called for a long time.
+                // Releases what the inner service reserved when it became ready, such as a permit: this
+                // instance may not be called again for a long time.
                 self.inner = self.inner.clone();
                 State::Rejected { response: Some(reject(&self.rejection, &error)) }
             }

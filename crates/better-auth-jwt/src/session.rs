@@ -68,7 +68,7 @@ pub enum MissingSession {
     Reject,
 }
 
-/// A check, and the rule for tokens without a session id.
+/// A check, and how to treat tokens without a session id.
 #[derive(Clone)]
 pub(crate) struct Sessions {
     check: Arc<dyn SessionCheck>,

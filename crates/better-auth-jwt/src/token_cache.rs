@@ -9,23 +9,23 @@ use std::{
 // With std's hasher here and in the list of revoked sessions, a request with a cached token takes a sixth longer.
 use foldhash::fast::RandomState;
 
-/// A cached token that no request uses for this long is dropped within the same time again, in seconds. Better Auth's
-/// tokens expire after 15 minutes by default.
+/// The lifetime of a generation, in seconds. A token that no request uses is dropped after one to two lifetimes. Better
+/// Auth's tokens expire after 15 minutes by default.
 const GENERATION_TIME: u64 = 15 * 60;
 
-/// The end of a token, by which the cache finds it: a part of the signature, so different for different tokens.
+/// The end of a token, which is the cache's key: a part of the signature, so it differs between tokens.
 type Tag = [u8; 16];
 
-/// A map from whole tokens to values, of at most so many bytes.
+/// A map from tokens to values, bounded in bytes.
 ///
 /// Only verified tokens are inserted, so forged ones cannot evict entries.
 ///
-/// There are two generations. New entries go into the current one, and so does an entry of the previous one when it is
-/// used. When the current generation takes half of the bytes, or has become old, it becomes the previous one, and all
-/// entries of that are dropped. So the entries that have not been used for longest go first, and expired ones go within
-/// two generations.
+/// There are two generations. New entries go into the current one; an entry of the previous one moves there when it is
+/// used. When the current generation takes half of the bytes, or is too old, it becomes the previous one, and the entries
+/// of the previous one are dropped. So the least recently used entries are dropped first, and expired ones within two
+/// generations.
 ///
-/// Values may contain the user's types, whose `Drop` may do anything: they are dropped after the lock is released.
+/// Values may contain the user's types, and their `Drop` may run any code: they are dropped after the lock is released.
 pub(crate) struct TokenCache<V> {
     max_bytes: usize,
     generations: Mutex<Generations<V>>,
@@ -45,14 +45,14 @@ struct Generation<V> {
 }
 
 struct Entry<V> {
-    /// Compared as a whole: equal ends prove nothing.
+    /// Always compared completely: equal tags do not mean equal tokens.
     token: Box<[u8]>,
     bytes: usize,
     value: V,
 }
 
 impl<V: Clone> TokenCache<V> {
-    /// Creates a cache of at most so many bytes. With none it stores nothing.
+    /// Creates a cache. If `max_bytes` is 0, it stores nothing.
     pub(crate) fn new(max_bytes: usize) -> Self {
         let generations = Generations { current: Generation::new(), previous: Generation::new(), started: 0 };
         Self { max_bytes, generations: Mutex::new(generations) }
@@ -77,7 +77,7 @@ impl<V: Clone> TokenCache<V> {
         value
     }
 
-    /// Inserts a value that owns so many bytes on the heap, at a time in Unix seconds.
+    /// Inserts a value. `value_bytes` is its size on the heap, `now` the time in Unix seconds.
     pub(crate) fn insert(&self, token: &[u8], value: V, value_bytes: usize, now: u64) {
         let Some(tag) = tag(token) else { return };
         let bytes = token.len() + value_bytes + Entry::<V>::OVERHEAD;
@@ -93,18 +93,18 @@ impl<V: Clone> TokenCache<V> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations<V>> {
-        // A panic cannot leave a generation half changed, except for its count of bytes.
+        // A panic cannot leave a generation inconsistent, except for its count of bytes.
         self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<V> Entry<V> {
-    /// What an entry takes besides its token and what its value owns: itself, up to 16/7 slots of a hash table, and the
-    /// allocator's headers.
+    /// The size of an entry without its token and the value's heap memory: the entry itself, up to 16/7 slots of a hash
+    /// table, and the allocator's headers.
     const OVERHEAD: usize = size_of::<Self>() + 16 * (size_of::<(Tag, Box<Self>)>() + 1) / 7 + 48;
 }
 
-/// What a change of the cache has removed. It is dropped after the lock is released.
+/// Removed entries, to be dropped after the lock is released.
 type Removed<V> = (Option<Box<Entry<V>>>, Option<Generation<V>>);
 
 impl<V> Generations<V> {
@@ -122,7 +122,7 @@ impl<V> Generations<V> {
         Some(self.rotate())
     }
 
-    /// Starts a new generation and returns the one before the last.
+    /// Starts a new generation. Returns the one to be dropped.
     fn rotate(&mut self) -> Generation<V> {
         mem::replace(&mut self.previous, mem::replace(&mut self.current, Generation::new()))
     }
@@ -147,7 +147,7 @@ impl<V> Generation<V> {
     }
 }
 
-/// No verified token is so short that it has none.
+/// The tag of a token. Every verified token is long enough to have one.
 fn tag(token: &[u8]) -> Option<Tag> {
     token.last_chunk().copied()
 }

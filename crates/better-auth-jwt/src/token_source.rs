@@ -51,7 +51,7 @@ impl TokenSource {
         Self::new(move |parts| header(&parts.headers, &name))
     }
 
-    /// The value of this cookie (RFC 6265, section 4.2), in whichever `Cookie` field it is sent.
+    /// The value of this cookie (RFC 6265, section 4.2), in any of the `Cookie` headers.
     ///
     /// Browsers attach cookies to cross-site requests too. Set the cookie with `SameSite`, and check
     /// the request's `Origin` or `Sec-Fetch-Site`, for example with `tower-http`'s `csrf` layer.
@@ -146,7 +146,7 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h [u8], ErrorKind>
         (!value.is_empty()).then_some(value)
     });
     let value = values.next().ok_or(ErrorKind::MissingToken)?;
-    // Two cookies of one name come from different paths or domains, and their order proves nothing.
+    // Two cookies with one name come from different paths or domains, and their order is not reliable.
     if values.any(|other| other != value) { Err(ErrorKind::InvalidRequest) } else { non_empty(value) }
 }
 

@@ -1,4 +1,4 @@
-//! How much memory the token cache takes. Alone in its process, whose memory is measured.
+//! The memory of the token cache. The only test in its process, because the process's memory is measured.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
@@ -36,7 +36,7 @@ async fn the_token_cache_takes_no_more_memory_than_configured_however_large_the_
     assert!(growth < 4 * MIB, "{growth} bytes");
 }
 
-/// Bytes of memory in use; a page has 4 KiB.
+/// The resident memory in bytes; a page has 4 KiB.
 fn resident() -> usize {
     let statm = fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096

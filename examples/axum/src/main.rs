@@ -1,6 +1,6 @@
-//! An axum service behind the layer: one public route, and one that only its own user may see.
+//! An axum service with the layer: a public route, and a route that users may access only for their own user id.
 
-#![expect(clippy::print_stdout, reason = "an example says where it listens")]
+#![expect(clippy::print_stdout, reason = "the example prints its address")]
 
 use std::{env, error::Error};
 
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn users_see_their_own_greeting_and_no_other() {
+    async fn users_can_read_only_their_own_greeting() {
         let issuer = Issuer::new();
         let app = app(issuer.verifier());
         let token = format!("Bearer {}", issuer.token("ada"));

@@ -1,15 +1,14 @@
-// Better Auth's jwt plugin, with tokens that become invalid when their session ends.
+// Better Auth's jwt plugin, with tokens that become invalid when their session ends. It replaces `jwt()` and takes the same
+// options:
 //
 //   plugins: [jwtWithLogout({ logout: { url: "https://api.example.com/auth/backchannel-logout" } })]
-//
-// replaces `jwt()` and takes the same options.
 
 import { APIError, BetterAuthError } from "better-auth";
 import type { AuthContext, BetterAuthPlugin, GenericEndpointContext, Session, User } from "better-auth";
 import { jwt, signJWT, toExpJWT, type JwtOptions } from "better-auth/plugins";
 
 export interface LogoutOptions {
-  /** Where logout tokens are sent. A list if several APIs, or replicas without a common store, must be told. */
+  /** Where logout tokens are sent: a list if there are several APIs, or replicas without a common store. */
   url: string | string[];
   /** Milliseconds to wait before each attempt; 0, 250, 1000, 4000 and 15000 by default. */
   delays?: number[];
@@ -25,7 +24,7 @@ export type JwtWithLogout = Omit<JwtPlugin, "init"> & { init: NonNullable<Better
 /**
  * The jwt plugin, with three changes:
  * its tokens contain the session's id as `sid`, and expire with the session at the latest;
- * they are issued only for sessions that are still stored, whatever a cookie cache contains;
+ * they are issued only for sessions that are still stored, even if a cookie cache contains the session;
  * when a session ends, an OpenID Connect back-channel logout token is sent to `logout.url`.
  *
  * /get-session has no `set-auth-jwt` header unless `disableSettingJwtHeader` is false.
@@ -33,7 +32,7 @@ export type JwtWithLogout = Omit<JwtPlugin, "init"> & { init: NonNullable<Better
 export function jwtWithLogout({ logout, ...options }: JwtWithLogoutOptions): JwtWithLogout {
   const { delays = [0, 250, 1000, 4000, 15_000], timeout = 2000 } = logout;
   const urls = [logout.url].flat().map(httpUrl);
-  if (urls.length === 0) throw new BetterAuthError("logout.url names no API to tell");
+  if (urls.length === 0) throw new BetterAuthError("logout.url must contain at least one URL");
   const settings: JwtOptions = { disableSettingJwtHeader: true, ...options, jwt: { ...options.jwt, definePayload } };
   const plugin = jwt(settings);
   let auth: AuthContext;
@@ -45,12 +44,12 @@ export function jwtWithLogout({ logout, ...options }: JwtWithLogoutOptions): Jwt
       checkConfiguration(auth.options, settings);
       const { secondaryStorage, session } = auth.options;
       // Database hooks run only for sessions in the database.
-      if (secondaryStorage && !session?.storeSessionInDatabase) watchDeletions(secondaryStorage, announce);
-      return { ...plugin.init(context), options: { databaseHooks: { session: { delete: { after: announce } } } } };
+      if (secondaryStorage && !session?.storeSessionInDatabase) watchDeletions(secondaryStorage, sendLogoutTokens);
+      return { ...plugin.init(context), options: { databaseHooks: { session: { delete: { after: sendLogoutTokens } } } } };
     },
   };
 
-  // Every token of a session is made here. The session may come from a cached cookie and have ended.
+  // Called for every token of a session. The session may come from a cookie cache, and may have ended.
   async function definePayload({ session: { token } }: { session: Session }) {
     const stored = await auth.internalAdapter.findSession(token);
     if (!stored || stored.session.expiresAt <= new Date()) {
@@ -59,13 +58,13 @@ export function jwtWithLogout({ logout, ...options }: JwtWithLogoutOptions): Jwt
     return boundToSession(stored, options.jwt);
   }
 
-  async function announce(session: Session) {
-    // A row that was preserved when its session ended has been announced; it may be deleted later, with its user.
+  async function sendLogoutTokens(session: Session) {
+    // A row that was preserved when its session ended may be deleted later, with its user: its logout token was sent.
     if (auth.options.session?.preserveSessionInDatabase && session.expiresAt <= new Date()) return;
-    for (const url of urls) auth.runInBackground(deliver(url, session.id));
+    for (const url of urls) auth.runInBackground(deliverLogoutToken(url, session.id));
   }
 
-  async function deliver(url: URL, sid: string) {
+  async function deliverLogoutToken(url: URL, sid: string) {
     let problem: unknown;
     for (const delay of delays) {
       await new Promise((resume) => setTimeout(resume, delay));
@@ -81,7 +80,7 @@ export function jwtWithLogout({ logout, ...options }: JwtWithLogoutOptions): Jwt
         problem = error instanceof Error ? (error.cause ?? error) : error;
       }
     }
-    auth.logger.error(`The end of a session could not be told to ${url.origin}${url.pathname}: ${problem}`);
+    auth.logger.error(`The logout token could not be delivered to ${url.origin}${url.pathname}: ${problem}`);
   }
 }
 
@@ -99,7 +98,7 @@ function checkConfiguration(
   { jwt }: JwtOptions,
 ) {
   if (plugins?.filter(({ id }) => id === "jwt").length !== 1) {
-    throw new BetterAuthError("jwtWithLogout() stands in for jwt(): remove the other one");
+    throw new BetterAuthError("jwtWithLogout() replaces jwt(): remove jwt() or the second jwtWithLogout()");
   }
   // A logout token is signed outside of a request, so the issuer cannot be derived from one.
   if (!(typeof baseURL === "string" && baseURL) && !(jwt?.issuer && jwt.audience)) {

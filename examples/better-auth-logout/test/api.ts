@@ -1,4 +1,4 @@
-// The API that hears of ended sessions: an endpoint on loopback, answering as it is told to, and the check that it makes.
+// An API on loopback that receives logout tokens, with configurable responses, and the verification of these tokens.
 
 import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -9,19 +9,19 @@ import { createRemoteJWKSet, jwtVerify, type CryptoKey, type JWTVerifyGetKey } f
 
 import type { Lifetime } from "./issuer.js";
 
-export type Answer = (response: ServerResponse, request: IncomingMessage) => void;
+export type Handler = (response: ServerResponse, request: IncomingMessage) => void;
 
 export const status =
-  (code: number, headers = {}): Answer =>
+  (code: number, headers = {}): Handler =>
   (response) =>
     void response.writeHead(code, headers).end();
-export const reset: Answer = (_response, { socket }) => void socket.resetAndDestroy();
-export const hang: Answer = () => {};
+export const reset: Handler = (_response, { socket }) => void socket.resetAndDestroy();
+export const hang: Handler = () => {};
 
 export type Api = Awaited<ReturnType<typeof startApi>>;
 
-/** Answers with `answers`, one for each request, and 200 from then on. */
-export async function startApi(test: Lifetime, ...answers: Answer[]) {
+/** Starts an API that uses one of `handlers` for each request, and then responds with 200. */
+export async function startApi(test: Lifetime, ...handlers: Handler[]) {
   const tokens: string[] = [];
   const paths: string[] = [];
   const waiting: (() => void)[] = [];
@@ -32,7 +32,7 @@ export async function startApi(test: Lifetime, ...answers: Answer[]) {
     assert.deepEqual([...form.keys()], ["logout_token"]);
     tokens.push(form.get("logout_token") ?? "");
     paths.push(request.url ?? "");
-    (answers.shift() ?? status(200))(response, request);
+    (handlers.shift() ?? status(200))(response, request);
     for (const resume of waiting.splice(0)) resume();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -44,18 +44,18 @@ export async function startApi(test: Lifetime, ...answers: Answer[]) {
 
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/auth/backchannel-logout`,
-    /** What was sent, good or bad, in the order of its arrival. */
+    /** The logout tokens received so far, valid or not. */
     tokens,
     paths,
     stop,
-    /** Until so many tokens have come. */
-    async heard(count: number) {
+    /** Waits until `count` tokens have been received. */
+    async received(count: number) {
       while (tokens.length < count) await new Promise<void>((resume) => waiting.push(resume));
     },
   };
 }
 
-/** The sids of logout tokens, each of which must be exactly what the README promises. */
+/** Verifies that logout tokens are as documented in the README, and returns their sids. */
 export async function verifiedSids(tokens: string[], issuer: string): Promise<string[]> {
   const keys = createRemoteJWKSet(new URL(`${issuer}/api/auth/jwks`));
   const sids = await Promise.all(tokens.map(async (token) => (await verify(token, keys, issuer)).sid));

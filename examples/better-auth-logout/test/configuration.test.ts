@@ -1,4 +1,4 @@
-// What would leave a session's tokens alive is refused at the start.
+// Configurations with which ended sessions would not be reported are rejected at start-up.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -15,12 +15,12 @@ const issuer = "https://login.example.com";
 
 describe("Better Auth starts", () => {
   test("with a fixed base URL", () => starts({ baseURL: issuer }));
-  test("with another one for each request, if issuer and audience are given", () =>
+  test("with a base URL for each request, if issuer and audience are configured", () =>
     starts({
       baseURL: { allowedHosts: ["*.example.com"] },
       plugins: [jwtWithLogout({ logout, jwt: { issuer, audience: issuer } })],
     }));
-  test("with several APIs to tell", () =>
+  test("with several URLs", () =>
     starts({ baseURL: issuer, plugins: [jwtWithLogout({ logout: { url: [logout.url, logout.url] } })] }));
 });
 
@@ -33,9 +33,9 @@ describe("Better Auth does not start", () => {
   test("with an audience alone", () =>
     fails({ plugins: [jwtWithLogout({ logout, jwt: { audience: issuer } })] }, /needs a fixed baseURL/));
   test("with jwt() before it", () =>
-    fails({ baseURL: issuer, plugins: [jwt(), jwtWithLogout({ logout })] }, /remove the other one/));
+    fails({ baseURL: issuer, plugins: [jwt(), jwtWithLogout({ logout })] }, /remove jwt/));
   test("with jwt() after it", () =>
-    fails({ baseURL: issuer, plugins: [jwtWithLogout({ logout }), jwt()] }, /remove the other one/));
+    fails({ baseURL: issuer, plugins: [jwtWithLogout({ logout }), jwt()] }, /remove jwt/));
   test("with sessions in cookies alone", () =>
     fails({ baseURL: issuer, database: undefined }, /needs sessions in a database or secondaryStorage/));
 });
@@ -47,7 +47,7 @@ for (const url of [
   "https://user:password@api.example.com/",
   [],
 ]) {
-  test(`${JSON.stringify(url)} is refused as the URL to tell`, () => {
+  test(`logout.url ${JSON.stringify(url)} is rejected`, () => {
     assert.throws(
       () => jwtWithLogout({ logout: { url } }),
       (error: Error) => !error.message.includes("password@"),
@@ -57,8 +57,8 @@ for (const url of [
 
 test("auth.api has the types of the jwt plugin", async () => {
   const { api } = betterAuth({ ...options(), baseURL: issuer, plugins: [jwtWithLogout({ logout })] });
-  const mint: (input: { headers: HeadersInit }) => Promise<{ token: string }> = api.getToken;
-  assert.equal(typeof mint, "function");
+  const getToken: (input: { headers: HeadersInit }) => Promise<{ token: string }> = api.getToken;
+  assert.equal(typeof getToken, "function");
 });
 
 async function starts(given: Partial<BetterAuthOptions>) {

@@ -1,4 +1,4 @@
-// A cookie cache goes on answering for a session that has ended. No token may come of it.
+// A cookie cache still contains a session after it has ended. No token may be issued for it.
 
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
@@ -28,30 +28,30 @@ const caches: Record<string, Cache> = {
 
 for (const [name, cache] of Object.entries(caches)) {
   describe(`cookie cache ${name}`, () => {
-    test("a revoked session gets no token, though the cache still answers for it", async (t) => {
+    test("a revoked session in the cache gets no token", async (t) => {
       const { phone, laptop } = await arrange(t, cache);
       await laptop.post("/revoke-session", { token: await phone.sessionToken() });
-      await assertCachedButDead(phone);
+      await assertCachedButRevoked(phone);
     });
 
-    test("nor does one that signed out and kept its cookies", async (t) => {
+    test("a client that signed out and kept its cookies gets no token", async (t) => {
       const { phone } = await arrange(t, cache);
       const kept = phone.copy();
       await phone.post("/sign-out");
-      await assertCachedButDead(kept);
+      await assertCachedButRevoked(kept);
     });
 
-    test("nor one whose user is banned or removed", async (t) => {
+    test("a banned or removed user gets no token", async (t) => {
       const { issuer, phone, laptop } = await arrange(t, cache);
       const admin = await issuer.signUpAdmin();
       const userId = await phone.userId();
       await admin.post("/admin/ban-user", { userId });
-      await assertCachedButDead(phone);
+      await assertCachedButRevoked(phone);
       await admin.post("/admin/remove-user", { userId });
-      await assertCachedButDead(laptop);
+      await assertCachedButRevoked(laptop);
     });
 
-    test("nor one that has its cookie renewed by /update-user", async (t) => {
+    test("a revoked session gets no token after /update-user renewed its cookie", async (t) => {
       const { phone, laptop } = await arrange(t, cache);
       await laptop.post("/revoke-session", { token: await phone.sessionToken() });
       t.mock.timers.enable({ apis: ["Date"], now: Date.now() });
@@ -60,10 +60,10 @@ for (const [name, cache] of Object.entries(caches)) {
         t.mock.timers.tick(200_000);
         await phone.post("/update-user", { name });
       }
-      await assertCachedButDead(phone);
+      await assertCachedButRevoked(phone);
     });
 
-    test("auth.api.getToken answers as /token does", async (t) => {
+    test("auth.api.getToken behaves like /token", async (t) => {
       const { issuer, phone, laptop } = await arrange(t, cache);
       const { api } = issuer.auth as unknown as Auth<{ plugins: [JwtWithLogout] }>;
       assert.ok((await api.getToken({ headers: phone.headers() })).token);
@@ -71,7 +71,7 @@ for (const [name, cache] of Object.entries(caches)) {
       await assert.rejects(api.getToken({ headers: phone.headers() }), { statusCode: 401 });
     });
 
-    test("the API hears of the end, and of the same sid as without a cache", async (t) => {
+    test("the API receives logout tokens with the sids of the tokens", async (t) => {
       const { issuer, api, phone, laptop } = await arrange(t, cache);
       const sids = [await phone.sid(), await laptop.sid()];
       await laptop.post("/revoke-sessions");
@@ -81,13 +81,13 @@ for (const [name, cache] of Object.entries(caches)) {
   });
 }
 
-test("nor does one that the store knows to have expired", async (t) => {
+test("a session that has expired in the database gets no token", async (t) => {
   const { issuer, phone } = await arrange(t, { strategy: "compact" });
   issuer.sql(`update "session" set "expiresAt" = ?`, new Date(Date.now() - 1000).toISOString());
-  await assertCachedButDead(phone);
+  await assertCachedButRevoked(phone);
 });
 
-test("the hole is real: the plain jwt plugin goes on issuing tokens to a revoked session", async (t) => {
+test("the plain jwt plugin continues to issue tokens to a revoked session", async (t) => {
   const issuer = await startIssuer(t, { ...withCache({ strategy: "compact" }), plugins: [jwt()] });
   const phone = await issuer.signUp();
   await (await signIn(phone)).post("/revoke-session", { token: await phone.sessionToken() });
@@ -95,7 +95,7 @@ test("the hole is real: the plain jwt plugin goes on issuing tokens to a revoked
   assert.ok((await phone.send("GET", "/get-session")).headers.has("set-auth-jwt"));
 });
 
-test("a cache signed with the published keys is so still", async (t) => {
+test("a cookie cache can still be signed with the published keys", async (t) => {
   const { phone } = await arrange(t, { strategy: "jwt", options: { sessionCookieCache: true } });
   const { typ, alg } = decodeProtectedHeader(phone.cookies.get("better-auth.session_data") ?? "");
   assert.deepEqual({ typ, alg }, { typ: "better-auth.session-cache+jwt", alg: "EdDSA" });
@@ -107,10 +107,10 @@ test("a hook that looks up the session before /token does changes nothing", asyn
   });
   const { phone, laptop } = await arrange(t, { strategy: "compact" }, { hooks: { before } });
   await laptop.post("/revoke-session", { token: await phone.sessionToken() });
-  await assertCachedButDead(phone);
+  await assertCachedButRevoked(phone);
 });
 
-test("a session that a hook makes up gets no token", async (t) => {
+test("a session that a hook invents gets no token", async (t) => {
   const session = { id: "made up", token: "made up", expiresAt: new Date(Date.now() + 60_000) };
   const madeUp = { context: { context: { session: { session, user: { id: "made up" } } } } };
   const before = createAuthMiddleware(async ({ path }) => (path === "/token" ? madeUp : undefined));
@@ -121,13 +121,13 @@ test("a session that a hook makes up gets no token", async (t) => {
   assert.equal((await (await issuer.signUp()).send("GET", "/token")).status, 401);
 });
 
-test("the header of get-session, where it is asked for, carries tokens of live sessions only", async (t) => {
+test("the header of get-session, if enabled, contains tokens of active sessions only", async (t) => {
   const { phone, laptop } = await arrange(t, { strategy: "compact", options: { disableSettingJwtHeader: false } });
   assert.ok((await phone.send("GET", "/get-session")).headers.has("set-auth-jwt"));
   await laptop.post("/revoke-session", { token: await phone.sessionToken() });
-  const answer = await phone.send("GET", "/get-session");
-  assert.equal(answer.status, 401);
-  assert.ok(!answer.headers.has("set-auth-jwt"));
+  const response = await phone.send("GET", "/get-session");
+  assert.equal(response.status, 401);
+  assert.ok(!response.headers.has("set-auth-jwt"));
 });
 
 async function arrange(t: TestContext, cache: Cache, settings: Partial<IssuerSettings> = {}) {
@@ -145,8 +145,8 @@ function withCache({ strategy, secondary = false }: Cache): Storage {
   return { secondary, session };
 }
 
-async function assertCachedButDead(device: Device) {
-  assert.ok((await device.get("/get-session"))?.session, "the cache should answer here, or the test shows nothing");
+async function assertCachedButRevoked(device: Device) {
+  assert.ok((await device.get("/get-session"))?.session, "the session must be in the cache, otherwise the test is meaningless");
   for (const query of ["", "?disableCookieCache=", "?disableCookieCache=false", "?disableCookieCache=true"]) {
     const response = await device.copy().send("GET", `/token${query}`);
     assert.equal(response.status, 401);

@@ -1,4 +1,4 @@
-// Every way in which Better Auth ends a session, wherever it keeps them.
+// Every way to end a session in Better Auth, with all kinds of session storage.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -21,7 +21,7 @@ interface Scene {
   admin: Device;
 }
 
-/** Makes something happen, and says which sessions ended by it. */
+/** Performs an action, and returns the sids of the sessions that it ended. */
 type Event = (scene: Scene) => Promise<string[]>;
 
 const events: Record<string, Event> = {
@@ -178,14 +178,14 @@ const changesBySql: Record<string, Event> = {
 for (const [name, storage] of Object.entries<Storage>(storages)) {
   // A preserved row is left alone when its time is up; so are its tokens, which expire by then.
   const preserved = storage.session?.preserveSessionInDatabase;
-  const [heard, unheard] = preserved
+  const [reportedEvents, unreportedEvents] = preserved
     ? [events, { ...changesBySql, ...expiry }]
     : [{ ...events, ...expiry }, changesBySql];
-  suite(`sessions in ${name}`, storage, [], heard, unheard);
+  suite(`sessions in ${name}`, storage, [], reportedEvents, unreportedEvents);
   suite(`sessions in ${name}, and multi-session`, storage, [multiSession()], multiSessionEvents);
 }
 
-test("what else is deleted from secondaryStorage is deleted, and goes unheard", async (t) => {
+test("other entries in secondaryStorage can be deleted, and are not reported", async (t) => {
   const api = await startApi(t);
   const issuer = await startIssuer(t, { secondary: true, plugins: [jwtWithLogout({ logout: { url: api.url } })] });
   const device = await issuer.signUp();
@@ -204,8 +204,8 @@ function suite(
   name: string,
   storage: Storage,
   plugins: BetterAuthPlugin[],
-  heard: Record<string, Event>,
-  unheard: Record<string, Event> = {},
+  reportedEvents: Record<string, Event>,
+  unreportedEvents: Record<string, Event> = {},
 ) {
   describe(name, () => {
     let api: Api;
@@ -223,16 +223,16 @@ function suite(
       admin = await issuer.signUpAdmin();
     });
 
-    for (const [what, event] of Object.entries(heard)) {
+    for (const [what, event] of Object.entries(reportedEvents)) {
       test(what, async () => {
-        const { ended, told } = await run(event);
-        assert.deepEqual(told, ended);
+        const { ended, reported } = await run(event);
+        assert.deepEqual(reported, ended);
       });
     }
-    for (const [what, event] of Object.entries(unheard)) {
-      test(`${what}, goes unheard`, async () => {
-        const { told } = await run(event);
-        assert.deepEqual(told, []);
+    for (const [what, event] of Object.entries(unreportedEvents)) {
+      test(`${what}, is not reported`, async () => {
+        const { reported } = await run(event);
+        assert.deepEqual(reported, []);
       });
     }
 
@@ -243,10 +243,10 @@ function suite(
       await issuer.settled();
       for (const [index, device] of cookies.entries()) {
         const sid = scene.sids[index] ?? "";
-        if (ended.includes(sid)) await assert.rejects(device.mint(), /401/, "an ended session must mint nothing");
+        if (ended.includes(sid)) await assert.rejects(device.claims(), /401/, "an ended session must not get a token");
         else assert.equal(await device.sid(), sid);
       }
-      return { ended: ended.toSorted(), told: await verifiedSids(api.tokens.splice(0), issuer.url) };
+      return { ended: ended.toSorted(), reported: await verifiedSids(api.tokens.splice(0), issuer.url) };
     }
   });
 }

@@ -1,4 +1,4 @@
-// A real Better Auth on loopback, its browsers, and the key-value store that some of its configurations use.
+// A Better Auth server on loopback, its clients, and the key-value store for `secondaryStorage`.
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -27,8 +27,8 @@ export interface Storage {
 
 export interface IssuerSettings extends Storage {
   plugins: BetterAuthPlugin[];
-  /** Whether Better Auth's own way of running background tasks is used, which nobody can wait for. */
-  unobserved?: boolean;
+  /** Whether background tasks run in Better Auth's default way. `settled` cannot wait for them then. */
+  defaultBackground?: boolean;
   hooks?: NonNullable<BetterAuthOptions["hooks"]>;
   generateId?: "serial";
 }
@@ -39,14 +39,14 @@ export const secret = "a secret for tests alone, of more than 32 characters";
 export const password = "correct horse battery";
 let users = 0;
 
-/** What says when a test is over, or a suite. */
+/** Runs functions after a test or a suite. */
 export interface Lifetime {
   after(stop: () => void): void;
 }
 
 export async function startIssuer(test: Lifetime, settings: IssuerSettings) {
-  let answer: ReturnType<typeof toNodeHandler> = async (_request, response) => void response.writeHead(503).end();
-  const server = createServer((request, response) => void answer(request, response));
+  let handler: ReturnType<typeof toNodeHandler> = async (_request, response) => void response.writeHead(503).end();
+  const server = createServer((request, response) => void handler(request, response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
@@ -81,12 +81,12 @@ export async function startIssuer(test: Lifetime, settings: IssuerSettings) {
     logger: { level: "error", log: (_level, ...message) => void logged.push(message.map(String).join(" ")) },
     advanced: {
       ...(settings.generateId ? { database: { generateId: settings.generateId } } : {}),
-      ...(settings.unobserved ? {} : { backgroundTasks: { handler: (task) => void background.add(task) } }),
+      ...(settings.defaultBackground ? {} : { backgroundTasks: { handler: (task) => void background.add(task) } }),
     },
   } satisfies BetterAuthOptions;
   await (await getMigrations(options)).runMigrations();
   const auth = betterAuth(options);
-  answer = toNodeHandler(auth);
+  handler = toNodeHandler(auth);
 
   test.after(() => {
     server.close();
@@ -101,12 +101,12 @@ export async function startIssuer(test: Lifetime, settings: IssuerSettings) {
     logged,
     resetTokens,
 
-    /** Whether there is a table for them depends on where sessions are kept. */
+    /** The table exists only if sessions are stored in the database. */
     hasSessionTable: () => database.prepare("select 1 from sqlite_master where name = 'session'").get() !== undefined,
 
     sql: (statement: string, ...values: unknown[]) => void database.prepare(statement).run(...values),
 
-    /** Until nothing that was left to the background is still running. */
+    /** Waits until all background tasks have finished. */
     async settled() {
       for (const task of background) {
         await task;
@@ -114,7 +114,7 @@ export async function startIssuer(test: Lifetime, settings: IssuerSettings) {
       }
     },
 
-    /** A new user, signed in on a first device. */
+    /** Signs up a new user, and returns the device. */
     async signUp(): Promise<Device> {
       const device = new Device(url, `user${++users}@example.com`);
       await device.post("/sign-up/email", { name: "Ada", email: device.email, password });
@@ -129,14 +129,14 @@ export async function startIssuer(test: Lifetime, settings: IssuerSettings) {
   };
 }
 
-/** The same user on another device. */
+/** Signs in the same user on another device. */
 export async function signIn({ url, email }: Device, body: object = {}): Promise<Device> {
   const device = new Device(url, email);
   await device.post("/sign-in/email", { email, password, ...body });
   return device;
 }
 
-/** A browser: what it is sent as cookies it sends back. */
+/** A client with cookies, like a browser. */
 export class Device {
   readonly cookies = new Map<string, string>();
 
@@ -145,7 +145,7 @@ export class Device {
     readonly email: string,
   ) {}
 
-  /** The same cookies, held by someone who forgets none of them. */
+  /** A device with a copy of the cookies. */
   copy(): Device {
     const copy = new Device(this.url, this.email);
     for (const [name, value] of this.cookies) copy.cookies.set(name, value);
@@ -179,14 +179,14 @@ export class Device {
   }
 
   /** The claims of a new token. */
-  async mint(): Promise<JWTPayload> {
+  async claims(): Promise<JWTPayload> {
     const response = await this.send("GET", "/token");
     if (!response.ok) throw new Error(`/token: ${response.status}`);
     return decodeJwt(((await response.json()) as { token: string }).token);
   }
 
   async sid(): Promise<string> {
-    return String((await this.mint()).sid);
+    return String((await this.claims()).sid);
   }
 
   async sessionToken(): Promise<string> {
@@ -198,7 +198,7 @@ export class Device {
   }
 }
 
-/** What Better Auth asks of a Redis, except that it drops what has expired only where `dropsExpired` says so. */
+/** A key-value store like Redis. It drops expired entries only if `dropsExpired` is set. */
 export class KeyValueStore {
   dropsExpired = false;
   readonly #entries = new Map<string, { value: string; until: number }>();

@@ -1,4 +1,4 @@
-// What is in the tokens, of a session and of its end.
+// The contents of session tokens and logout tokens.
 
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
@@ -12,7 +12,7 @@ import { signIn, startIssuer, storages, type Device, type IssuerSettings, type S
 
 const sharedSecret = new TextEncoder().encode("a secret that the API shares, of 32 bytes or more");
 
-// Better Auth takes a `sign` of one's own only with these two settings, and then uses neither.
+// Better Auth requires both settings if there is a custom `sign` function, but uses neither.
 const hs256 = (header: (header?: { typ?: string }) => { typ?: string }): JwtOptions => ({
   jwks: { remoteUrl: "https://keys.invalid/jwks.json", keyPairConfig: { alg: "EdDSA" } },
   jwt: {
@@ -23,7 +23,7 @@ const hs256 = (header: (header?: { typ?: string }) => { typ?: string }): JwtOpti
 
 describe("a logout token", () => {
   for (const alg of ["EdDSA", "ES256", "ES512", "RS256", "PS256"] as const) {
-    test(`is signed with the published key, by ${alg}`, async (t) => {
+    test(`is signed with the published key, with ${alg}`, async (t) => {
       const { api, issuer, device } = await arrange(t, { jwks: { keyPairConfig: { alg } } });
       const sid = await device.sid();
       await device.post("/sign-out");
@@ -34,7 +34,7 @@ describe("a logout token", () => {
     });
   }
 
-  test("is signed with a shared secret, where the tokens are", async (t) => {
+  test("is signed with the shared secret if the tokens are", async (t) => {
     const { api, issuer, device } = await arrange(
       t,
       hs256((header) => ({ typ: "JWT", ...header })),
@@ -51,7 +51,7 @@ describe("a logout token", () => {
     assert.deepEqual(decodeProtectedHeader(api.tokens[0] ?? ""), { typ: "logout+jwt", alg: "HS256" });
   });
 
-  test("has the issuer and the audiences that were configured", async (t) => {
+  test("has the configured issuer and audiences", async (t) => {
     const audience = ["https://api.example.com", "https://reports.example.com"];
     const { api, issuer, device } = await arrange(t, { jwt: { issuer: "https://login.example.com", audience } });
     await device.post("/sign-out");
@@ -61,7 +61,7 @@ describe("a logout token", () => {
     assert.deepEqual(aud, audience);
   });
 
-  test("and the token of a session can't stand for one another", async (t) => {
+  test("and a session's token are not interchangeable", async (t) => {
     const { api, issuer, device } = await arrange(t);
     const { token } = await device.get("/token");
     await device.post("/sign-out");
@@ -80,10 +80,10 @@ describe("sid", () => {
     "secondaryStorage only, with a cookie cache": { secondary: true, session: { cookieCache } },
   };
   for (const [name, storage] of Object.entries(configurations)) {
-    test(`stays the same while the session is extended, and is another after signing in again: ${name}`, async (t) => {
-      // Each look at the session extends it, unless the cookie cache answers.
+    test(`stays the same while the session is extended, and changes after signing in again: ${name}`, async (t) => {
+      // Each request for the session extends it, unless it is in the cookie cache.
       const { issuer, device } = await arrange(t, {}, { ...storage, session: { ...storage.session, updateAge: 0 } });
-      const { sid } = await device.mint();
+      const { sid } = await device.claims();
       assert.match(String(sid), /^[A-Za-z0-9]{32}$/);
       const expiresAt = async () =>
         Date.parse((await device.get("/get-session?disableCookieCache=true")).session.expiresAt);
@@ -101,9 +101,9 @@ describe("sid", () => {
     });
   }
 
-  test("is a string where the database counts its ids", async (t) => {
+  test("is a string even if the database has serial ids", async (t) => {
     const { api, issuer, device } = await arrange(t, {}, { generateId: "serial" });
-    assert.equal((await device.mint()).sid, "1");
+    assert.equal((await device.claims()).sid, "1");
     await device.post("/sign-out");
     await issuer.settled();
     assert.deepEqual(await verifiedSids(api.tokens, issuer.url), ["1"]);
@@ -111,77 +111,77 @@ describe("sid", () => {
 });
 
 describe("a session's token", () => {
-  test("has the claims that the jwt plugin gives it, and sid", async (t) => {
+  test("has the claims of the jwt plugin, and sid", async (t) => {
     const { device, issuer } = await arrange(t);
     const plain = await startIssuer(t, { plugins: [jwt()] });
-    const claims = async (from: Device) => Object.keys(await from.mint()).sort();
+    const claims = async (from: Device) => Object.keys(await from.claims()).sort();
     assert.deepEqual(await claims(device), [...(await claims(await plain.signUp())), "sid"].sort());
-    assert.equal((await device.mint()).iss, issuer.url);
+    assert.equal((await device.claims()).iss, issuer.url);
   });
 
-  test("has the claims that definePayload gives it, and sid", async (t) => {
+  test("has the claims of definePayload, and sid", async (t) => {
     const { device } = await arrange(t, { jwt: { definePayload: ({ user }) => ({ email: user.email }) } });
-    assert.deepEqual(Object.keys(await device.mint()).sort(), ["aud", "email", "exp", "iat", "iss", "sid", "sub"]);
+    assert.deepEqual(Object.keys(await device.claims()).sort(), ["aud", "email", "exp", "iat", "iss", "sid", "sub"]);
   });
 
-  test("has claims of now, though the cookie cache knows older ones", async (t) => {
+  test("has current claims, even if the cookie cache contains older ones", async (t) => {
     const { issuer, device } = await arrange(t, {}, { session: { cookieCache: { enabled: true } } });
     issuer.sql(`update "user" set "name" = 'Grace'`);
     assert.equal((await device.get("/get-session")).user.name, "Ada");
-    assert.equal((await device.mint()).name, "Grace");
+    assert.equal((await device.claims()).name, "Grace");
   });
 
   const hour = 3600;
-  const cases: { what: string; options?: JwtOptions["jwt"]; session?: number; life: number }[] = [
-    { what: "a quarter of an hour by default", life: 900 },
-    { what: "as long as expirationTime says", options: { expirationTime: "2h" }, life: 2 * hour },
-    { what: "no longer than the session, by default", session: 600, life: 600 },
+  const cases: { what: string; options?: JwtOptions["jwt"]; session?: number; lifetime: number }[] = [
+    { what: "for 15 minutes by default", lifetime: 900 },
+    { what: "for expirationTime", options: { expirationTime: "2h" }, lifetime: 2 * hour },
+    { what: "no longer than the session, by default", session: 600, lifetime: 600 },
     {
       what: "no longer than the session, by expirationTime",
       options: { expirationTime: "7d" },
       session: hour,
-      life: hour,
+      lifetime: hour,
     },
     {
       what: "no longer than the session, by definePayload",
       options: { definePayload: () => ({ exp: now() + 2 * hour }) },
       session: hour,
-      life: hour,
+      lifetime: hour,
     },
     {
-      what: "less than the session, where definePayload says so",
+      what: "less than the session, by definePayload",
       options: { definePayload: () => ({ exp: now() + 60 }) },
-      life: 60,
+      lifetime: 60,
     },
   ];
-  for (const { what, options, session, life } of cases) {
-    test(`lives ${what}`, async (t) => {
+  for (const { what, options, session, lifetime } of cases) {
+    test(`is valid ${what}`, async (t) => {
       const { device } = await arrange(
         t,
         options ? { jwt: options } : {},
         session ? { session: { expiresIn: session } } : {},
       );
-      const { iat = 0, exp = 0 } = await device.mint();
-      assert.ok(exp - iat === life || exp - iat === life - 1, `${exp - iat} s`);
+      const { iat = 0, exp = 0 } = await device.claims();
+      assert.ok(exp - iat === lifetime || exp - iat === lifetime - 1, `${exp - iat} s`);
       const end = Date.parse((await device.get("/get-session")).session.expiresAt);
       assert.ok(Number.isInteger(exp) && exp * 1000 <= end);
     });
   }
 
-  test("lives no longer than a day where the user isn't to be remembered", async (t) => {
+  test("is valid for at most a day if rememberMe is false", async (t) => {
     const { device } = await arrange(t, { jwt: { expirationTime: "7d" } });
-    const { iat = 0, exp = 0 } = await (await signIn(device, { rememberMe: false })).mint();
+    const { iat = 0, exp = 0 } = await (await signIn(device, { rememberMe: false })).claims();
     assert.ok(exp - iat <= 24 * hour && exp - iat >= 24 * hour - 1);
   });
 
-  test("expires with a session that the storage drops by itself, of which nobody hears", async (t) => {
+  test("expires with a session that the storage drops, which is not reported", async (t) => {
     const { api, issuer, device } = await arrange(
       t,
       { jwt: { expirationTime: "7d" } },
       { secondary: true, session: { expiresIn: hour } },
     );
     issuer.entries.dropsExpired = true;
-    const { exp = 0 } = await device.mint();
+    const { exp = 0 } = await device.claims();
     t.mock.timers.enable({ apis: ["Date"], now: Date.now() });
     // Better Auth gives the storage whole seconds, rounded down.
     t.mock.timers.tick((hour - 2) * 1000);

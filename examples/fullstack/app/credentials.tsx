@@ -22,9 +22,9 @@ export function Credentials({ purpose }: { purpose: keyof typeof texts }) {
       const { error } = await (purpose === "sign-in"
         ? authClient.signIn.email({ email: entered.email, password: text("password") })
         : authClient.signUp.email({ ...entered, password: text("password") }));
-      if (error) return { ...entered, fault: error.message ?? "That did not work. Please try again." };
+      if (error) return { ...entered, error: error.message ?? "That did not work. Please try again." };
     } catch {
-      return { ...entered, fault: "The server cannot be reached. Please try again." };
+      return { ...entered, error: "The server cannot be reached. Please try again." };
     }
     location.assign("/");
     return entered;
@@ -54,9 +54,9 @@ export function Credentials({ purpose }: { purpose: keyof typeof texts }) {
           minLength={8}
           required
         />
-        {"fault" in entered && (
-          <p role="alert" className="fault">
-            {entered.fault}
+        {"error" in entered && (
+          <p role="alert" className="error">
+            {entered.error}
           </p>
         )}
         <button className="primary" disabled={pending}>

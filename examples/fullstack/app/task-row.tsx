@@ -19,7 +19,7 @@ export function TaskRow({ task, save, complete, remove }: { task: Task } & Actio
     const submit = async ({ title, description }: Draft) => {
       close();
       const failure = await save(task, { title, description: description || null });
-      if (failure) setDraft({ title, description, faults: failure.fields });
+      if (failure) setDraft({ title, description, errors: failure.fields });
     };
     return (
       <li>
@@ -41,9 +41,9 @@ export function TaskRow({ task, save, complete, remove }: { task: Task } & Actio
       <div className="actions">
         <button
           disabled={isDraft(task)}
-          onClick={() => setDraft({ title, description: description ?? "", faults: {} })}
+          onClick={() => setDraft({ title, description: description ?? "", errors: {} })}
           aria-label={`Edit ${title}`}
-          // After the form, the focus returns to where it was.
+          // When the form closes, the focus returns to this button.
           autoFocus={wasEdited}
         >
           Edit
@@ -60,7 +60,7 @@ export function TaskRow({ task, save, complete, remove }: { task: Task } & Actio
 interface Draft {
   title: string;
   description: string;
-  faults: Record<string, string>;
+  errors: Record<string, string>;
 }
 
 interface TaskFormProps {
@@ -77,7 +77,7 @@ function TaskForm({ draft, change, submit, cancel }: TaskFormProps) {
   };
   const field = (name: "title" | "description") => ({
     value: draft[name],
-    fault: draft.faults[name],
+    error: draft.errors[name],
     onChange: (text: string) => change({ ...draft, [name]: text }),
   });
   return (

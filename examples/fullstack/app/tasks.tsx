@@ -41,15 +41,15 @@ export function Tasks({ apiUrl, userId, show }: { apiUrl: string; userId: string
 
 function NewTask({ ready, add }: { ready: boolean } & Pick<ReturnType<typeof useTasks>, "add">) {
   const [title, setTitle] = useState("");
-  const [fault, setFault] = useState<string>();
+  const [error, setError] = useState<string>();
 
   async function submit() {
     setTitle("");
-    setFault(undefined);
+    setError(undefined);
     const failure = await add(title);
     if (!failure) return;
-    setFault(failure.fields.title);
-    // Keep what was typed meanwhile.
+    setError(failure.fields.title);
+    // Keep text that was typed in the meantime.
     setTitle((typed) => typed || title);
   }
 
@@ -61,7 +61,7 @@ function NewTask({ ready, add }: { ready: boolean } & Pick<ReturnType<typeof use
         void submit();
       }}
     >
-      <Field label="New task" fault={fault} value={title} onChange={setTitle} autoFocus autoComplete="off" />
+      <Field label="New task" error={error} value={title} onChange={setTitle} autoFocus autoComplete="off" />
       <button className="primary" disabled={!ready}>
         Add
       </button>
@@ -69,7 +69,7 @@ function NewTask({ ready, add }: { ready: boolean } & Pick<ReturnType<typeof use
   );
 }
 
-/** When the focused row is removed, its neighbour gets the focus, instead of the top of the page. */
+/** When the focused row is removed, moves the focus to its neighbour instead of the top of the page. */
 function useFocusKept<E extends HTMLElement>(rows: number | undefined) {
   const list = useRef<E>(null);
   const row = useRef(0);

@@ -10,7 +10,7 @@ const PAGE = 20;
 
 type Edit = (tasks: Task[]) => Task[];
 
-/** A user's tasks, newest first. Changes show at once, and are undone if the API rejects them. */
+/** A user's tasks, newest first. Changes are shown immediately, and undone if the API rejects them. */
 export function useTasks(apiUrl: string, userId: string, show: Show) {
   const api = useMemo(() => tasksApi(apiUrl, userId, authorizedFetch(accessTokens, userId)), [apiUrl, userId]);
   const { filter } = shows[show];
@@ -18,7 +18,7 @@ export function useTasks(apiUrl: string, userId: string, show: Show) {
   const [cursor, setCursor] = useState<string | null>(null);
   const [failure, setFailure] = useState<ApiError>();
   const [news, setNews] = useState("");
-  const turn = useRef<Promise<unknown>>(Promise.resolve());
+  const queue = useRef<Promise<unknown>>(Promise.resolve());
 
   const load = useCallback(
     async (cursor?: string) => {
@@ -39,11 +39,11 @@ export function useTasks(apiUrl: string, userId: string, show: Show) {
   async function change(now: Edit, undo: Edit, request: () => Promise<Edit>, done: string, failed: string) {
     setFailure(undefined);
     setTasks((tasks = []) => now(tasks));
-    // One after the other, so that the API receives changes in the order in which they were made.
-    const answer = turn.current.then(request);
-    turn.current = answer.catch(() => {});
+    // Requests are sent sequentially, so that the API receives changes in order.
+    const response = queue.current.then(request);
+    queue.current = response.catch(() => {});
     try {
-      const settled = await answer;
+      const settled = await response;
       setTasks((tasks = []) => settled(tasks));
       setNews(done);
       return undefined;

@@ -7,40 +7,40 @@ export interface AccessToken {
   renewAt: number;
 }
 
-/** Keeps one token in memory: fetched once for all who ask at the same time, and renewed before it expires. */
+/** Keeps one token in memory. Concurrent callers share one fetch; the token is renewed before it expires. */
 export class AccessTokens {
-  #held: AccessToken | undefined;
-  #coming: Promise<AccessToken> | undefined;
+  #current: AccessToken | undefined;
+  #pending: Promise<AccessToken> | undefined;
 
   constructor(private readonly fetchToken: () => Promise<string>) {}
 
-  /** The token to send now; never the one that the API has refused. */
-  async current(refused?: AccessToken): Promise<AccessToken> {
-    const held = this.#held;
-    if (held && held.jwt !== refused?.jwt && Date.now() < held.renewAt) return held;
-    return (this.#coming ??= this.#fetch());
+  /** The token to send now. Never returns the `rejected` one. */
+  async current(rejected?: AccessToken): Promise<AccessToken> {
+    const current = this.#current;
+    if (current && current.jwt !== rejected?.jwt && Date.now() < current.renewAt) return current;
+    return (this.#pending ??= this.#fetch());
   }
 
-  forget() {
-    this.#held = this.#coming = undefined;
+  clear() {
+    this.#current = this.#pending = undefined;
   }
 
   #fetch(): Promise<AccessToken> {
-    const coming = this.fetchToken().then(read);
-    const arrived = (token?: AccessToken) => {
-      // Forgotten meanwhile: whoever waits for it still gets it, and nobody after them.
-      if (this.#coming !== coming) return;
-      this.#held = token;
-      this.#coming = undefined;
+    const pending = this.fetchToken().then(read);
+    const settle = (token?: AccessToken) => {
+      // Cleared in the meantime: waiting callers get this token, but later ones do not.
+      if (this.#pending !== pending) return;
+      this.#current = token;
+      this.#pending = undefined;
     };
-    coming.then(arrived, () => arrived());
-    return coming;
+    pending.then(settle, () => settle());
+    return pending;
   }
 }
 
-// The token's life is counted from its arrival: computers' clocks are often wrong, but they all go at the same speed.
+// The lifetime is counted from now, because this computer's clock may be wrong.
 function read(jwt: string): AccessToken {
   const { sub, iat = 0, exp = 0 } = decodeJwt(jwt);
-  const life = (exp - iat) * 1000;
-  return { jwt, userId: sub, renewAt: Date.now() + life - Math.min(30_000, life / 2) };
+  const lifetime = (exp - iat) * 1000;
+  return { jwt, userId: sub, renewAt: Date.now() + lifetime - Math.min(30_000, lifetime / 2) };
 }

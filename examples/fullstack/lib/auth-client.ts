@@ -6,7 +6,7 @@ import { AccessTokens } from "./access-tokens";
 
 export const authClient = createAuthClient({ plugins: [jwtClient()], fetchOptions: { timeout: 10_000 } });
 
-/** The tokens of this page: in memory, and nowhere else. */
+/** The tokens of this page, kept in memory only. */
 export const accessTokens = new AccessTokens(async () => {
   const { data, error } = await authClient.token().catch(() => ({ data: null, error: undefined }));
   if (data) return data.token;
@@ -15,8 +15,8 @@ export const accessTokens = new AccessTokens(async () => {
 });
 
 export async function signOut() {
-  accessTokens.forget();
+  accessTokens.clear();
   await authClient.signOut();
-  // A new page, rather than a route of this one: nothing of this user stays in memory.
+  // Loads a new page, so that no data of this user stays in memory.
   location.assign("/sign-in");
 }

@@ -2,8 +2,8 @@ import type { JwtOptions } from "better-auth/plugins";
 import { type JWTPayload, SignJWT } from "jose";
 
 /**
- * Options for the JWT plugin that sign tokens with HS256 and BETTER_AUTH_SECRET. The API then has this secret too, and with
- * it everything that Better Auth protects with it: use a separate secret in production.
+ * Options for the JWT plugin that sign tokens with HS256 and BETTER_AUTH_SECRET. The API then has the secret that protects
+ * everything else in Better Auth: use a separate secret in production.
  */
 export const sharedSecret = {
   // Better Auth requires both if there is a `sign` function. Neither is used.

@@ -14,21 +14,21 @@ export function tasksApi(baseUrl: string, userId: string, fetch: (request: Reque
   const one = (id: string) => ({ path: { user_id: userId, id } });
 
   return {
-    list: (query: ListQuery) => answer(GET("/api/{user_id}/tasks", { params: { path: list, query } })),
+    list: (query: ListQuery) => unwrap(GET("/api/{user_id}/tasks", { params: { path: list, query } })),
     add: (body: components["schemas"]["NewTask"]) =>
-      answer(POST("/api/{user_id}/tasks", { params: { path: list }, body })),
+      unwrap(POST("/api/{user_id}/tasks", { params: { path: list }, body })),
     replace: (id: string, body: components["schemas"]["TaskReplacement"]) =>
-      answer(PUT("/api/{user_id}/tasks/{id}", { params: one(id), body })),
+      unwrap(PUT("/api/{user_id}/tasks/{id}", { params: one(id), body })),
     complete: (id: string, completed: boolean) =>
-      answer(PATCH("/api/{user_id}/tasks/{id}/complete", { params: one(id), body: { completed } })),
-    remove: (id: string) => answer(DELETE("/api/{user_id}/tasks/{id}", { params: one(id) })),
+      unwrap(PATCH("/api/{user_id}/tasks/{id}/complete", { params: one(id), body: { completed } })),
+    remove: (id: string) => unwrap(DELETE("/api/{user_id}/tasks/{id}", { params: one(id) })),
   };
 }
 
-async function answer<T>(call: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
+async function unwrap<T>(call: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
   try {
     const { data, error, response } = await call;
-    if (!response.ok) throw ApiError.answered(response.status, error);
+    if (!response.ok) throw ApiError.fromResponse(response.status, error);
     return data as T;
   } catch (thrown) {
     throw ApiError.from(thrown);

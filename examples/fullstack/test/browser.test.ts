@@ -7,13 +7,13 @@ import { decodeJwt } from "jose";
 import type { Page } from "playwright-core";
 
 import type { Task } from "../lib/tasks-api";
-import { artefacts, closeBrowser, Device, needsBrowser, password, startStack, type Stack } from "./stack";
+import { artifacts, closeBrowser, Device, needsBrowser, password, startStack, type Stack } from "./stack";
 
 after(closeBrowser);
 
 for (const sharedSecret of [false, true]) {
   test(
-    `the whole life of a task, with ${sharedSecret ? "a shared secret" : "published keys"}`,
+    `a task can be created, edited, completed and deleted, with ${sharedSecret ? "a shared secret" : "published keys"}`,
     needsBrowser,
     async (t) => {
       const stack = await startStack(t, { sharedSecret });
@@ -63,7 +63,7 @@ test("one API", needsBrowser, async (t) => {
   const stack = await startStack(t);
   const { appUrl, apiUrl } = stack.settings;
 
-  await t.test("two users see nothing of each other, whatever addresses they try", async (t) => {
+  await t.test("users cannot access each other's tasks", async (t) => {
     const [ada, bob] = [await Device.open(t, stack), await Device.open(t, stack)];
     await ada.signUp();
     await ada.add("Ada's secret");
@@ -71,7 +71,7 @@ test("one API", needsBrowser, async (t) => {
     await bob.signUp();
     await bob.page.getByText("Nothing to do yet.").waitFor();
 
-    // The page itself, changed to request Ada's tasks.
+    // The page, modified to request Ada's tasks.
     const bobsId = String(decodeJwt(await bob.token()).sub);
     await bob.page.route(`${apiUrl}/**`, (route) => {
       void route.continue({ url: route.request().url().replace(bobsId, adasTask.user_id) });
@@ -102,7 +102,7 @@ test("one API", needsBrowser, async (t) => {
     await bob.page.getByText("Nothing to do yet.").waitFor();
   });
 
-  await t.test("a page stays that of its user when another signs in beside it", async (t) => {
+  await t.test("a page does not send the token of another user who signs in", async (t) => {
     const device = await Device.open(t, stack);
     await device.signUp();
     await device.add("Mine");
@@ -112,7 +112,7 @@ test("one API", needsBrowser, async (t) => {
       data: { name: "Bob", email: "bob@example.com", password },
       headers: { origin: appUrl, "x-forwarded-for": "198.51.100.1" },
     });
-    // Until its token expires, the page may continue; then it must not send the other user's.
+    // The page may continue until its token expires; it must not send the other user's token then.
     await device.page.clock.install();
     await device.page.clock.fastForward("15:00");
     await device.page.getByRole("checkbox", { name: "Mine" }).click();
@@ -120,7 +120,7 @@ test("one API", needsBrowser, async (t) => {
     assert.deepEqual(device.tokensSent(), [request?.headers().authorization?.replace("Bearer ", "")]);
   });
 
-  await t.test("what is wrong is said beside the field, and what was typed stays", async (t) => {
+  await t.test("errors are shown beside the fields, and the input is kept", async (t) => {
     const device = await Device.open(t, stack);
     const { page } = device;
     await device.signUp();
@@ -143,40 +143,40 @@ test("one API", needsBrowser, async (t) => {
     await device.task("Short").waitFor();
   });
 
-  await t.test("changes show before the API has answered, and are taken back if it refuses", async (t) => {
+  await t.test("changes are shown before the API responds, and undone if it rejects them", async (t) => {
     const device = await Device.open(t, stack);
     const { page } = device;
     await device.signUp();
     await device.add("Stay");
-    const answers: (() => Promise<void>)[] = [];
+    const pending: (() => Promise<void>)[] = [];
     const headers = { "access-control-allow-origin": appUrl };
     await page.route(`${apiUrl}/**`, (route) => {
-      answers.push(() => route.fulfill({ status: 503, json: problem, headers }));
+      pending.push(() => route.fulfill({ status: 503, json: problem, headers }));
     });
-    const refuse = async (message: string) => {
-      while (!answers.length) await page.waitForTimeout(10);
-      await answers.shift()?.();
+    const reject = async (message: string) => {
+      while (!pending.length) await page.waitForTimeout(10);
+      await pending.shift()?.();
       await page.getByText(message).waitFor();
     };
 
     await device.add("Go");
-    await refuse("“Go” was not added. The service cannot answer right now;");
+    await reject("“Go” was not added. The service cannot answer right now;");
     assert.equal(await device.task("Go").count(), 0);
     assert.equal(await page.getByLabel("New task").inputValue(), "Go");
 
     const checkbox = page.getByRole("checkbox", { name: "Stay" });
     await checkbox.click();
     assert.equal(await checkbox.isChecked(), true);
-    await refuse("“Stay” was not changed.");
+    await reject("“Stay” was not changed.");
     assert.equal(await checkbox.isChecked(), false);
 
     await page.getByRole("button", { name: "Delete Stay" }).click();
     await device.task("Stay").waitFor({ state: "detached" });
-    await refuse("“Stay” was not deleted.");
+    await reject("“Stay” was not deleted.");
     await device.task("Stay").waitFor();
   });
 
-  await t.test("a long list comes page by page, newest first", async (t) => {
+  await t.test("a long list is loaded page by page, newest first", async (t) => {
     const device = await Device.open(t, stack);
     const { page } = device;
     await device.signUp();
@@ -202,7 +202,7 @@ test("one API", needsBrowser, async (t) => {
     );
   });
 
-  await t.test("the keyboard is enough, and the focus is never lost", async (t) => {
+  await t.test("the page can be used with the keyboard, and the focus is never lost", async (t) => {
     const device = await Device.open(t, stack);
     const { page } = device;
     const { keyboard } = page;
@@ -218,7 +218,7 @@ test("one API", needsBrowser, async (t) => {
       await press("Enter");
       await page.getByText(`Added “${title}”.`).waitFor();
     }
-    // The button, three filters, the first task.
+    // Tab over the button and three filters to the first task.
     await press("Tab", "Tab", "Tab", "Tab", "Tab", "Space");
     await page.getByText("“Three” is done.").waitFor();
     await press("Tab", "Enter");
@@ -236,7 +236,7 @@ test("one API", needsBrowser, async (t) => {
     await page.getByText("“Two” is done.").waitFor();
   });
 
-  await t.test("the API goes away and comes back", async (t) => {
+  await t.test("the page recovers when the API is unavailable", async (t) => {
     const device = await Device.open(t, stack);
     const { page } = device;
     await device.signUp();
@@ -248,7 +248,7 @@ test("one API", needsBrowser, async (t) => {
     assert.equal(await page.getByRole("checkbox", { name: "Before" }).isChecked(), false);
     await page.reload();
     await page.getByText("The API cannot be reached.").waitFor();
-    await page.screenshot({ path: join(artefacts, "api-down.png") });
+    await page.screenshot({ path: join(artifacts, "api-down.png") });
 
     await stack.startApi();
     await page.getByRole("button", { name: "Try again" }).click();
@@ -256,7 +256,7 @@ test("one API", needsBrowser, async (t) => {
     await device.add("After");
   });
 
-  await t.test("sessions are listed, and ended one by one", async (t) => {
+  await t.test("sessions can be listed and ended individually", async (t) => {
     const laptop = await Device.open(t, stack);
     const userAgent = "Mozilla/5.0 (Android 16; Mobile; rv:150.0) Gecko/150.0 Firefox/150.0";
     const phone = await Device.open(t, stack, { userAgent });
@@ -266,13 +266,13 @@ test("one API", needsBrowser, async (t) => {
     const sessions = laptop.page.getByRole("list", { name: "Sessions" }).getByRole("listitem");
     await sessions.nth(1).waitFor();
     assert.match((await sessions.allTextContents()).join(), /Chrome on Linux This device.*,Firefox on Android/);
-    await laptop.page.screenshot({ path: join(artefacts, "two-sessions.png") });
+    await laptop.page.screenshot({ path: join(artifacts, "two-sessions.png") });
 
     const phonesToken = await phone.token();
     await laptop.page.getByRole("button", { name: "End the session on Firefox on Android" }).click();
     await laptop.page.getByText("The session has ended.").waitFor();
     assert.equal(await sessions.count(), 1);
-    await untilRefused(stack, phonesToken);
+    await untilRejected(stack, phonesToken);
     await phone.page.getByRole("checkbox", { name: "From the phone" }).click();
     await phone.page.getByText("“From the phone” was not changed. You are signed out.").waitFor();
     await phone.page.getByRole("button", { name: "Sign in again" }).click();
@@ -281,7 +281,7 @@ test("one API", needsBrowser, async (t) => {
     await laptop.task("From the phone").waitFor();
   });
 
-  await t.test("signing out ends the tokens of that session, and of no other", async (t) => {
+  await t.test("signing out invalidates the tokens of that session only", async (t) => {
     const [laptop, phone] = [await Device.open(t, stack), await Device.open(t, stack)];
     await phone.signIn(await laptop.signUp());
     const [laptopsToken, phonesToken] = [await laptop.token(), await phone.token()];
@@ -289,14 +289,14 @@ test("one API", needsBrowser, async (t) => {
 
     await laptop.page.getByRole("button", { name: "Sign out" }).click();
     await laptop.page.getByRole("heading", { name: "Sign in" }).waitFor();
-    await untilRefused(stack, laptopsToken);
+    await untilRejected(stack, laptopsToken);
     assert.equal(await listing(stack, phonesToken), 200);
     await phone.add("Still here");
     await phone.page.getByText("Added “Still here”.").waitFor();
     assert.equal((await phone.statuses()).includes(401), false);
   });
 
-  await t.test("a session that is replaced by another is not noticed", async (t) => {
+  await t.test("the page continues with a new session that replaces the old one", async (t) => {
     const device = await Device.open(t, stack);
     await device.signUp();
     await device.add("Before");
@@ -305,14 +305,14 @@ test("one API", needsBrowser, async (t) => {
     const headers = { origin: appUrl };
     const changed = await device.page.request.post("/api/auth/change-password", { data: change, headers });
     assert.equal(changed.status(), 200);
-    await untilRefused(stack, before);
+    await untilRejected(stack, before);
     await device.add("After");
     await device.page.getByText("Added “After”.").waitFor();
     assert.deepEqual((await device.statuses()).slice(-2), [401, 201]);
   });
 });
 
-test("tokens that live for seconds expire unnoticed", needsBrowser, async (t) => {
+test("short-lived tokens are renewed before they expire", needsBrowser, async (t) => {
   const device = await Device.open(t, await startStack(t, { tokenLifetime: "4s" }));
   const { page } = device;
   await device.signUp();
@@ -331,20 +331,20 @@ test("tokens that live for seconds expire unnoticed", needsBrowser, async (t) =>
   }
 });
 
-test("secrets that differ are no blank page", needsBrowser, async (t) => {
+test("if the secrets differ, the page shows an error", needsBrowser, async (t) => {
   const apiSecret = "another secret for tests, of more than 32 characters";
   const stack = await startStack(t, { sharedSecret: true, apiSecret });
   const device = await Device.open(t, stack);
   const { page } = device;
   await device.signUp();
   await page.getByText("The API does not accept that you are signed in.").waitFor();
-  await page.screenshot({ path: join(artefacts, "secrets-differ.png") });
+  await page.screenshot({ path: join(artifacts, "secrets-differ.png") });
   assert.deepEqual(await device.statuses(), [401, 401]);
   await page.getByRole("button", { name: "Sign in again" }).click();
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
 });
 
-test("pictures for the README, and nothing in them that axe finds inaccessible", needsBrowser, async (t) => {
+test("the pages are accessible according to axe, and pictures for the README", needsBrowser, async (t) => {
   const stack = await startStack(t);
   for (const colorScheme of ["light", "dark"] as const) {
     const device = await Device.open(t, stack, {
@@ -355,7 +355,7 @@ test("pictures for the README, and nothing in them that axe finds inaccessible",
     const { page } = device;
     await page.goto("/sign-in");
     await audit(page);
-    await page.screenshot({ path: join(artefacts, `sign-in-${colorScheme}.png`) });
+    await page.screenshot({ path: join(artifacts, `sign-in-${colorScheme}.png`) });
     await device.signUp(`ada-${colorScheme}@example.com`);
     await page.getByText("Nothing to do yet.").waitFor();
     await audit(page);
@@ -369,17 +369,17 @@ test("pictures for the README, and nothing in them that axe finds inaccessible",
     await page.getByRole("checkbox", { name: "Water the plants" }).check();
     await page.getByText("is done").waitFor();
     await page.getByRole("button", { name: "Edit Post the letter" }).click();
-    await page.screenshot({ path: join(artefacts, `edit-${colorScheme}.png`) });
+    await page.screenshot({ path: join(artifacts, `edit-${colorScheme}.png`) });
     await page.keyboard.press("Escape");
     await page.getByLabel("New task").focus();
     await audit(page);
     await page.mouse.move(0, 0);
     await page.evaluate(() => scrollTo(0, 0));
-    await page.screenshot({ path: join(artefacts, `tasks-${colorScheme}.png`) });
+    await page.screenshot({ path: join(artifacts, `tasks-${colorScheme}.png`) });
     await page.getByRole("link", { name: "Sessions" }).click();
     await page.getByText("This device").waitFor();
     await audit(page);
-    await page.screenshot({ path: join(artefacts, `sessions-${colorScheme}.png`) });
+    await page.screenshot({ path: join(artifacts, `sessions-${colorScheme}.png`) });
   }
 });
 
@@ -389,8 +389,8 @@ async function listing({ settings }: Stack, token: string) {
   return (await fetch(`${settings.apiUrl}/api/${decodeJwt(token).sub}/tasks`, { headers })).status;
 }
 
-/** The API learns shortly afterwards that a session has ended. */
-async function untilRefused(stack: Stack, token: string) {
+/** Waits until the API rejects the token of a session that has ended. */
+async function untilRejected(stack: Stack, token: string) {
   const begin = Date.now();
   while ((await listing(stack, token)) !== 401) assert.ok(Date.now() - begin < 1000, "still accepted after a second");
 }

@@ -10,7 +10,7 @@ import { tasksApi } from "../lib/tasks-api";
 
 const MINUTE = 60_000;
 
-test("whoever asks at the same time gets the same token, fetched once", async () => {
+test("concurrent callers get the same token, fetched once", async () => {
   const issuer = new Issuer();
   const tokens = await Promise.all([1, 2, 3].map(() => issuer.tokens.current()));
   assert.equal(issuer.issued.length, 1);
@@ -28,7 +28,7 @@ test("a token is renewed before it expires, and not much earlier", async (t) => 
   assert.equal(issuer.issued.length, 2);
 });
 
-test("a wrong clock makes no difference", async (t) => {
+test("a wrong clock does not affect renewal", async (t) => {
   t.mock.timers.enable({ apis: ["Date"], now: Date.now() });
   for (const ahead of [-1000 * MINUTE, 1000 * MINUTE]) {
     const issuer = new Issuer();
@@ -41,17 +41,17 @@ test("a wrong clock makes no difference", async (t) => {
   }
 });
 
-test("a token that was forgotten on its way is not kept", async () => {
+test("a token that arrives after clear() is not kept", async () => {
   const issuer = new Issuer();
-  const coming = issuer.tokens.current();
-  issuer.tokens.forget();
-  const first = await coming;
+  const pending = issuer.tokens.current();
+  issuer.tokens.clear();
+  const first = await pending;
   assert.notEqual(await issuer.tokens.current(), first);
 });
 
-test("a failure to get a token is not kept, and nothing is sent", async (t) => {
+test("if fetching a token fails, nothing is sent, and the next request fetches again", async (t) => {
   const issuer = new Issuer();
-  const sent = answers(t, 200);
+  const sent = mockResponses(t, 200);
   issuer.fails = true;
   await assert.rejects(issuer.api().list({}), { message: /cannot be reached/ });
   assert.equal(sent.length, 0);
@@ -62,14 +62,14 @@ test("a failure to get a token is not kept, and nothing is sent", async (t) => {
 
 test("the token of another user is not sent", async (t) => {
   const issuer = new Issuer("bob");
-  const sent = answers(t, 200);
+  const sent = mockResponses(t, 200);
   await assert.rejects(issuer.api().list({}), { message: /signed out/, signInAgain: true });
   assert.equal(sent.length, 0);
 });
 
-test("after a 401 the request is sent once more, body and all, with another token", async (t) => {
+test("after a 401 the request is sent again, with its body and another token", async (t) => {
   const issuer = new Issuer();
-  const sent = answers(t, 401, 201);
+  const sent = mockResponses(t, 401, 201);
   await issuer.api().add({ title: "Twice" });
   assert.deepEqual(
     sent.map(({ token }) => token),
@@ -81,21 +81,21 @@ test("after a 401 the request is sent once more, body and all, with another toke
   );
 });
 
-test("requests that are refused together renew their token together", async (t) => {
+test("concurrent requests that are rejected share one new token", async (t) => {
   const issuer = new Issuer();
-  const sent = answers(t, 401, 401, 401);
+  const sent = mockResponses(t, 401, 401, 401);
   await Promise.all([1, 2, 3].map(() => issuer.api().list({})));
   assert.equal(issuer.issued.length, 2);
   assert.equal(sent.length, 6);
 });
 
-test("after a second 401 one has to sign in again", async (t) => {
-  const sent = answers(t, 401, 401);
+test("after a second 401 the user has to sign in again", async (t) => {
+  const sent = mockResponses(t, 401, 401);
   await assert.rejects(new Issuer().api().list({}), { message: /sign in again/, signInAgain: true });
   assert.equal(sent.length, 2);
 });
 
-test("an API that says nothing is given up", async (t) => {
+test("a request times out if the API does not respond", async (t) => {
   const connection = setInterval(() => {}, 1000);
   t.after(() => clearInterval(connection));
   t.mock.method(globalThis, "fetch", (_: Request, { signal }: { signal: AbortSignal }) => {
@@ -104,17 +104,17 @@ test("an API that says nothing is given up", async (t) => {
   await assert.rejects(new Issuer().api(50).list({}), { message: /cannot be reached/, signInAgain: false });
 });
 
-test("faults of fields are told apart, and what is no problem document is a failure too", async (t) => {
+test("errors of fields are reported separately, and other error responses are errors too", async (t) => {
   const errors = [{ pointer: "/title", detail: "must not be empty" }];
   const invalid = Response.json({ detail: "see errors", errors }, { status: 422 });
-  answers(t, invalid, new Response("<h1>Bad gateway", { status: 502 }));
+  mockResponses(t, invalid, new Response("<h1>Bad gateway", { status: 502 }));
   const failure = (error: ApiError) => [error.status, error.message, error.fields];
   await assert.rejects(new Issuer().api().add({ title: "" }), (error: ApiError) => {
     assert.deepEqual(failure(error), [422, "See errors.", { title: "must not be empty" }]);
     return true;
   });
   await assert.rejects(new Issuer().api().list({}), (error: ApiError) => {
-    assert.deepEqual(failure(error), [502, "The API answered with status 502.", {}]);
+    assert.deepEqual(failure(error), [502, "The API responded with status 502.", {}]);
     return true;
   });
 });
@@ -143,13 +143,13 @@ class Issuer {
   }
 }
 
-/** Makes `fetch` return these responses, then empty lists; returns what was sent. */
-function answers(t: TestContext, ...answers: (number | Response)[]) {
+/** Makes `fetch` return these responses, then empty lists. Returns the requests that are sent. */
+function mockResponses(t: TestContext, ...responses: (number | Response)[]) {
   const sent: { token: string | undefined; body: string }[] = [];
   t.mock.method(globalThis, "fetch", async (request: Request) => {
     sent.push({ token: request.headers.get("authorization")?.replace("Bearer ", ""), body: await request.text() });
-    const answer = answers.shift() ?? 200;
-    return answer instanceof Response ? answer : Response.json({ items: [], next_cursor: null }, { status: answer });
+    const response = responses.shift() ?? 200;
+    return response instanceof Response ? response : Response.json({ items: [], next_cursor: null }, { status: response });
   });
   return sent;
 }

@@ -14,9 +14,9 @@ import { freePorts, startApi, startApp, type Part, type Settings } from "../stac
 
 // In tests, `assert.ok` always has a message. Without one it parses the source that tsx generates, which takes minutes.
 
-/** Where a run writes its screenshots and logs. */
-export const artefacts = join(import.meta.dirname, "../screenshots");
-mkdirSync(artefacts, { recursive: true });
+/** The directory for screenshots and logs. */
+export const artifacts = join(import.meta.dirname, "../screenshots");
+mkdirSync(artifacts, { recursive: true });
 
 const executablePath = ["chromium", "chromium-browser", "google-chrome"].map(inPath).find(Boolean);
 if (!executablePath && process.env.CI) throw new Error("no Chromium is installed");
@@ -44,7 +44,7 @@ export async function startStack(
     directory,
     ...given,
   };
-  const logFile = createWriteStream(join(artefacts, `${fileName(test)}.log`));
+  const logFile = createWriteStream(join(artifacts, `${fileName(test)}.log`));
   await new Promise((opened) => logFile.once("open", opened));
   const options: SpawnOptions = { stdio: ["ignore", logFile, logFile] };
   const start = () => startApi({ ...settings, secret: apiSecret ?? settings.secret }, options);
@@ -74,7 +74,7 @@ let devices = 0;
 
 /** A separate browser, with its own cookies, storage and memory. */
 export class Device {
-  /** The requests that this browser has sent to the API, without preflights. */
+  /** The requests from this browser to the API, without preflights. */
   readonly apiRequests: Request[] = [];
   readonly #errors: Error[] = [];
 
@@ -89,14 +89,14 @@ export class Device {
     page.on("pageerror", (error) => this.#errors.push(error));
   }
 
-  /** When the test ends: all requests to the API must have had a token, and no token may be stored. */
+  /** At the end of the test, all requests to the API must have had a token, and no token may be stored. */
   static async open(test: TestContext, stack: Stack, options: BrowserContextOptions = {}) {
     browser ??= chromium.launch({ executablePath: executablePath!, args: ["--no-sandbox"] });
     const context = await (await browser).newContext({ baseURL: stack.settings.appUrl, ...options });
     context.setDefaultTimeout(10_000);
     const device = new Device(stack, context, await context.newPage());
     test.after(async () => {
-      await device.page.screenshot({ path: join(artefacts, `${fileName(test)}, at the end.png`) });
+      await device.page.screenshot({ path: join(artifacts, `${fileName(test)}, at the end.png`) });
       await device.check().finally(() => context.close());
     });
     return device;
@@ -134,7 +134,7 @@ export class Device {
     await this.task(title).waitFor();
   }
 
-  /** A token, fetched as the page does. */
+  /** A token, fetched like the page does it. */
   async token(): Promise<string> {
     return (await (await this.page.request.get("/api/auth/token")).json()).token;
   }
@@ -154,7 +154,7 @@ export class Device {
     for (const request of this.apiRequests) {
       const { authorization = "", cookie } = request.headers();
       assert.match(authorization, /^Bearer eyJ[\w-]+\.[\w-]+\.[\w-]+$/, `${request.method()} ${request.url()}`);
-      assert.equal(cookie, undefined, "a cookie went to the API");
+      assert.equal(cookie, undefined, "a cookie was sent to the API");
     }
     assert.deepEqual(this.#errors, []);
     const { origins } = await this.context.storageState();

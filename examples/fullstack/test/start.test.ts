@@ -9,7 +9,7 @@ import { test, type TestContext } from "node:test";
 
 import { freePorts } from "../stack";
 
-test("the example starts, says where it is, and stops as a whole", { timeout: 60_000 }, async (t) => {
+test("the example starts, prints its URL, and stops both servers", { timeout: 60_000 }, async (t) => {
   const [port, apiPort] = await freePorts(2);
   const example = start(t, { PORT: `${port}`, API_PORT: `${apiPort}` });
   while (!example.output().includes(`Open http://127.0.0.1:${port}`)) await once(example.process.stdout, "data");
@@ -22,7 +22,7 @@ test("the example starts, says where it is, and stops as a whole", { timeout: 60
   await assert.rejects(fetch(`http://127.0.0.1:${apiPort}/healthz`));
 });
 
-test("a part that ends takes the other one with it", { timeout: 60_000 }, async (t) => {
+test("when one server exits, the other one is stopped", { timeout: 60_000 }, async (t) => {
   const [port] = await freePorts(1);
   const occupied = createServer().listen(0, "127.0.0.1");
   t.after(() => occupied.close());

@@ -1,4 +1,4 @@
-//! The service. The caller is in the request's extensions.
+//! The service. The user is in the request's extensions.
 
 use std::{
     collections::HashMap,
@@ -52,11 +52,11 @@ impl diary_server::Diary for Diary {
     }
 }
 
-/// The token's user. There is none only if the layer is missing.
+/// The token's user. Fails only if the layer is missing.
 fn author<T>(request: &Request<T>) -> Result<String, Status> {
     match request.extensions().get::<Authenticated<Claims>>() {
         Some(Authenticated(claims)) => Ok(claims.user_id().to_owned()),
-        None => Err(Status::internal("no JwtAuthLayer guards the diary")),
+        None => Err(Status::internal("the service has no JwtAuthLayer")),
     }
 }
 
@@ -64,7 +64,7 @@ fn author<T>(request: &Request<T>) -> Result<String, Status> {
 struct Pages(Mutex<HashMap<String, Vec<Entry>>>);
 
 impl Pages {
-    /// Returns the number of entries that the author has now.
+    /// Adds entries, and returns the author's number of entries.
     fn add(&self, author: &str, entries: impl IntoIterator<Item = Entry>) -> u32 {
         let mut diaries = self.diaries();
         let diary = diaries.entry(author.to_owned()).or_default();

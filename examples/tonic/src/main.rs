@@ -1,6 +1,6 @@
-//! A gRPC service behind the layer. The diary requires a token; health checks and reflection do not.
+//! A gRPC service with the layer. The diary requires a token; health checks and reflection do not.
 
-#![expect(clippy::print_stdout, reason = "an example says where it listens")]
+#![expect(clippy::print_stdout, reason = "the example prints its address")]
 
 mod diary;
 #[cfg(test)]

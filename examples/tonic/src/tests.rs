@@ -1,4 +1,4 @@
-//! With a real client, over a connection.
+//! Tests with a real client over TCP.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ async fn diary(verifier: Verifier) -> Channel {
     connect(|incoming| server.serve_with_incoming(incoming)).await
 }
 
-/// Serves on a free port of this machine, and connects.
+/// Serves on a free port on loopback, and connects.
 async fn connect<F>(serve: impl FnOnce(TcpIncoming) -> F) -> Channel
 where
     F: Future<Output: Send> + Send + 'static,
@@ -79,7 +79,7 @@ async fn texts(entries: impl Stream<Item = Result<Entry, Status>>) -> Vec<String
     entries.map_ok(|entry| entry.text).try_collect().await.unwrap()
 }
 
-/// The claims of a user whom the diary accepts.
+/// Claims that the diary accepts.
 fn claims(issuer: &Issuer, user: &str) -> Value {
     let mut claims = issuer.claims(user);
     claims["emailVerified"] = json!(true);
@@ -91,7 +91,7 @@ fn token(issuer: &Issuer, user: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_kind_of_call_knows_its_caller() {
+async fn every_kind_of_call_receives_the_claims() {
     let issuer = Issuer::new();
     let channel = diary(issuer.verifier()).await;
     let mut ada = client(&channel, token(&issuer, "ada"));
@@ -122,26 +122,26 @@ async fn both_sides_of_a_bidirectional_stream_take_turns() {
     let mut ada = client(&channel, token(&issuer, "ada"));
     ada.import(stream::iter(["cogs", "tea"].map(entry))).await.unwrap();
 
-    let (ask, words) = mpsc::unbounded_channel();
+    let (sender, words) = mpsc::unbounded_channel();
     let words = stream::unfold(words, async |mut words| words.recv().await.map(|word| (word, words)));
     let mut found = ada.find(words).await.unwrap().into_inner();
-    for asked in ["tea", "cogs"] {
-        ask.send(word(asked)).unwrap();
-        assert_eq!(found.message().await.unwrap(), Some(entry(asked)));
+    for text in ["tea", "cogs"] {
+        sender.send(word(text)).unwrap();
+        assert_eq!(found.message().await.unwrap(), Some(entry(text)));
     }
-    drop(ask);
+    drop(sender);
     assert_eq!(found.message().await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn every_kind_of_call_without_a_token_is_unauthenticated() {
     let channel = diary(Issuer::new().verifier()).await;
-    let mut stranger = client(&channel, "");
+    let mut client_without_token = client(&channel, "");
     for status in [
-        stranger.write(entry("hello")).await.map(drop),
-        stranger.import(stream::iter([entry("hello")])).await.map(drop),
-        stranger.read(ReadRequest {}).await.map(drop),
-        stranger.find(stream::iter([word("hello")])).await.map(drop),
+        client_without_token.write(entry("hello")).await.map(drop),
+        client_without_token.import(stream::iter([entry("hello")])).await.map(drop),
+        client_without_token.read(ReadRequest {}).await.map(drop),
+        client_without_token.find(stream::iter([word("hello")])).await.map(drop),
     ] {
         let status = status.unwrap_err();
         assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "a bearer token is required"));
@@ -158,18 +158,18 @@ async fn an_endless_upload_without_a_token_is_rejected() {
 
 #[tokio::test]
 async fn the_status_does_not_reveal_which_check_failed() {
-    let (issuer, stranger) = (Issuer::new(), Issuer::new());
+    let (issuer, other_issuer) = (Issuer::new(), Issuer::new());
     let channel = diary(issuer.verifier()).await;
-    let good = claims(&issuer, "ada");
+    let valid = claims(&issuer, "ada");
     let with = |name: &str, value: Value| {
-        let mut claims = good.clone();
+        let mut claims = valid.clone();
         claims[name] = value;
         issuer.sign(&claims)
     };
     for (token, code, message) in [
         (with("exp", json!(1)), Code::Unauthenticated, "the token expired"),
-        (stranger.sign_with_header(&issuer.header(), &good), Code::Unauthenticated, "the token is not valid"),
-        (stranger.sign(&good), Code::Unauthenticated, "the token is not valid"),
+        (other_issuer.sign_with_header(&issuer.header(), &valid), Code::Unauthenticated, "the token is not valid"),
+        (other_issuer.sign(&valid), Code::Unauthenticated, "the token is not valid"),
         (with("aud", json!("https://other.example")), Code::Unauthenticated, "the token is not valid"),
         ("k".repeat(32), Code::Unauthenticated, "the token is not valid"),
         (with("emailVerified", json!(false)), Code::PermissionDenied, "access denied"),
@@ -181,7 +181,7 @@ async fn the_status_does_not_reveal_which_check_failed() {
 }
 
 #[tokio::test]
-async fn while_keys_are_unavailable_so_is_the_diary() {
+async fn while_keys_are_unavailable_calls_are_unavailable() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
@@ -201,14 +201,14 @@ async fn while_keys_are_unavailable_so_is_the_diary() {
 #[tokio::test]
 async fn a_call_that_waits_for_its_key_keeps_its_whole_stream() {
     let issuer = Issuer::new();
-    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (fetching, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let keys = RemoteKeySet::with_fetch({
-        let (jwks, asked, answer) = (issuer.jwks(), asked.clone(), answer.clone());
+        let (jwks, fetching, release) = (issuer.jwks(), fetching.clone(), release.clone());
         move |_| {
-            let (jwks, asked, answer) = (jwks.clone(), asked.clone(), answer.clone());
+            let (jwks, fetching, release) = (jwks.clone(), fetching.clone(), release.clone());
             async move {
-                asked.notify_one();
-                answer.notified().await;
+                fetching.notify_one();
+                release.notified().await;
                 Ok(JwksResponse::new(jwks))
             }
         }
@@ -218,11 +218,11 @@ async fn a_call_that_waits_for_its_key_keeps_its_whole_stream() {
     let mut ada = client(&channel, token(&issuer, "ada"));
 
     let importing = tokio::spawn(async move { ada.import(stream::iter(["cogs", "tea"].map(entry))).await });
-    asked.notified().await;
-    // Another call on the same connection is not held up.
+    fetching.notified().await;
+    // Another call on the same connection does not wait.
     assert_eq!(client(&channel, "").read(ReadRequest {}).await.unwrap_err().code(), Code::Unauthenticated);
     assert!(!importing.is_finished());
-    answer.notify_one();
+    release.notify_one();
     assert_eq!(importing.await.unwrap().unwrap().into_inner().entries, 2);
 }
 
@@ -231,17 +231,17 @@ async fn health_and_reflection_need_no_token() {
     let channel = diary(Issuer::new().verifier()).await;
     assert_eq!(health(&channel).await.unwrap(), ServingStatus::Serving);
 
-    let question = ServerReflectionRequest {
+    let request = ServerReflectionRequest {
         message_request: Some(MessageRequest::ListServices(String::new())),
         ..Default::default()
     };
-    let mut answers = ServerReflectionClient::new(channel)
-        .server_reflection_info(stream::iter([question]))
+    let mut responses = ServerReflectionClient::new(channel)
+        .server_reflection_info(stream::iter([request]))
         .await
         .unwrap()
         .into_inner();
-    let answer = answers.message().await.unwrap().unwrap().message_response;
-    let Some(MessageResponse::ListServicesResponse(services)) = answer else { panic!("{answer:?}") };
+    let response = responses.message().await.unwrap().unwrap().message_response;
+    let Some(MessageResponse::ListServicesResponse(services)) = response else { panic!("{response:?}") };
     let names: Vec<_> = services.service.into_iter().map(|service| service.name).collect();
     assert!(names.contains(&"diary.Diary".to_owned()), "{names:?}");
 }
@@ -269,6 +269,6 @@ async fn a_rejection_is_a_trailers_only_response() {
 }
 
 async fn health(channel: &Channel) -> Result<ServingStatus, Status> {
-    let question = HealthCheckRequest { service: "diary.Diary".to_owned() };
-    Ok(HealthClient::new(channel.clone()).check(question).await?.into_inner().status())
+    let request = HealthCheckRequest { service: "diary.Diary".to_owned() };
+    Ok(HealthClient::new(channel.clone()).check(request).await?.into_inner().status())
 }

@@ -1,6 +1,6 @@
-//! A service on tower and hyper, behind the layer and layers of tower.
+//! A service on tower and hyper, with the layer and layers of tower.
 
-#![expect(clippy::print_stdout, reason = "an example says where it listens")]
+#![expect(clippy::print_stdout, reason = "the example prints its address")]
 
 #[cfg(test)]
 mod tests;

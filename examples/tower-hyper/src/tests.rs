@@ -1,4 +1,4 @@
-//! With a real client, over connections.
+//! Tests with a real client over TCP.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, sync::Notify};
 
 use crate::{serve, service};
 
-/// Serves on a free port of this machine.
+/// Serves on a free port on loopback.
 async fn start(verifier: Verifier, max_concurrent: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -48,7 +48,7 @@ async fn get(
 }
 
 #[tokio::test]
-async fn users_see_their_own_visits_and_no_others() {
+async fn users_can_read_only_their_own_visits() {
     for only_http2 in [false, true] {
         let issuer = Issuer::new();
         let (client, address) = (client(only_http2), start(issuer.verifier(), 10).await);
@@ -71,16 +71,16 @@ async fn users_see_their_own_visits_and_no_others() {
 }
 
 #[tokio::test]
-async fn excess_requests_are_rejected_at_once_and_waiting_ones_are_served() {
+async fn excess_requests_are_rejected_immediately_and_waiting_ones_are_served() {
     let issuer = Issuer::new();
-    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (fetching, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let keys = RemoteKeySet::with_fetch({
-        let (jwks, asked, answer) = (issuer.jwks(), asked.clone(), answer.clone());
+        let (jwks, fetching, release) = (issuer.jwks(), fetching.clone(), release.clone());
         move |_| {
-            let (jwks, asked, answer) = (jwks.clone(), asked.clone(), answer.clone());
+            let (jwks, fetching, release) = (jwks.clone(), fetching.clone(), release.clone());
             async move {
-                asked.notify_one();
-                answer.notified().await;
+                fetching.notify_one();
+                release.notified().await;
                 Ok(JwksResponse::new(jwks))
             }
         }
@@ -92,11 +92,11 @@ async fn excess_requests_are_rejected_at_once_and_waiting_ones_are_served() {
         let (client, token) = (client.clone(), token.clone());
         async move { get(&client, address, "/users/ada/visits", &token).await }
     });
-    asked.notified().await;
+    fetching.notified().await;
     let (status, headers, _) = get(&client, address, "/users/ada/visits", &token).await;
     assert_eq!((status, headers["retry-after"].to_str().unwrap()), (StatusCode::SERVICE_UNAVAILABLE, "1"));
 
-    answer.notify_one();
+    release.notify_one();
     assert_eq!(waiting.await.unwrap().2, "ada: 1");
     assert_eq!(get(&client, address, "/users/ada/visits", &token).await.2, "ada: 2");
 }

@@ -36,7 +36,7 @@ impl<B> Service<Request<B>> for Visits {
                 *count += 1;
                 *response.body_mut() = format!("{}: {count}", claims.user_id()).into();
             }
-            // Only if the layer is missing.
+            // Happens only if the layer is missing.
             None => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
         }
         ready(Ok(response))

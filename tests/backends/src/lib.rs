@@ -1,4 +1,4 @@
-//! A JWK's public key as a service would have it on disk.
+//! Converts a JWK to the file formats of public keys.
 
 use base64::{
     Engine,

@@ -66,12 +66,12 @@ fn a_key_of_another_family_is_an_error_and_not_a_panic() {
     let key = DecodingKey::from_ec_pem(pem.as_bytes()).unwrap();
     assert!(Key::new(Algorithm::ES384, &key).is_err());
     assert!(Key::new(Algorithm::EdDSA, &key).is_err());
-    assert!(Key::new(Algorithm::RS256, &DecodingKey::from_rsa_der(b"no key")).is_err());
+    assert!(Key::new(Algorithm::RS256, &DecodingKey::from_rsa_der(b"not a key")).is_err());
 }
 
 fn check(algorithm: Algorithm, verifier: &Verifier, issuer: &Issuer) {
     let verify = |token: &str| {
-        let claims = verifier.verify(token).now_or_never().expect("keys in memory need no waiting");
+        let claims = verifier.verify(token).now_or_never().expect("no waiting for keys in memory");
         claims.map(|claims| claims.user_id().to_owned()).map_err(|error| error.kind())
     };
     assert_eq!(verify(&issuer.token("ada")), Ok("ada".to_owned()), "{algorithm}");

@@ -1,4 +1,4 @@
-//! `tasks-api dev`, as after a clone of the project.
+//! `tasks-api dev`, as in the README.
 
 use std::process::Command;
 
@@ -19,7 +19,7 @@ async fn the_curl_lines_that_dev_prints_work_when_pasted_and_the_tasks_are_kept(
         paste(line);
     }
     let after = list(&lines);
-    assert_ne!(before, after, "one of the lines makes a task");
+    assert_ne!(before, after, "one of the lines creates a task");
     dev.stop().await;
 
     let mut dev = start().await;
@@ -33,15 +33,15 @@ async fn curl_lines(dev: &mut TasksApi) -> Vec<String> {
     output.lines().filter(|line| line.starts_with("curl ")).map(str::to_owned).collect()
 }
 
-/// What the one line that lists the tasks says.
+/// The tasks, from the line that lists them.
 fn list(lines: &[String]) -> Vec<Value> {
-    let mut said =
+    let mut responses =
         lines.iter().filter(|line| !line.contains(" -X ")).filter_map(|line| serde_json::from_str(&paste(line)).ok());
-    let list: Value = said.find(|said: &Value| said["items"].is_array()).expect("a line that lists the tasks");
+    let list: Value = responses.find(|body: &Value| body["items"].is_array()).expect("a line that lists the tasks");
     list["items"].as_array().cloned().unwrap_or_default()
 }
 
-/// Runs a line in a shell, without the proxies of the environment. An error response fails the test.
+/// Runs a line in a shell, without proxies. The test fails if the response is an error.
 fn paste(line: &str) -> String {
     let strict = line.replacen("curl", "curl --fail-with-body", 1);
     let output = Command::new("sh").args(["-c", &strict]).env("NO_PROXY", "*").output().expect("a shell");

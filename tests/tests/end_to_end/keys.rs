@@ -30,10 +30,10 @@ async fn the_first_token_of_a_new_key_is_accepted() {
     let response = world.send(Method::GET, &tasks_of(&ada), &ada.token).await;
     assert_eq!(response.status, 200, "{response:?}");
 
-    // Better Auth makes a new key only when it issues a token.
+    // Better Auth creates a new key only when it issues a token.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let newer = world.auth.token(&ada.cookie).await;
-    assert_ne!(header(&newer), header(&ada.token), "another key has another `kid`");
+    assert_ne!(header(&newer), header(&ada.token), "the new key has another `kid`");
     for token in [&newer, &ada.token] {
         let response = world.send(Method::GET, &tasks_of(&ada), token).await;
         assert_eq!(response.status, 200, "{response:?}");

@@ -1,4 +1,4 @@
-//! Sessions that Better Auth revokes, and their tokens at every replica of the API.
+//! Revoked sessions in Better Auth, and their tokens at all replicas of the API.
 
 use std::{
     env,
@@ -20,7 +20,7 @@ use crate::{cluster::Cluster, world::TASKS_API};
 const PATH: &str = "/auth/backchannel-logout";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Makes one test of each function for each way of signing.
+/// Creates one test of each function for each way of signing.
 macro_rules! with_either_signing {
     ($($test:ident),+ $(,)?) => {
         mod with_key_pairs {
@@ -49,7 +49,7 @@ with_either_signing! {
 async fn signing_out_revokes_the_tokens_of_that_session_on_every_replica_and_no_others(mut world: Replicated) {
     let ada = world.auth.sign_up("Ada").await;
     let laptop = world.auth.token(&world.auth.sign_in("Ada").await).await;
-    // Both replicas have the one in their token cache, and neither the other.
+    // The first token is in the token cache of both replicas, the second in none.
     let (cached, uncached) = (ada.token, world.auth.token(&ada.cookie).await);
     assert_eq!(session(&cached), session(&uncached));
     assert_ne!(session(&cached), session(&laptop));
@@ -65,7 +65,7 @@ async fn signing_out_revokes_the_tokens_of_that_session_on_every_replica_and_no_
     world.assert_status_of_all(&uncached, 401).await;
     world.assert_status_of_all(&laptop, 200).await;
 
-    // Also after a restart of either replica.
+    // The same after a restart of each replica.
     for replica in 0..2 {
         world.restart(replica).await;
         world.assert_status_of_all(&cached, 401).await;
@@ -79,13 +79,13 @@ async fn forged_replayed_and_foreign_logout_tokens_change_nothing(world: Replica
     let laptop = world.auth.sign_in("Ada").await;
     let (phone, laptop) = (ada.token, world.auth.token(&laptop).await);
 
-    // Another Better Auth, whose users sign out as well.
+    // A logout token of another Better Auth server.
     let foreign = Issuer::new(world.auth.signing()).with("LOGOUT_URLS", &world.logout_urls).start().await;
     let bob = foreign.sign_up("Bob").await;
     foreign.sign_out(&bob.cookie).await;
     let foreign = world.logout_tokens(1).await;
     assert_eq!(session(&foreign[0]), session(&bob.token));
-    // An attacker who knows everything but the key.
+    // An attacker who knows everything except the key.
     let forger = match world.auth.signing() {
         Signing::KeyPairs => test_util::Issuer::new(),
         Signing::SharedSecret => test_util::Issuer::with_secret("not the secret, but one that is long enough"),
@@ -131,7 +131,7 @@ async fn after_a_change_of_password_older_tokens_get_401_and_a_new_one_is_accept
     world.assert_status_of_all(&world.auth.token(&cookie).await, 200).await;
 }
 
-/// Their tokens name the base path in `iss` and the client in `aud`, where they can't be mistaken for tokens of a user.
+/// Their `iss` contains the base path, and their `aud` is the client.
 async fn logout_tokens_of_the_oauth_provider_are_accepted_too(world: Replicated) {
     let ada = world.auth.sign_up("Ada").await;
     let provider = world.auth.twin().with("ISSUER", format!("{}/api/auth", world.origin()));
@@ -153,7 +153,7 @@ async fn logout_tokens_of_the_oauth_provider_are_accepted_too(world: Replicated)
 /// A client of the OAuth provider.
 const CLIENT: &str = "tasks-app";
 
-/// A Better Auth that sends its logout tokens to one of two replicas with one PostgreSQL.
+/// A Better Auth server that sends its logout tokens to one of two replicas, which share a PostgreSQL server.
 struct Replicated {
     auth: BetterAuth,
     replicas: Vec<TasksApi>,
@@ -161,14 +161,14 @@ struct Replicated {
     logout_urls: String,
     receiver: LogoutReceiver,
     directory: TempDir,
-    /// Where the tokens' keys are, and their name.
+    /// The server that publishes the keys. Its URL is the tokens' issuer.
     keys: BetterAuth,
     _cluster: Cluster,
 }
 
 impl Replicated {
     async fn of(signing: Signing, cluster: Cluster) -> Self {
-        // Its address has to be known before that of the replicas, and theirs before it starts: so there are two.
+        // The replicas need the URL of Better Auth, and Better Auth needs the URLs of the replicas, so there are two servers.
         let keys = Issuer::new(signing).start().await;
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut environment = vec![
@@ -191,7 +191,7 @@ impl Replicated {
         self.keys.url()
     }
 
-    /// The logout tokens that were sent since the last time, of which there will be so many.
+    /// Waits for at least `count` logout tokens, and returns those that were sent since the last call.
     async fn logout_tokens(&self, count: usize) -> Vec<String> {
         let start = Instant::now();
         loop {
@@ -206,14 +206,14 @@ impl Replicated {
         }
     }
 
-    /// Sends the one replica a logout token.
+    /// Sends a logout token to the first replica.
     async fn post_logout_token(&self, token: &str) -> ApiResponse {
         let request = self.replicas[0].request(Method::POST, PATH);
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         ApiResponse::to(request.body(format!("logout_token={token}"))).await
     }
 
-    /// The status of each replica for this token.
+    /// The status of each replica's response to this token.
     async fn statuses(&self, token: &str) -> [u16; 2] {
         let path = format!("/api/{}/tasks", decoded(parts(token)[1])["sub"].as_str().expect("a user"));
         let mut statuses = [0; 2];
@@ -278,14 +278,19 @@ fn decoded(part: &str) -> Value {
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
-/// Runs one test, or skips it where there is no Better Auth or no PostgreSQL.
+/// Runs a test, or skips it if Better Auth or PostgreSQL is not available.
 async fn run(signing: Signing, test: impl AsyncFnOnce(Replicated)) {
     if !node::ready() {
         return;
     }
     let Some(cluster) = Cluster::new() else {
-        assert!(env::var("CI").as_deref() != Ok("true"), "with CI=true no test may be skipped: there is no PostgreSQL");
-        node::say("SKIPPED the tests of logout with replicas: there is no PostgreSQL (initdb, postgres and psql).");
+        assert!(
+            env::var("CI").as_deref() != Ok("true"),
+            "with CI=true no test may be skipped: PostgreSQL is not installed"
+        );
+        node::print(
+            "SKIPPED the tests of logout with replicas: PostgreSQL (initdb, postgres and psql) is not installed.",
+        );
         return;
     };
     test(Replicated::of(signing, cluster).await).await;

@@ -1,4 +1,4 @@
-//! The project's programs together: processes on loopback, and HTTP between them.
+//! End-to-end tests: Better Auth and the server as processes on loopback, with HTTP between them.
 
 mod dev;
 mod keys;

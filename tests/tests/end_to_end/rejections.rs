@@ -48,7 +48,7 @@ async fn a_token_of_another_better_auth_is_rejected(world: World) {
     let ada_elsewhere = other.sign_up("Ada").await;
     assert_rejected(&world, &ada, &ada_elsewhere.token, NOT_VALID).await;
     assert_rejected(&world, &ada_elsewhere, &ada_elsewhere.token, NOT_VALID).await;
-    // Not even with the same database, keys and secret, when it is the Better Auth of another address.
+    // Not even with the same database, keys and secret, if its base URL is another one.
     let moved = world.auth.twin().with("BASE_URL", "http://elsewhere.example").start().await;
     assert_rejected(&world, &ada, &moved.token(&ada.cookie).await, NOT_VALID).await;
     assert_nothing_was_done(&world, &ada).await;
@@ -98,7 +98,7 @@ async fn one_server_accepts_tokens_of_both_kinds() {
         let response = ApiResponse::to(api.request(Method::GET, &tasks_of(&ada)).bearer_auth(token)).await;
         assert_eq!(response.status, 200, "{response:?}");
     }
-    // A secret alone knows nothing of the published keys.
+    // With the secret alone, the server has no published keys.
     let directory = tempfile::tempdir().expect("a temporary directory");
     let environment = [("BETTER_AUTH_SECRET", auth.secret())];
     let api = TasksApi::start(TASKS_API, "serve", directory.path(), &environment).await;
@@ -108,7 +108,7 @@ async fn one_server_accepts_tokens_of_both_kinds() {
     }
 }
 
-/// Tries to read and to write.
+/// Sends a read and a write request, and checks that both are rejected.
 async fn assert_rejected(world: &World, user: &User, token: &str, challenge: &str) {
     let task = json!({ "title": "never written" });
     let read = world.send(Method::GET, &tasks_of(user), token).await;
@@ -120,7 +120,7 @@ async fn assert_rejected(world: &World, user: &User, token: &str, challenge: &st
     }
 }
 
-/// The user's token is still accepted, and the list is empty.
+/// Checks that the user's token is still accepted, and that no task was created.
 async fn assert_nothing_was_done(world: &World, user: &User) {
     let list = world.send(Method::GET, &tasks_of(user), &user.token).await;
     assert_eq!(list.status, 200, "{list:?}");

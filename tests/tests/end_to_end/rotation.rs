@@ -1,4 +1,4 @@
-//! A Better Auth that makes a new key every other second, under constant load.
+//! A Better Auth server that rotates its key every few seconds, under constant load.
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ async fn no_valid_token_is_rejected_while_keys_rotate() {
             headers.push(header(&token));
             tokens.push(token.clone());
         }
-        // The newest by eight requests at once, and one of every key so far.
+        // Verify the newest token eight times concurrently, and one token of every key so far.
         let newest = (0..8).map(|_| {
             let (verifier, token) = (verifier.clone(), token.clone());
             tokio::spawn(async move { verifier.verify(&token).await.map(|_| ()) })
@@ -55,7 +55,7 @@ async fn no_valid_token_is_rejected_while_keys_rotate() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(headers.len() >= 4, "{} keys in nine seconds", headers.len());
-    // One for the first key, and one for each that came unannounced.
+    // One fetch for the first key, and one for each new key.
     assert_eq!(keys.status().fetches_ok as usize, headers.len());
 }
 
@@ -70,7 +70,7 @@ async fn tokens_of_a_removed_key_are_rejected_after_the_next_refresh() {
     assert!(verifier.verify(&ada.token).await.is_ok());
     let start = Instant::now();
     let rejected = loop {
-        // Better Auth makes a new key only when it issues a token.
+        // Better Auth creates a new key only when it issues a token.
         let newest = auth.token(&ada.cookie).await;
         assert!(verifier.verify(&newest).await.is_ok(), "after {:?}", start.elapsed());
         if let Err(error) = verifier.verify(&ada.token).await {

@@ -1,4 +1,4 @@
-//! What a user does with tasks, and what another user must not be able to do.
+//! What users can do with their tasks, and that other users cannot.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ async fn only_task_of(world: &World, user: &User) -> Value {
     list.body["items"][0].take()
 }
 
-/// Every request for one task, under the path `tasks` and with the user's token.
+/// Sends every kind of request for one task, below the path `tasks`, with the user's token.
 async fn on_every_method(world: &World, tasks: &str, task: &Value, user: &User) -> Vec<ApiResponse> {
     let path = format!("{tasks}/{}", task["id"].as_str().expect("an id"));
     let change = json!({ "title": "theirs", "description": null, "completed": true });

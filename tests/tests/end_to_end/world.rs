@@ -6,7 +6,7 @@ use tempfile::TempDir;
 /// The server under test, built together with these tests.
 pub(crate) const TASKS_API: &str = env!("CARGO_BIN_EXE_tasks-api-under-test");
 
-/// A Better Auth, and a `tasks-api` that trusts its tokens.
+/// A Better Auth server, and a `tasks-api` that accepts its tokens.
 pub(crate) struct World {
     pub(crate) auth: BetterAuth,
     pub(crate) api: TasksApi,
@@ -14,7 +14,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A server set up as its users would: with the address of their Better Auth, and its secret if that signs.
+    /// A server with the usual configuration: the URL of Better Auth, and its secret if that signs the tokens.
     pub(crate) async fn of(issuer: Issuer) -> Self {
         let auth = issuer.start().await;
         let mut environment = vec![("BETTER_AUTH_URL", auth.url())];
@@ -26,12 +26,12 @@ impl World {
         Self { auth, api, _directory: directory }
     }
 
-    /// A request to the path, with the token.
+    /// Sends a request to the path, with the token.
     pub(crate) async fn send(&self, method: Method, path: &str, token: &str) -> ApiResponse {
         ApiResponse::to(self.api.request(method, path).bearer_auth(token)).await
     }
 
-    /// The same with a JSON body.
+    /// Sends a request with a JSON body.
     pub(crate) async fn send_json(&self, method: Method, path: &str, token: &str, body: &Value) -> ApiResponse {
         ApiResponse::to(self.api.request(method, path).bearer_auth(token).json(body)).await
     }
@@ -42,7 +42,7 @@ pub(crate) fn tasks_of(user: &User) -> String {
     format!("/api/{}/tasks", user.id)
 }
 
-/// Makes one test of each function for each way of signing.
+/// Creates one test of each function for each way of signing.
 macro_rules! with_either_signing {
     ($($test:ident),+ $(,)?) => {
         mod with_key_pairs {
@@ -62,7 +62,7 @@ macro_rules! with_either_signing {
 }
 pub(crate) use with_either_signing;
 
-/// Runs one test, or skips it where there is no Better Auth.
+/// Runs a test, or skips it if Better Auth is not available.
 pub(crate) async fn run(signing: Signing, test: impl AsyncFnOnce(World)) {
     if node::ready() {
         test(World::of(Issuer::new(signing)).await).await;

@@ -1,5 +1,5 @@
-//! Every string that real Better Auth servers of 20 configurations issued, tried as a token: an API accepts only tokens
-//! for an API.
+//! Every string that real Better Auth servers with 20 configurations issued, used as a token: only tokens for an API are
+//! accepted.
 
 use std::{borrow::Cow, collections::BTreeSet, fs};
 
@@ -20,7 +20,7 @@ fn captured_api_tokens_are_accepted_at_the_time_of_their_capture() {
         for token in server.api_tokens() {
             let verdict = verdict::of(&server.verifier(), token);
             if server.name == "jwt-EdDSA-numeric-exp-3600" {
-                // Better Auth takes a number for a point in time, here in 1970.
+                // Better Auth interprets a number as a Unix time, here in 1970.
                 assert_eq!(verdict.err(), Some(ErrorKind::Expired), "{}", server.name);
             } else {
                 let claims = verdict.unwrap_or_else(|kind| panic!("{}: {kind}", server.name));
@@ -127,9 +127,9 @@ fn access_tokens_are_accepted_only_with_the_access_token_profile() {
     }
 }
 
-/// Better Auth signs more than a server issues at a sign-up.
+/// Tokens that Better Auth does not issue at a sign-up.
 #[test]
-fn everything_else_that_better_auth_signs_is_rejected() {
+fn other_tokens_of_better_auth_are_rejected() {
     let by_secret = Issuer::with_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n");
     let any = Verifier::shared_secret("k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n").expect("a strong secret");
     let any = any.insecure_any_issuer().insecure_any_audience().unwrap().clock(by_secret.clock());
@@ -180,7 +180,7 @@ struct Server<'c> {
 }
 
 impl<'c> Server<'c> {
-    /// What an API of this server's users would use: its secret where that signs the tokens, else its keys.
+    /// The verifier of an API for this server's users: with its secret if that signs the tokens, otherwise with its keys.
     fn verifier(self) -> Verifier {
         if self.at("/jwt/header/alg") == Some("HS256") {
             return self.by_secret();
@@ -218,7 +218,7 @@ impl<'c> Server<'c> {
         configured.unwrap_or_else(|| self.text("/baseURL"))
     }
 
-    /// What `GET /token` and the header of `GET /get-session` gave.
+    /// The tokens from `GET /token` and from the header of `GET /get-session`.
     fn api_tokens(self) -> Vec<&'c str> {
         ["/jwt/raw", "/get_session/headers/set-auth-jwt"].iter().filter_map(|pointer| self.at(pointer)).collect()
     }
@@ -251,7 +251,7 @@ fn collect(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// A text as it is and percent-decoded, the values of the cookies in it, and the strings of the JSON in it.
+/// Collects a text, its percent-decoded form, the values of the cookies in it, and the strings of the JSON in it.
 fn collect_text(text: &str, found: &mut BTreeSet<String>) {
     for part in [text].into_iter().chain(text.split([';', '=', ' ', ',']).filter(|part| !part.is_empty())) {
         found.insert(part.to_owned());

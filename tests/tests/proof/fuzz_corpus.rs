@@ -1,8 +1,8 @@
-//! The inputs of the fuzzers, and changes of them, without the fuzzers.
+//! Runs the fuzz targets with the seeds, the corpus, and modified inputs, without the fuzzers.
 
 use std::{fs, path::Path};
 
-use crate::{chance::Chance, fuzzed};
+use crate::{fuzzed, rng::Rng};
 
 #[test]
 fn authorization_headers() {
@@ -24,18 +24,18 @@ fn paths() {
     replay("path", fuzzed::path::run);
 }
 
-/// How many changed inputs are tried beside the corpus itself.
+/// The number of modified inputs, in addition to the corpus itself.
 const CHANGED: usize = 5000;
 
 fn replay(target: &str, run: fn(&[u8])) {
     let corpus = corpus(target);
     corpus.iter().for_each(|input| run(input));
-    let mut chance = Chance::new(2);
+    let mut rng = Rng::new(2);
     for _ in 0..CHANGED {
-        let mut input = chance.one_of(&corpus).clone();
-        for _ in 0..1 + chance.below(4) {
-            let other = chance.one_of(&corpus);
-            change(&mut input, other, &mut chance);
+        let mut input = rng.choose(&corpus).clone();
+        for _ in 0..1 + rng.below(4) {
+            let other = rng.choose(&corpus);
+            change(&mut input, other, &mut rng);
         }
         run(&input);
     }
@@ -57,22 +57,22 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     inputs
 }
 
-/// Changes an input a little, or puts a part of another into it.
-fn change(input: &mut Vec<u8>, other: &[u8], chance: &mut Chance) {
-    let position = chance.below(input.len() + 1);
-    let end = (position + chance.below(9)).min(input.len());
-    match chance.below(5) {
+/// Modifies an input, or inserts a part of another one.
+fn change(input: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
+    let position = rng.below(input.len() + 1);
+    let end = (position + rng.below(9)).min(input.len());
+    match rng.below(5) {
         0 => _ = input.drain(position..end),
-        1 => input.insert(position, chance.below(256) as u8),
+        1 => input.insert(position, rng.below(256) as u8),
         2 => input.truncate(position),
         3 => {
-            let from = chance.below(other.len() + 1);
-            let part = other[from..(from + chance.below(32)).min(other.len())].iter().copied();
+            let from = rng.below(other.len() + 1);
+            let part = other[from..(from + rng.below(32)).min(other.len())].iter().copied();
             input.splice(position..end, part);
         }
         _ => {
             if let Some(byte) = input.get_mut(position) {
-                *byte ^= 1 << chance.below(8);
+                *byte ^= 1 << rng.below(8);
             }
         }
     }

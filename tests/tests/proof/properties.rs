@@ -34,7 +34,7 @@ fn a_token_with_any_character_changed_is_rejected() {
         let (token, verifier) = (issuer.token("ada"), issuer.verifier());
         assert!(verdict::of(&verifier, &token).is_ok());
         for (position, original) in token.char_indices() {
-            // Another letter, a character outside of the alphabet, one bit, and the case.
+            // Another letter, a character that is not base64url, another bit, and another case.
             let others = [b'A', b'=', original as u8 ^ 1, original as u8 ^ 32];
             for other in others.map(char::from).into_iter().filter(|other| *other != original) {
                 let mut changed = token.clone();
@@ -46,7 +46,7 @@ fn a_token_with_any_character_changed_is_rejected() {
 }
 
 #[test]
-fn a_token_with_anything_cut_off_is_rejected() {
+fn a_truncated_token_is_rejected() {
     for algorithm in ALGORITHMS {
         let issuer = Issuer::with_algorithm(algorithm);
         let (token, verifier) = (issuer.token("ada"), issuer.verifier());
@@ -64,7 +64,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_token_with_anything_inserted_is_rejected(
+    fn a_token_with_any_character_inserted_is_rejected(
         signed in signed(), position: prop::sample::Index, length in 0..4usize, more in ".{0,9}",
     ) {
         let position = position.index(signed.token.len() + 1);
@@ -117,7 +117,7 @@ proptest! {
         prop_assert_eq!(grpc.headers().len(), 3);
     }
 
-    /// RFC 6750, section 3: what may stand between the quotes.
+    /// RFC 6750, section 3: the characters that are allowed between the quotes.
     #[test]
     fn a_challenge_contains_the_configured_realm_or_the_configuration_is_rejected(
         realm in prop_oneof![any::<String>(), "[ -~]{0,30}"],
@@ -177,13 +177,13 @@ fn credentials() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// A segment with every byte escaped that must be, and of the others those that the pattern says.
+/// Percent-encodes all bytes that must be encoded, and those of the others that the pattern selects.
 fn encoded(user: &str, pattern: &[bool]) -> String {
     let mut segment = String::new();
     for (byte, escape) in user.bytes().zip(pattern.iter().cycle()) {
         // RFC 3986, section 3.3.
-        let may_stand = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
-        if may_stand && !escape {
+        let is_allowed = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
+        if is_allowed && !escape {
             segment.push(char::from(byte));
         } else {
             let _ = write!(segment, "%{byte:02x}");

@@ -1,4 +1,4 @@
-//! Data in `../shared`, relative to the root of the project, that is not part of it.
+//! Test data in `../shared`, relative to the root of the project. It is not part of the project.
 
 use std::{
     env,
@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The file of that name, if it is there; if not, says so.
+/// The file with this name. If it does not exist, prints a message and returns `None`.
 ///
 /// # Panics
-/// In CI, if it is not.
+/// In CI, if it does not exist.
 pub(crate) fn file(name: &str) -> Option<PathBuf> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(name);
     if file.exists() {
@@ -19,12 +19,12 @@ pub(crate) fn file(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Says that a test was skipped and why, also in a run that shows no output of tests that pass.
+/// Prints that a test was skipped, with the reason, also if the test runner hides the output of passed tests.
 ///
 /// # Panics
-/// In CI, where nothing may be skipped.
+/// In CI, where no test may be skipped.
 pub(crate) fn skip(reason: &str) {
     assert!(env::var("CI").as_deref() != Ok("true"), "with CI=true no test may be skipped: {reason}");
     // Not `eprintln!`, which the test runner captures.
-    let _ = writeln!(stderr(), "SKIPPED a proof: {reason}");
+    let _ = writeln!(stderr(), "SKIPPED a test: {reason}");
 }

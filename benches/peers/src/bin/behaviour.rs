@@ -1,63 +1,63 @@
-//! What each contestant answers to the same odd and hostile requests.
+//! The responses of each target to the same unusual and hostile requests.
 
 use std::time::Duration;
 
 use axum::{Router, routing::get};
 use better_auth_jwt::keys::Algorithm;
 use http::{HeaderValue, Request, header::AUTHORIZATION};
-use peers::{Answer, Contestant, Entrant, Setup, all, request};
+use peers::{Outcome, Peer, Setup, Target, all, request};
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
     time::{sleep, timeout},
 };
 
-/// Longer than any contestant should think.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than any target should take.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is asked of the answer.
+/// The property of the outcome that is printed.
 #[derive(Clone, Copy)]
-enum Question {
-    /// Does the request pass, and if not, with which status is it refused?
-    Verdict,
-    /// Which challenge comes with the refusal?
+enum Check {
+    /// Whether the request passes; otherwise the status of the response.
+    Status,
+    /// The challenges of the response.
     Challenge,
-    /// Was the instance that was called the one that was polled ready?
+    /// Whether the instance that was called is the one that was polled ready.
     Readiness,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    // RS256, because all of them know it.
-    let rsa = published(Setup::new(Algorithm::RS256, "https://app.example.com/")).await;
-    let origin = published(Setup::new(Algorithm::RS256, "https://app.example.com")).await;
-    let eddsa = published(Setup::new(Algorithm::EdDSA, "https://app.example.com/")).await;
-    let mut unnamed = Setup::new(Algorithm::EdDSA, "https://app.example.com/");
-    unnamed.jwk.as_object_mut().expect("a JWK").remove("alg");
-    let unnamed = published(unnamed).await;
+    // RS256, because all targets support it.
+    let rsa = publish(Setup::new(Algorithm::RS256, "https://app.example.com/")).await;
+    let origin = publish(Setup::new(Algorithm::RS256, "https://app.example.com")).await;
+    let eddsa = publish(Setup::new(Algorithm::EdDSA, "https://app.example.com/")).await;
+    let mut without_alg = Setup::new(Algorithm::EdDSA, "https://app.example.com/");
+    without_alg.jwk.as_object_mut().expect("a JWK").remove("alg");
+    let without_alg = publish(without_alg).await;
 
-    let mut entrants = all(&rsa).await;
-    let names: String = entrants.iter().map(|entrant| format!(" {} |", entrant.name)).collect();
-    println!("| |{names}\n| --- |{}", " --- |".repeat(entrants.len()));
-    warm_up(&mut entrants, &rsa).await;
-    for (name, request, question) in cases(&rsa) {
-        row(name, &mut entrants, &request, question).await;
+    let mut peers = all(&rsa).await;
+    let names: String = peers.iter().map(|peer| format!(" {} |", peer.name)).collect();
+    println!("| |{names}\n| --- |{}", " --- |".repeat(peers.len()));
+    warm_up(&mut peers, &rsa).await;
+    for (name, request, check) in cases(&rsa) {
+        row(name, &mut peers, &request, check).await;
     }
     for (name, setup) in [
-        ("an issuer without a path, as Better Auth's is", &origin),
+        ("an issuer without a path, as with Better Auth", &origin),
         ("an EdDSA token, Better Auth's default", &eddsa),
-        ("an EdDSA token, its JWK without `alg`", &unnamed),
+        ("an EdDSA token, its JWK without `alg`", &without_alg),
     ] {
-        let mut entrants = all(setup).await;
-        warm_up(&mut entrants, setup).await;
-        row(name, &mut entrants, &good(setup), Question::Verdict).await;
+        let mut peers = all(setup).await;
+        warm_up(&mut peers, setup).await;
+        row(name, &mut peers, &valid(setup), Check::Status).await;
     }
 }
 
-fn cases(setup: &Setup) -> Vec<(&'static str, Request<()>, Question)> {
-    use Question::*;
+fn cases(setup: &Setup) -> Vec<(&'static str, Request<()>, Check)> {
+    use Check::*;
     let issuer = &setup.issuer;
-    let stranger = Setup::new(setup.algorithm, issuer.origin()).issuer;
+    let other_issuer = Setup::new(setup.algorithm, issuer.origin()).issuer;
     let token = setup.token(1);
     let now = issuer.claims(Setup::USER)["iat"].as_u64().expect("a date");
     let header = |value: &str| {
@@ -87,43 +87,43 @@ fn cases(setup: &Setup) -> Vec<(&'static str, Request<()>, Question)> {
     let expired = with_claim("exp", json!(now - 7200));
 
     vec![
-        ("a good token", request(Some(&token)), Verdict),
-        ("signed by another key", request(Some(&stranger.sign(&issuer.claims(Setup::USER)))), Verdict),
-        ("no `Authorization`", request(None), Verdict),
-        ("`bearer` in lower case", header(&format!("bearer {token}")), Verdict),
-        ("two `Authorization` headers, the first good", two_headers, Verdict),
-        ("no `iss`", without_claim("iss"), Verdict),
-        ("no `aud`", without_claim("aud"), Verdict),
-        ("`iss` a number", with_claim("iss", json!(1)), Verdict),
-        ("`aud` a number", with_claim("aud", json!(1)), Verdict),
-        ("another `iss`", with_claim("iss", json!("https://evil.example.com/")), Verdict),
-        ("another `aud`", with_claim("aud", json!("https://evil.example.com/")), Verdict),
-        ("`crit` in the JOSE header", with_header(json!({ "crit": ["pledge"], "pledge": "word" })), Verdict),
-        ("`typ` is `logout+jwt`", with_header(json!({ "typ": "logout+jwt" })), Verdict),
+        ("a valid token", request(Some(&token)), Status),
+        ("signed by another key", request(Some(&other_issuer.sign(&issuer.claims(Setup::USER)))), Status),
+        ("no `Authorization`", request(None), Status),
+        ("`bearer` in lower case", header(&format!("bearer {token}")), Status),
+        ("two `Authorization` headers, the first valid", two_headers, Status),
+        ("no `iss`", without_claim("iss"), Status),
+        ("no `aud`", without_claim("aud"), Status),
+        ("`iss` a number", with_claim("iss", json!(1)), Status),
+        ("`aud` a number", with_claim("aud", json!(1)), Status),
+        ("another `iss`", with_claim("iss", json!("https://evil.example.com/")), Status),
+        ("another `aud`", with_claim("aud", json!("https://evil.example.com/")), Status),
+        ("`crit` in the JOSE header", with_header(json!({ "crit": ["pledge"], "pledge": "word" })), Status),
+        ("`typ` is `logout+jwt`", with_header(json!({ "typ": "logout+jwt" })), Status),
         (
             "`typ` is `better-auth.session-cache+jwt`",
             with_header(json!({ "typ": "better-auth.session-cache+jwt" })),
-            Verdict,
+            Status,
         ),
-        ("`sub` twice", request(Some(&sub_twice)), Verdict),
-        ("`nbf` in an hour", with_claim("nbf", json!(now + 3600)), Verdict),
-        ("`exp` two hours ago", expired.clone(), Verdict),
-        ("a garbage token", request(Some("garbage")), Verdict),
-        ("an unknown `kid`", with_header(json!({ "kid": "nobody's" })), Verdict),
-        ("a token of 100 KB", with_claim("filler", json!("x".repeat(75_000))), Verdict),
+        ("`sub` twice", request(Some(&sub_twice)), Status),
+        ("`nbf` in an hour", with_claim("nbf", json!(now + 3600)), Status),
+        ("`exp` two hours ago", expired.clone(), Status),
+        ("a garbage token", request(Some("garbage")), Status),
+        ("an unknown `kid`", with_header(json!({ "kid": "unknown" })), Status),
+        ("a token of 100 KB", with_claim("filler", json!("x".repeat(75_000))), Status),
         ("challenge when there is no token", request(None), Challenge),
         ("challenge to an expired token", expired, Challenge),
         ("calls the instance that was polled ready", request(Some(&token)), Readiness),
     ]
 }
 
-async fn row(name: &str, entrants: &mut [Entrant], request: &Request<()>, question: Question) {
+async fn row(name: &str, peers: &mut [Peer], request: &Request<()>, check: Check) {
     print!("| {name} |");
-    for entrant in entrants {
-        let cell = match &mut entrant.guarded {
-            Ok(contestant) => match timeout(PATIENCE, contestant.answer(request.clone())).await {
-                Ok(answer) => question.cell(&answer),
-                Err(_) => format!("no answer in {} s", PATIENCE.as_secs()),
+    for peer in peers {
+        let cell = match &mut peer.target {
+            Ok(target) => match timeout(TIMEOUT, target.call(request.clone())).await {
+                Ok(outcome) => check.cell(&outcome),
+                Err(_) => format!("no response in {} s", TIMEOUT.as_secs()),
             },
             Err(why) => (*why).to_owned(),
         };
@@ -132,15 +132,15 @@ async fn row(name: &str, entrants: &mut [Entrant], request: &Request<()>, questi
     println!();
 }
 
-impl Question {
-    fn cell(self, answer: &Answer) -> String {
+impl Check {
+    fn cell(self, outcome: &Outcome) -> String {
         match self {
-            Self::Verdict if answer.passed => "passes".to_owned(),
-            Self::Verdict => answer.status.as_u16().to_string(),
-            Self::Challenge if answer.passed => "passes".to_owned(),
-            Self::Challenge if answer.challenges.is_empty() => "none".to_owned(),
-            Self::Challenge => format!("`{}`", answer.challenges.join("`, `")),
-            Self::Readiness => match answer.was_ready {
+            Self::Status if outcome.passed => "passes".to_owned(),
+            Self::Status => outcome.status.as_u16().to_string(),
+            Self::Challenge if outcome.passed => "passes".to_owned(),
+            Self::Challenge if outcome.challenges.is_empty() => "none".to_owned(),
+            Self::Challenge => format!("`{}`", outcome.challenges.join("`, `")),
+            Self::Readiness => match outcome.was_ready {
                 Some(true) => "yes".to_owned(),
                 Some(false) => "no".to_owned(),
                 None => "an extractor".to_owned(),
@@ -149,16 +149,16 @@ impl Question {
     }
 }
 
-fn good(setup: &Setup) -> Request<()> {
+fn valid(setup: &Setup) -> Request<()> {
     request(Some(&setup.token(1)))
 }
 
-/// Some begin to serve before they have fetched the keys: a good token gets two seconds to pass.
-async fn warm_up(entrants: &mut [Entrant], setup: &Setup) {
-    let good = good(setup);
-    for contestant in entrants.iter_mut().filter_map(|entrant| entrant.guarded.as_mut().ok()) {
+/// Some targets start before they have fetched the keys: wait up to two seconds until a valid token passes.
+async fn warm_up(peers: &mut [Peer], setup: &Setup) {
+    let valid = valid(setup);
+    for target in peers.iter_mut().filter_map(|peer| peer.target.as_mut().ok()) {
         for _ in 0..20 {
-            if passes(contestant.as_mut(), &good).await {
+            if passes(target.as_mut(), &valid).await {
                 break;
             }
             sleep(Duration::from_millis(100)).await;
@@ -166,12 +166,12 @@ async fn warm_up(entrants: &mut [Entrant], setup: &Setup) {
     }
 }
 
-async fn passes(contestant: &mut dyn Contestant, request: &Request<()>) -> bool {
-    timeout(PATIENCE, contestant.answer(request.clone())).await.is_ok_and(|answer| answer.passed)
+async fn passes(target: &mut dyn Target, request: &Request<()>) -> bool {
+    timeout(TIMEOUT, target.call(request.clone())).await.is_ok_and(|outcome| outcome.passed)
 }
 
 /// Publishes the keys on this machine, until the program ends.
-async fn published(setup: Setup) -> Setup {
+async fn publish(setup: Setup) -> Setup {
     let jwks = setup.jwks();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");

@@ -1,4 +1,4 @@
-//! `aliri_tower`, whose user writes a claims type with the claims that it checks.
+//! `aliri_tower`. The application provides a claims type that contains the claims to check.
 
 use ::aliri_tower::Oauth2Authorizer;
 use aliri::{
@@ -12,9 +12,9 @@ use bytes::Bytes;
 use http_body_util::Empty;
 use serde::Deserialize;
 
-use crate::{Contestant, Setup, contestant::Layered, inner::Inner};
+use crate::{Setup, Target, inner::Inner, target::Layered};
 
-pub(super) async fn guard(setup: &Setup) -> Result<Box<dyn Contestant>, &'static str> {
+pub(super) async fn target(setup: &Setup) -> Result<Box<dyn Target>, &'static str> {
     if setup.algorithm == Algorithm::EdDSA {
         return Err("no EdDSA");
     }

@@ -7,10 +7,10 @@ use axum::body::Body;
 use jsonwebtoken_10::jwk::JwkSet;
 use url::Url;
 
-use super::provider::{Backend, On};
-use crate::{Contestant, Setup, contestant::Layered, inner::Inner};
+use super::provider::{Backend, WithBackend};
+use crate::{Setup, Target, inner::Inner, target::Layered};
 
-pub(super) fn guard(setup: &Setup) -> Box<dyn Contestant> {
+pub(super) fn target(setup: &Setup) -> Box<dyn Target> {
     let issuer = Url::parse(setup.issuer.origin()).expect("a URL");
     let audience = setup.issuer.origin().to_owned();
     let layer = match &setup.jwks_url {
@@ -22,5 +22,5 @@ pub(super) fn guard(setup: &Setup) -> Box<dyn Contestant> {
         }
         None => AuthorizationLayer::with_local_jwk_set(JwkSet { keys: vec![setup.key()] }, issuer, audience),
     };
-    Box::new(On(Backend::AwsLcRs, Layered::new(layer, Inner::<Body>::new(), Body::empty)))
+    Box::new(WithBackend(Backend::AwsLcRs, Layered::new(layer, Inner::<Body>::new(), Body::empty)))
 }

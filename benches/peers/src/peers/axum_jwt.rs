@@ -1,4 +1,4 @@
-//! `axum-jwt`, its layer with the claims kept for handlers.
+//! `axum-jwt`. Its layer stores the claims for handlers.
 
 use ::axum_jwt::{
     Decoder, Token,
@@ -6,9 +6,9 @@ use ::axum_jwt::{
 };
 use axum::body::Body;
 
-use crate::{Contestant, Setup, contestant::Layered, inner::Inner, setup::MyClaims};
+use crate::{Setup, Target, inner::Inner, setup::MyClaims, target::Layered};
 
-pub(super) fn guard(setup: &Setup) -> Box<dyn Contestant> {
+pub(super) fn target(setup: &Setup) -> Box<dyn Target> {
     let key = DecodingKey::from_jwk(&setup.key::<Jwk>()).expect("a key");
     let mut validation = Validation::new(setup.algorithm());
     validation.set_issuer(&[setup.issuer.origin()]);

@@ -1,4 +1,4 @@
-//! `axum-jwt-auth`, an extractor: a handler that takes the claims beside one that does not.
+//! `axum-jwt-auth`, an extractor: compares a handler with the claims to one without.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use ::axum_jwt_auth::{Claims, Decoder, LocalDecoder, RemoteJwksDecoder};
 use axum::{body::Body, handler::Handler};
 use jsonwebtoken_10::{DecodingKey, Validation, jwk::Jwk};
 
-use super::provider::{Backend, On};
-use crate::{Contestant, Setup, contestant::Layered, inner, setup::MyClaims};
+use super::provider::{Backend, WithBackend};
+use crate::{Setup, Target, inner, setup::MyClaims, target::Layered};
 
-pub(super) async fn guard(setup: &Setup) -> Box<dyn Contestant> {
+pub(super) async fn target(setup: &Setup) -> Box<dyn Target> {
     let mut validation = Validation::new(setup.algorithm());
     validation.set_issuer(&[setup.issuer.origin()]);
     validation.set_audience(&[setup.issuer.origin()]);
-    // Here too keys are made, by the provider in force.
-    Backend::RustCrypto.use_it();
+    // Keys are created with the active backend too.
+    Backend::RustCrypto.activate();
     let decoder: Decoder<MyClaims> = match &setup.jwks_url {
         Some(url) => {
             let decoder = RemoteJwksDecoder::builder().jwks_url(url.clone()).validation(validation).build();
@@ -28,11 +28,11 @@ pub(super) async fn guard(setup: &Setup) -> Box<dyn Contestant> {
         }
     };
     let layered =
-        Layered { guarded: guarded.with_state(decoder), bare: bare.with_state(()), body: Body::empty, sent: 0 };
-    Box::new(On(Backend::RustCrypto, layered))
+        Layered { layered: layered.with_state(decoder), bare: bare.with_state(()), body: Body::empty, sent: 0 };
+    Box::new(WithBackend(Backend::RustCrypto, layered))
 }
 
-async fn guarded(_: Claims<MyClaims>) {
+async fn layered(_: Claims<MyClaims>) {
     inner::called_as_handler();
 }
 

@@ -1,4 +1,4 @@
-//! Our own layer, with the path matched and the session looked up, which no peer does.
+//! `better-auth-jwt`. The layer also matches the path and checks the session, which no peer does.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -10,36 +10,35 @@ use http::{Request, Response};
 use tower::{Layer, Service, layer::layer_fn};
 
 use crate::{
-    Contestant, Setup,
-    contestant::Layered,
-    inner::{Inner, Refusal},
+    Setup, Target,
+    inner::{Inner, MinimalRejection},
     setup::MyClaims,
+    target::Layered,
 };
 
-/// As it comes: a token that was verified before is looked up.
-pub fn as_it_comes(setup: &Setup) -> Box<dyn Contestant> {
+/// The default: verified tokens are cached.
+pub fn cached(setup: &Setup) -> Box<dyn Target> {
     layered(layer(setup))
 }
 
-/// Without memory: every sight of a token is the first.
-pub fn first_sight(setup: &Setup) -> Box<dyn Contestant> {
+/// Without the token cache: every token is verified.
+pub fn uncached(setup: &Setup) -> Box<dyn Target> {
     layered(layer(setup).token_cache_size(0))
 }
 
-/// The same with a claims type of the user's.
-pub fn own_claims(setup: &Setup) -> Box<dyn Contestant> {
+/// Without the token cache, and with a custom claims type.
+pub fn uncached_custom_claims(setup: &Setup) -> Box<dyn Target> {
     layered(layer(setup).token_cache_size(0).claims::<MyClaims>())
 }
 
-/// With a cache so small that of many tokens that take turns all but a few are dropped before they are
-/// used again.
-pub fn remembering(setup: &Setup) -> Box<dyn Contestant> {
+/// With a cache so small that most tokens are dropped before they are used again.
+pub fn cache_inserts(setup: &Setup) -> Box<dyn Target> {
     layered(layer(setup).token_cache_size(16 * 1024))
 }
 
-/// Its refusals without the layer: what they cost whoever gives them.
-pub fn refusing_by_hand() -> Box<dyn Contestant> {
-    Box::new(Layered::new(layer_fn(|_| Refusal), Inner::<()>::new(), || ()))
+/// Rejections without the layer.
+pub fn minimal_rejection() -> Box<dyn Target> {
+    Box::new(Layered::new(layer_fn(|_| MinimalRejection), Inner::<()>::new(), || ()))
 }
 
 fn layer(setup: &Setup) -> JwtAuthLayer {
@@ -49,14 +48,15 @@ fn layer(setup: &Setup) -> JwtAuthLayer {
         (None, _) => Verifier::builder(KeySet::from_json(setup.jwks()).expect("a key set")),
     };
     let verifier = keys.issuer(setup.issuer.origin()).audience(setup.issuer.origin()).unwrap();
-    let ended = RevokedSessions::new(Duration::from_secs(8 * 24 * 60 * 60));
-    (0..1000).for_each(|number| ended.revoke_session(setup.issuer.origin(), &format!("ended-{number}")).expect("room"));
+    let revoked = RevokedSessions::new(Duration::from_secs(8 * 24 * 60 * 60));
+    (0..1000)
+        .for_each(|number| revoked.revoke_session(setup.issuer.origin(), &format!("revoked-{number}")).expect("room"));
     JwtAuthLayer::new(verifier)
         .match_user(PathTemplate::new("/api/{user_id}/*").expect("a template"))
-        .sessions(ended, MissingSession::Allow)
+        .sessions(revoked, MissingSession::Allow)
 }
 
-fn layered<L>(layer: L) -> Box<dyn Contestant>
+fn layered<L>(layer: L) -> Box<dyn Target>
 where
     L: Layer<Inner<()>, Service: Service<Request<()>, Response = Response<()>, Error = Infallible> + 'static>,
 {

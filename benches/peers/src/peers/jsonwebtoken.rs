@@ -1,4 +1,4 @@
-//! What people write by hand: `jsonwebtoken::decode` in the plainest of layers.
+//! `jsonwebtoken::decode` in a minimal layer, as applications often write it.
 
 use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, task};
 
@@ -6,15 +6,15 @@ use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use jsonwebtoken::{DecodingKey, Validation, decode, jwk::Jwk};
 use tower::Service;
 
-use crate::{Contestant, Setup, contestant::Layered, inner::Inner, setup::MyClaims};
+use crate::{Setup, Target, inner::Inner, setup::MyClaims, target::Layered};
 
-pub(super) fn guard(setup: &Setup) -> Box<dyn Contestant> {
+pub(super) fn target(setup: &Setup) -> Box<dyn Target> {
     let key = DecodingKey::from_jwk(&setup.key::<Jwk>()).expect("a key");
     let mut validation = Validation::new(setup.algorithm());
     validation.set_issuer(&[setup.issuer.origin()]);
     validation.set_audience(&[setup.issuer.origin()]);
-    let guarded = Plain { inner: Inner::new(), rules: Arc::new((key, validation)) };
-    Box::new(Layered { guarded, bare: Inner::<()>::new(), body: || (), sent: 0 })
+    let layered = Plain { inner: Inner::new(), rules: Arc::new((key, validation)) };
+    Box::new(Layered { layered, bare: Inner::<()>::new(), body: || (), sent: 0 })
 }
 
 struct Plain {

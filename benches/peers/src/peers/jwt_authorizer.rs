@@ -1,12 +1,12 @@
-//! `jwt-authorizer`, whose newest release is for axum 0.7.
+//! `jwt-authorizer`. Its newest release is for axum 0.7.
 
 use ::jwt_authorizer::{IntoLayer, JwtAuthorizer, Validation};
 use axum_07::body::Body;
 use better_auth_jwt::keys::Algorithm;
 
-use crate::{Contestant, Setup, contestant::Layered, inner::Inner, setup::MyClaims};
+use crate::{Setup, Target, inner::Inner, setup::MyClaims, target::Layered};
 
-pub(super) async fn guard(setup: &Setup) -> Box<dyn Contestant> {
+pub(super) async fn target(setup: &Setup) -> Box<dyn Target> {
     let origin = [setup.issuer.origin()];
     let authorizer: JwtAuthorizer<MyClaims> = match &setup.jwks_url {
         Some(url) => JwtAuthorizer::from_jwks_url(url),

@@ -1,4 +1,4 @@
-//! The contestants, each in a file of its own, configured as its documentation says.
+//! The targets, each in a separate file, configured as its documentation recommends.
 
 mod aliri_tower;
 mod axum_jose;
@@ -11,33 +11,34 @@ mod provider;
 mod tower_jwt;
 mod tower_oauth2_resource_server;
 
-use crate::{Contestant, Setup, version};
+use crate::{Setup, Target, version};
 
-/// A contestant, or why there is none for this setup.
-pub struct Entrant {
+/// A crate to measure.
+pub struct Peer {
     pub name: String,
-    pub guarded: Result<Box<dyn Contestant>, &'static str>,
+    /// The target, or why it does not support this setup.
+    pub target: Result<Box<dyn Target>, &'static str>,
 }
 
-/// All contestants for this setup, ours first.
-pub async fn all(setup: &Setup) -> Vec<Entrant> {
+/// All targets for this setup, better-auth-jwt first.
+pub async fn all(setup: &Setup) -> Vec<Peer> {
     provider::install();
     vec![
-        entrant("better-auth-jwt", Ok(better_auth_jwt::as_it_comes(setup))),
-        entrant("aliri_tower", aliri_tower::guard(setup).await),
-        entrant("axum-jose", Ok(axum_jose::guard(setup))),
-        entrant("axum-jwt", Ok(axum_jwt::guard(setup))),
-        entrant("axum-jwt-auth", Ok(axum_jwt_auth::guard(setup).await)),
-        entrant("jwt-authorizer", Ok(jwt_authorizer::guard(setup).await)),
-        entrant("tower-jwt", Ok(tower_jwt::guard(setup))),
-        entrant("tower-oauth2-resource-server", Ok(tower_oauth2_resource_server::guard(setup).await)),
-        Entrant {
+        peer("better-auth-jwt", Ok(better_auth_jwt::cached(setup))),
+        peer("aliri_tower", aliri_tower::target(setup).await),
+        peer("axum-jose", Ok(axum_jose::target(setup))),
+        peer("axum-jwt", Ok(axum_jwt::target(setup))),
+        peer("axum-jwt-auth", Ok(axum_jwt_auth::target(setup).await)),
+        peer("jwt-authorizer", Ok(jwt_authorizer::target(setup).await)),
+        peer("tower-jwt", Ok(tower_jwt::target(setup))),
+        peer("tower-oauth2-resource-server", Ok(tower_oauth2_resource_server::target(setup).await)),
+        Peer {
             name: format!("`decode` of jsonwebtoken {} in a plain layer", version("jsonwebtoken")),
-            guarded: Ok(jsonwebtoken::guard(setup)),
+            target: Ok(jsonwebtoken::target(setup)),
         },
     ]
 }
 
-fn entrant(package: &str, guarded: Result<Box<dyn Contestant>, &'static str>) -> Entrant {
-    Entrant { name: format!("{package} {}", version(package)), guarded }
+fn peer(package: &str, target: Result<Box<dyn Target>, &'static str>) -> Peer {
+    Peer { name: format!("{package} {}", version(package)), target }
 }

@@ -3,9 +3,9 @@
 use ::tower_jwt::{DecodingKey, JwtLayer, Validation};
 use jsonwebtoken_9::jwk::Jwk;
 
-use crate::{Contestant, Setup, contestant::Layered, inner::Inner, setup::MyClaims};
+use crate::{Setup, Target, inner::Inner, setup::MyClaims, target::Layered};
 
-pub(super) fn guard(setup: &Setup) -> Box<dyn Contestant> {
+pub(super) fn target(setup: &Setup) -> Box<dyn Target> {
     let key = DecodingKey::from_jwk(&setup.key::<Jwk>()).expect("a key");
     let mut validation = Validation::new(setup.algorithm());
     validation.set_issuer(&[setup.issuer.origin()]);

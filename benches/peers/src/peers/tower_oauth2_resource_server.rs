@@ -4,12 +4,12 @@ use ::tower_oauth2_resource_server::{
     server::OAuth2ResourceServer, tenant::TenantConfiguration, validation::ClaimsValidationSpec,
 };
 
-use crate::{Contestant, Setup, contestant::Layered, inner::Inner, setup::MyClaims};
+use crate::{Setup, Target, inner::Inner, setup::MyClaims, target::Layered};
 
-pub(super) async fn guard(setup: &Setup) -> Box<dyn Contestant> {
+pub(super) async fn target(setup: &Setup) -> Box<dyn Target> {
     let origin = setup.issuer.origin();
-    // What it sets by itself after OIDC discovery. With keys given any other way it checks no issuer
-    // unless told to.
+    // The settings that it uses after OIDC discovery. With other sources of keys it does not check the
+    // issuer by default.
     let rules = ClaimsValidationSpec::new().exp(true).iss(origin).aud(&vec![origin.to_owned()]);
     let tenant = match &setup.jwks_url {
         Some(url) => TenantConfiguration::builder(origin).jwks_url(url).claims_validation(rules).build().await,

@@ -1,4 +1,4 @@
-//! axum with one route and nothing behind it.
+//! axum with one route that returns a constant.
 
 use axum::{Router, routing::get};
 

@@ -1,7 +1,7 @@
-//! What each of SeaORM's ways to the same rows costs: `cargo run --release -p server-bounds --bin seaorm`.
-//! On SQLite in memory, or on an empty database that `DATABASE_URL` names.
+//! Compares several queries to select the same rows with SeaORM: `cargo run --release -p server-bounds --bin seaorm`.
+//! Uses SQLite in memory, or the empty database at `DATABASE_URL`.
 
-#![expect(clippy::print_stdout, reason = "the table is what it is for")]
+#![expect(clippy::print_stdout, reason = "it prints a table")]
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use sea_orm::{
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-#[expect(unreachable_pub, reason = "the source is another crate's")]
+#[expect(unreachable_pub, reason = "the source belongs to another crate")]
 #[path = "../../../../crates/tasks-api/src/entity/task.rs"]
 mod task;
 
@@ -24,37 +24,37 @@ const TIMES: u32 = 4000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), DbErr> {
-    let db = filled().await?;
-    for (rows, ways) in [("one row", Way::ONE), ("21 rows", Way::PAGE)] {
-        let mut times = vec![Vec::new(); ways.len()];
+    let db = database().await?;
+    for (rows, queries) in [("one row", Query::ONE), ("21 rows", Query::PAGE)] {
+        let mut times = vec![Vec::new(); queries.len()];
         for _ in 0..ROUNDS {
-            // They take turns, so that whatever else the machine does meets all of them.
-            for (way, times) in ways.iter().zip(&mut times) {
+            // Interleaved, so that other load on the machine affects all of them.
+            for (query, times) in queries.iter().zip(&mut times) {
                 let start = Instant::now();
                 for _ in 0..TIMES {
-                    way.run(&db).await?;
+                    query.run(&db).await?;
                 }
                 times.push(start.elapsed() / TIMES);
             }
         }
         let medians: Vec<_> = times.into_iter().map(median).collect();
-        let least = medians[medians.len() - 1].as_secs_f64();
-        println!("\n| {rows} | µs | to sqlx |\n| --- | ---: | ---: |");
-        for (way, time) in ways.iter().zip(medians) {
+        let sqlx = medians[medians.len() - 1].as_secs_f64();
+        println!("\n| {rows} | µs | relative to sqlx |\n| --- | ---: | ---: |");
+        for (query, time) in queries.iter().zip(medians) {
             let micros = time.as_secs_f64() * 1e6;
-            println!("| {} | {micros:.1} | {:.2} |", way.name(), time.as_secs_f64() / least);
+            println!("| {} | {micros:.1} | {:.2} |", query.name(), time.as_secs_f64() / sqlx);
         }
     }
     Ok(())
 }
 
 #[derive(Clone, Copy)]
-enum Way {
+enum Query {
     One,
     AllByKey,
     Limited,
-    WrittenLimit,
-    Text(Rows, Read),
+    AppendedLimit,
+    Sql(Rows, Read),
 }
 
 #[derive(Clone, Copy)]
@@ -70,20 +70,20 @@ enum Read {
     Sqlx,
 }
 
-impl Way {
+impl Query {
     const ONE: &[Self] = &[
         Self::One,
         Self::AllByKey,
-        Self::Text(Rows::One, Read::ByName),
-        Self::Text(Rows::One, Read::ByPosition),
-        Self::Text(Rows::One, Read::Sqlx),
+        Self::Sql(Rows::One, Read::ByName),
+        Self::Sql(Rows::One, Read::ByPosition),
+        Self::Sql(Rows::One, Read::Sqlx),
     ];
     const PAGE: &[Self] = &[
         Self::Limited,
-        Self::WrittenLimit,
-        Self::Text(Rows::Page, Read::ByName),
-        Self::Text(Rows::Page, Read::ByPosition),
-        Self::Text(Rows::Page, Read::Sqlx),
+        Self::AppendedLimit,
+        Self::Sql(Rows::Page, Read::ByName),
+        Self::Sql(Rows::Page, Read::ByPosition),
+        Self::Sql(Rows::Page, Read::Sqlx),
     ];
 
     fn name(self) -> &'static str {
@@ -91,29 +91,31 @@ impl Way {
             Self::One => "`Entity::find().filter(key).one()`",
             Self::AllByKey => "`Entity::find().filter(key).all()`, the first",
             Self::Limited => "`Entity::find().filter(user).order_by(id).limit(21).all()`",
-            Self::WrittenLimit => "the same, with ` LIMIT 21` pushed onto the built text",
-            Self::Text(_, Read::ByName) => "`Model::find_by_statement(constant text)`",
-            Self::Text(_, Read::ByPosition) => "the same, columns by position",
-            Self::Text(_, Read::Sqlx) => "sqlx, the same text, from the same pool",
+            Self::AppendedLimit => "the same, with ` LIMIT 21` appended to the built SQL",
+            Self::Sql(_, Read::ByName) => "`Model::find_by_statement(constant SQL)`",
+            Self::Sql(_, Read::ByPosition) => "the same, columns by position",
+            Self::Sql(_, Read::Sqlx) => "sqlx, the same SQL, from the same pool",
         }
     }
 
     async fn run(self, db: &DatabaseConnection) -> Result<(), DbErr> {
         let backend = db.get_database_backend();
-        let mine = Column::UserId.eq(USER);
+        let owned = Column::UserId.eq(USER);
         let found = match self {
-            Self::One => usize::from(Entity::find().filter(mine).filter(Column::Id.eq(id(7))).one(db).await?.is_some()),
-            Self::AllByKey => Entity::find().filter(mine).filter(Column::Id.eq(id(7))).all(db).await?.len(),
-            Self::Limited => {
-                Entity::find().filter(mine).order_by(Column::Id, Order::Desc).limit(21).all(db).await?.len()
+            Self::One => {
+                usize::from(Entity::find().filter(owned).filter(Column::Id.eq(id(7))).one(db).await?.is_some())
             }
-            Self::WrittenLimit => {
-                let mut list = Entity::find().filter(mine).order_by(Column::Id, Order::Desc).build(backend);
+            Self::AllByKey => Entity::find().filter(owned).filter(Column::Id.eq(id(7))).all(db).await?.len(),
+            Self::Limited => {
+                Entity::find().filter(owned).order_by(Column::Id, Order::Desc).limit(21).all(db).await?.len()
+            }
+            Self::AppendedLimit => {
+                let mut list = Entity::find().filter(owned).order_by(Column::Id, Order::Desc).build(backend);
                 list.sql.push_str(" LIMIT 21");
                 Model::find_by_statement(list).all(db).await?.len()
             }
-            Self::Text(rows, Read::Sqlx) => sqlx_rows(db, rows).await?,
-            Self::Text(rows, read) => {
+            Self::Sql(rows, Read::Sqlx) => sqlx_rows(db, rows).await?,
+            Self::Sql(rows, read) => {
                 let statement = match rows {
                     Rows::One => Statement::from_sql_and_values(backend, ONE, [USER.into(), id(7).into()]),
                     Rows::Page => Statement::from_sql_and_values(backend, PAGE, [USER.into()]),
@@ -175,8 +177,8 @@ impl FromQueryResult for ByPosition {
     }
 }
 
-/// A thousand tasks, every third without a description.
-async fn filled() -> Result<DatabaseConnection, DbErr> {
+/// A database with a thousand tasks, every third without a description.
+async fn database() -> Result<DatabaseConnection, DbErr> {
     let url = std::env::var("DATABASE_URL").unwrap_or_else(|_| "sqlite::memory:".into());
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false).test_before_acquire(false);

@@ -1,8 +1,8 @@
-//! How long the library takes for the worst inputs known: the fuzzers' seeds and corpus, and what is built here to be slow.
+//! Measures the library with the worst known inputs: the fuzzers' seeds and corpus, and inputs that are built to be slow.
 //!
 //!     cargo run --release --example slowest
 //!
-//! Prints the slowest ones and exits with 1 if any takes more than a millisecond for every 8 KiB begun.
+//! Prints the slowest ones, and exits with 1 if any takes more than a millisecond per 8 KiB, rounded up.
 
 use std::{
     fs, io,
@@ -23,7 +23,7 @@ use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 
-/// For every 8 KiB begun.
+/// Per 8 KiB, rounded up.
 const LIMIT: Duration = Duration::from_millis(1);
 
 fn main() -> io::Result<ExitCode> {
@@ -55,19 +55,19 @@ impl Measured {
     }
 }
 
-/// The shortest of many runs, which depends least on the load of the machine.
+/// Measures the shortest of many runs, which depends least on the load of the machine.
 fn measure(measured: &mut Vec<Measured>, name: impl Into<String>, bytes: usize, mut run: impl FnMut()) {
     let mut time = Duration::MAX;
     for _ in 0..20 {
-        let begin = Instant::now();
+        let start = Instant::now();
         run();
-        time = time.min(begin.elapsed());
+        time = time.min(start.elapsed());
     }
     measured.push(Measured { name: name.into(), bytes, time });
 }
 
-/// Measures the library alone, or the whole fuzz target where that is not possible, with its second parser and signing.
-/// Changed valid tokens are left out: they take as long as a signature check.
+/// Measures the library alone or, if that is not possible, the whole fuzz target with its second parser and signing.
+/// Valid tokens with edits are left out: they take as long as a signature check.
 fn corpus(measured: &mut Vec<Measured>) -> io::Result<()> {
     let verifier = Issuer::new().verifier();
     let targets = ["header", "token", "jwks", "path"];
@@ -94,7 +94,7 @@ fn corpus(measured: &mut Vec<Measured>) -> io::Result<()> {
     Ok(())
 }
 
-/// Validly signed, so that everything is checked. The times include HMAC, the cheapest signature.
+/// Tokens with valid signatures, so that everything is checked. The times include HMAC, the fastest signature.
 fn tokens(measured: &mut Vec<Measured>) {
     let issuer = Issuer::with_algorithm(Algorithm::HS256);
     let verifiers = [("", issuer.verifier()), (", 1 MiB", issuer.verifier().max_token_size(2 << 20))];
@@ -151,7 +151,7 @@ fn measure_token(measured: &mut Vec<Measured>, name: String, verifier: &Verifier
     });
 }
 
-/// JSON texts of about so many bytes.
+/// JSON texts of about `room` bytes.
 fn slow_json(room: usize) -> Vec<(String, String)> {
     let object = |members: usize, name: &dyn Fn(usize) -> String| {
         let members: Vec<_> = (0..members).map(|n| format!("\"{}\":0", name(n))).collect();
@@ -159,7 +159,7 @@ fn slow_json(room: usize) -> Vec<(String, String)> {
     };
     let repeated = |text: &str| text.repeat(room / text.len());
     let prefix = "p".repeat(room / 40);
-    // Same length, first, middle and last letter: everything that tells short lists of names apart cheaply.
+    // The same length, first and last letters, so that all names must be compared.
     let alike = object(16, &|n| format!("aaaa{:04}aaaaaaaaaaaaaaa{:04}a", n, n));
     let mut all = vec![
         ("many members".to_owned(), object(room / 8, &|n| format!("{n:x}"))),
@@ -219,7 +219,7 @@ fn key_sets(measured: &mut Vec<Measured>) {
         measure_set(measured, format!("100 keys, {algorithm}"), &json!({ "keys": keys }).to_string());
         measure_set(measured, format!("one key, {algorithm}"), &json!({ "keys": [keys[0]] }).to_string());
     }
-    // As small as a key can be: how many fit into 8 KiB matters, not how few an issuer has.
+    // As small as possible, so that many keys fit into 8 KiB.
     let small: Vec<String> = (0..100)
         .map(|_| {
             let x = Issuer::new().jwk()["x"].to_string();

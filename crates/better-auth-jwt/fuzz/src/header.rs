@@ -1,4 +1,4 @@
-//! `Authorization` headers: which are accepted, and that no response contains anything of them.
+//! `Authorization` headers: which ones are accepted, and that responses contain no part of them.
 
 use std::{convert::Infallible, sync::LazyLock};
 
@@ -19,7 +19,7 @@ static LAYER: LazyLock<JwtAuthLayer> = LazyLock::new(|| {
 
 static TOKEN: LazyLock<String> = LazyLock::new(|| issuer::token("ada"));
 
-/// Each line is a header. A zero byte, which headers cannot contain, stands for a valid token.
+/// Each line is a header. A zero byte, which headers cannot contain, is replaced with a valid token.
 pub fn run(data: &[u8]) {
     let token = TOKEN.as_bytes();
     let text: Vec<u8> =
@@ -59,7 +59,7 @@ fn send(values: &[HeaderValue]) -> Response<String> {
     response
 }
 
-/// Status and challenge by a second implementation of RFC 6750 and RFC 9110.
+/// Status and challenge according to a second implementation of RFC 6750 and RFC 9110.
 fn expected(values: &[HeaderValue]) -> (u16, &'static str) {
     const MISSING: (u16, &str) = (401, r#"Bearer realm="api""#);
     const INVALID: (u16, &str) =
@@ -90,7 +90,7 @@ fn expected(values: &[HeaderValue]) -> (u16, &'static str) {
     }
 }
 
-/// Not `trim_ascii_start`, which takes tabs too.
+/// Unlike `trim_ascii_start`, this does not remove tabs.
 fn without_spaces(text: &[u8]) -> &[u8] {
     let start = text.iter().position(|byte| *byte != b' ').unwrap_or(text.len());
     text.split_at(start).1

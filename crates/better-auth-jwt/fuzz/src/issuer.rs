@@ -1,5 +1,5 @@
-//! The issuer of all tokens here: its secret, its public keys, and tokens. They never change, so that an input means the
-//! same in every run.
+//! The issuer of all tokens: its secret, its public keys, and tokens. They never change, so that an input has the same
+//! meaning in every run.
 
 use std::sync::{Arc, LazyLock};
 
@@ -24,11 +24,11 @@ pub(super) static BY_SECRET: LazyLock<Verifier> = LazyLock::new(|| {
     Verifier::builder(secret).issuer(ORIGIN).audience(ORIGIN).expect("a verifier").clock(Arc::new(Stopped))
 });
 
-/// The same for access tokens.
+/// Like [`BY_SECRET`], for access tokens.
 pub(super) static ACCESS_BY_SECRET: LazyLock<Verifier> =
     LazyLock::new(|| BY_SECRET.clone().profile(Profile::AccessToken));
 
-/// Accepts every token that the secret has signed.
+/// Accepts every token that is signed with the secret.
 pub(super) static BY_SECRET_ANY_ISSUER: LazyLock<Verifier> = LazyLock::new(|| {
     let secret = SharedSecret::new(SECRET).expect("a strong secret");
     Verifier::builder(secret)
@@ -41,7 +41,7 @@ pub(super) static BY_SECRET_ANY_ISSUER: LazyLock<Verifier> = LazyLock::new(|| {
 pub(super) static KEYS: LazyLock<KeySet> =
     LazyLock::new(|| KeySet::from_json(KNOWN["jwks"].to_string()).expect("usable keys"));
 
-/// Accepts every token that one of the key pairs has signed.
+/// Accepts every token that is signed with one of the key pairs.
 pub(super) static BY_KEYS_ANY_ISSUER: LazyLock<Verifier> = LazyLock::new(|| {
     Verifier::builder(KEYS.clone())
         .insecure_any_issuer()
@@ -50,7 +50,7 @@ pub(super) static BY_KEYS_ANY_ISSUER: LazyLock<Verifier> = LazyLock::new(|| {
         .clock(Arc::new(Stopped))
 });
 
-/// Valid tokens: one of each type of key pair, whose private keys are not kept, and one of the secret.
+/// Valid tokens: one for each type of key pair, with discarded private keys, and one for the secret.
 pub(super) static TOKENS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let signed = KNOWN["tokens"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
     signed.chain([token("ada")]).collect()
@@ -66,7 +66,7 @@ pub(super) fn signed_by() -> impl Iterator<Item = (&'static str, &'static str)> 
     TOKENS.iter().map(String::as_str).zip(material)
 }
 
-/// A valid token of the secret for this user.
+/// A valid token for this user, signed with the secret.
 pub(super) fn token(user: &str) -> String {
     ISSUER.sign(&claims(user))
 }

@@ -1,11 +1,11 @@
-//! A second JSON parser: serde_json's, with the documented strictness of the library.
+//! A second JSON parser: serde_json with the library's documented restrictions.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Containers may nest this deep.
+/// The maximum nesting depth of objects and arrays.
 const MAX_DEPTH: usize = 32;
 
 pub(super) enum Reading {
@@ -25,7 +25,7 @@ pub(super) fn read(bytes: &[u8]) -> Reading {
     }
 }
 
-/// Any value without duplicate names, and with no more containers inside each other than `depth`.
+/// Any value without duplicate names, and with a nesting depth of at most `depth`.
 #[derive(Clone, Copy)]
 struct Strict {
     depth: usize,

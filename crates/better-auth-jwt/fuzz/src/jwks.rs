@@ -1,4 +1,4 @@
-//! Key sets: only valid keys of the document are used, and no others.
+//! Key sets: only valid keys of the document are used.
 
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ fn holds(element: &Value, material: &str) -> bool {
     ["x", "n"].iter().any(|name| element.get(name).is_some_and(|value| value == material))
 }
 
-/// A key that is taken, taken alone.
+/// Checks a single key: if it is used, it must be a valid one.
 fn check_one(element: &Value, rsa: Option<Algorithm>) {
     let document = json!({ "keys": [element] }).to_string();
     let set = match rsa {
@@ -101,8 +101,7 @@ fn check_one(element: &Value, rsa: Option<Algorithm>) {
     }
 }
 
-/// The algorithm of a key that may be used, as far as its members tell; whether its numbers are a key is another
-/// question.
+/// The algorithm of a key that may be used, according to its members. Whether its numbers are a valid key is not checked.
 fn may_verify(jwk: &Map<String, Value>, rsa: Option<Algorithm>) -> Option<Algorithm> {
     use Algorithm::*;
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);

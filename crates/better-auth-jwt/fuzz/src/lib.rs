@@ -2,11 +2,11 @@
 //!
 //!     cargo fuzz run token --sanitizer none corpus/token seeds/token -- -dict=jose.dict
 //!
-//! `seeds` has hand-written inputs, with names, and `corpus` the inputs that the fuzzers found.
+//! `seeds` contains hand-written inputs, with names, and `corpus` the inputs that the fuzzers found.
 //!
 //! The expected result comes from a second, slower parser of the same bytes: `serde_json` for JSON, `percent_encoding`
-//! for paths. The functions do not depend on the fuzzer: the tests run them with the stable toolchain over the corpus and
-//! changes of it.
+//! for paths. The functions do not depend on the fuzzer: tests on the stable toolchain run them with the corpus and with
+//! modified inputs.
 
 pub mod header;
 pub mod jwks;

@@ -14,7 +14,7 @@ use super::issuer;
 /// The first byte chooses the template, the others are the path.
 const TEMPLATES: [&str; 4] = ["/api/{user_id}/tasks", "/api/{user_id}/*", "/*/x/{user}/y", "/{user}"];
 
-/// Of the first template.
+/// With the first template.
 static LAYER: LazyLock<JwtAuthLayer> = LazyLock::new(|| {
     let template = PathTemplate::new(TEMPLATES[0]).expect("a template");
     JwtAuthLayer::new(issuer::BY_SECRET.clone()).match_user(template)
@@ -47,7 +47,7 @@ fn user(template: &str, uri: &Uri) -> Result<String, PathError> {
     template.extract(&mut parts).map(|user| user.into_owned())
 }
 
-/// The user by a second implementation of RFC 3986.
+/// The user according to a second implementation of RFC 3986.
 fn expected(template: &str, path: &str) -> Result<String, PathError> {
     let mut template: Vec<&str> = template.split('/').collect();
     let mut path: Vec<&str> = path.split('/').collect();
@@ -74,14 +74,14 @@ fn decoded(segment: &str) -> Option<String> {
     (after_percent.all(is_hex) && !is_invalid).then(|| user.into_owned())
 }
 
-/// Encoded again, completely or only where necessary, the user stays the same.
+/// If the user id is percent-encoded again, completely or only where necessary, the result is the same.
 fn reaches_its_path(template: &str, user_id: &str) {
     let in_full: String = user_id.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let where_needed = utf8_percent_encode(user_id, NON_ALPHANUMERIC).to_string();
     for encoded in [in_full, where_needed] {
         let fill = |pattern| if str::starts_with(pattern, '{') { &encoded } else { pattern };
         let path = template.split('/').map(fill).collect::<Vec<_>>().join("/");
-        // Three bytes for one may be more than a path can have.
+        // The encoded path may be too long.
         if let Ok(uri) = Uri::try_from(path) {
             assert_eq!(user(template, &uri).as_deref(), Ok(user_id), "{template} {uri}");
         }

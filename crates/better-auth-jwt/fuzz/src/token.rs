@@ -41,8 +41,8 @@ fn anything(text: &[u8]) {
     }
 }
 
-/// A valid token and changes of it. Each change has three bytes, two for the position and one for the new byte. The
-/// highest bit of the position makes it a removal, the next one an insertion.
+/// A valid token with edits. An edit has three bytes: two for the position and one for the new byte. The highest bit of the
+/// position means a removal, the next one an insertion.
 fn edited(edits: &[u8]) {
     let Some((which, edits)) = edits.split_first() else { return };
     let original = &TOKENS[usize::from(*which) % TOKENS.len()];
@@ -70,7 +70,7 @@ fn assert_accepted_if_known(token: &str) {
     assert!(known || jws::verify(token, &*issuer::KEYS).is_err(), "{token}");
 }
 
-/// A header, a byte that UTF-8 never contains, and claims; or claims alone, with a valid header.
+/// A header, the byte 0xff, which UTF-8 never contains, and claims; or only claims, with a valid header.
 fn signed(parts: &[u8]) {
     let valid_header = ISSUER.header().to_string();
     let (header, claims) = match parts.iter().position(|byte| *byte == 0xff) {
@@ -109,7 +109,7 @@ fn kind_of_token(header: &[u8], length: usize) -> Option<Kind> {
     Some(header.map_or(Kind::Other, |header| header.kind))
 }
 
-/// A header as the library reads it.
+/// Parses a header without a token.
 fn header_alone(json: &[u8]) {
     let Ok(text) = str::from_utf8(json) else { return };
     let header = Header::parse(text.to_owned());

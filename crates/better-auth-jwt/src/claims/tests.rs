@@ -29,6 +29,22 @@ fn the_claims_of_better_auth_have_accessors() {
     assert_eq!(claims.issued_at(), Some(1));
     assert_eq!(claims.exp(), 2);
     assert_eq!(claims.scopes().collect::<Vec<_>>(), ["openid", "tasks:read"]);
+    assert_eq!(claims.roles().collect::<Vec<_>>(), ["admin"]);
+}
+
+#[test]
+fn roles_are_separated_by_commas() {
+    for (role, roles) in [
+        (json!("editor,admin"), vec!["editor", "admin"]),
+        (json!(" editor , admin,,"), vec!["editor", "admin"]),
+        (json!("content editor"), vec!["content editor"]),
+        (json!(""), vec![]),
+        (json!(null), vec![]),
+        (json!(["admin"]), vec![]),
+    ] {
+        assert_eq!(claims(&json!({ "role": role }).to_string()).roles().collect::<Vec<_>>(), roles);
+    }
+    assert_eq!(claims("{}").roles().count(), 0);
 }
 
 #[test]
@@ -52,7 +68,7 @@ fn reads_like_serde_json<T: DeserializeOwned + PartialEq + fmt::Debug>(json: &st
 }
 
 #[test]
-fn custom_types_are_read_as_serde_json_reads_them() {
+fn custom_types_are_deserialised_as_by_serde_json() {
     #[derive(Debug, PartialEq, Deserialize)]
     #[serde(rename_all = "lowercase")]
     enum Role {
@@ -167,7 +183,7 @@ fn an_error_names_the_claim_and_not_its_value() {
 }
 
 #[test]
-fn claims_of_another_type_read_as_absent() {
+fn claims_of_another_type_count_as_absent() {
     let claims = claims(r#"{"sub":"ada","email":["a"],"name":{"first":"Ada"},"jti":7,"iat":"then","scope":1,"aud":7}"#);
     assert_eq!((claims.email(), claims.name(), claims.jti(), claims.issued_at()), (None, None, None, None));
     assert_eq!(claims.scopes().count() + claims.aud().len(), 0);

@@ -1,9 +1,12 @@
 use std::error::Error as _;
 
+use http::Response;
+
 use super::*;
+use crate::{GrpcRejection, Outcome, RejectionResponse};
 
 #[test]
-fn errors_of_the_token_are_401_invalid_token_and_those_of_the_request_are_not() {
+fn token_errors_are_401_invalid_token_and_request_errors_are_not() {
     for (kind, status, code) in [
         (ErrorKind::Expired, 401, Some("invalid_token")),
         (ErrorKind::SenderConstrained, 401, Some("invalid_token")),
@@ -17,17 +20,29 @@ fn errors_of_the_token_are_401_invalid_token_and_those_of_the_request_are_not() 
     }
 }
 
+/// Makes a list of all kinds. It does not compile if one is missing.
+macro_rules! every_kind {
+    ($($kind:ident)*) => {{
+        let _ = |kind| match kind {
+            $(ErrorKind::$kind => (),)*
+        };
+        vec![$(ErrorKind::$kind),*]
+    }};
+}
+
+fn every_kind() -> Vec<ErrorKind> {
+    every_kind! {
+        MissingToken InvalidRequest TokenTooLarge Malformed OpaqueToken EncryptedToken UnsupportedAlgorithm
+        UnsupportedCriticalHeader InvalidType UnknownKey InvalidSignature InvalidClaims Expired NotYetValid
+        MaxAgeExceeded InvalidIssuer InvalidAudience ClientToken IdToken SenderConstrained MissingSession
+        Revoked UserMismatch ClaimMismatch MissingPathValue Forbidden InsufficientScope InvalidPath
+        KeysUnavailable SessionsUnavailable RuleUnavailable
+    }
+}
+
 #[test]
-fn an_errors_name_is_that_of_its_variant_in_snake_case() {
-    for kind in [
-        ErrorKind::MissingToken,
-        ErrorKind::TokenTooLarge,
-        ErrorKind::UnsupportedCriticalHeader,
-        ErrorKind::InvalidClaims,
-        ErrorKind::SenderConstrained,
-        ErrorKind::IdToken,
-        ErrorKind::SessionsUnavailable,
-    ] {
+fn the_name_of_an_error_is_its_variant_in_snake_case() {
+    for kind in every_kind() {
         let mut name = String::new();
         for character in format!("{kind:?}").chars() {
             if character.is_ascii_uppercase() && !name.is_empty() {
@@ -37,6 +52,28 @@ fn an_errors_name_is_that_of_its_variant_in_snake_case() {
         }
         assert_eq!(kind.as_str(), name);
     }
+}
+
+#[test]
+fn the_documentation_lists_every_label_with_its_status_and_grpc_code() {
+    let mut table = "| label | HTTP status | gRPC code |\n| --- | --- | --- |\n".to_owned();
+    for outcome in [Outcome::Verified, Outcome::Anonymous, Outcome::Preflight] {
+        table += &format!("| `{}` | | |\n", outcome.as_str());
+    }
+    for error in every_kind().into_iter().map(Error::from) {
+        let response: Response<String> = GrpcRejection.response(&error);
+        let code = response.headers()["grpc-status"].to_str().unwrap();
+        let name = match code {
+            "3" => "INVALID_ARGUMENT",
+            "7" => "PERMISSION_DENIED",
+            "14" => "UNAVAILABLE",
+            "16" => "UNAUTHENTICATED",
+            _ => panic!("unexpected code {code}"),
+        };
+        let (label, status) = (Outcome::Rejected(&error).as_str(), error.status().as_u16());
+        table += &format!("| `{label}` | {status} | {code} `{name}` |\n");
+    }
+    assert_eq!(include_str!("../labels.md"), table);
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn the_header_of_a_better_auth_token_is_read() {
 }
 
 #[test]
-fn headers_that_are_not_understood_are_rejected() {
+fn unsupported_headers_are_rejected() {
     use ErrorKind::*;
     for (json, kind) in [
         ("{}", UnsupportedAlgorithm),

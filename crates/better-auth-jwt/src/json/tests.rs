@@ -61,9 +61,9 @@ fn every_byte_of_a_number_is_checked_at_every_position() {
     for length in 1..40 {
         let digits = "9081726354".repeat(4);
         let number = &digits[..length];
-        for (before, behind) in [("", ""), ("-", ""), ("1.", ""), ("1e", ""), ("1E+", ""), ("", "e5"), ("", ".5")] {
-            let json = format!("{before}{number}{behind}");
-            // With and without room for a whole word behind it.
+        for (before, after) in [("", ""), ("-", ""), ("1.", ""), ("1e", ""), ("1E+", ""), ("", "e5"), ("", ".5")] {
+            let json = format!("{before}{number}{after}");
+            // With and without at least eight bytes after it.
             for rest in ["}", r#","b":"something"}"#] {
                 let document = parse(&format!(r#"{{"a":{json}{rest}"#)).unwrap();
                 assert_eq!(document.find("a").unwrap().raw(), json);
@@ -82,7 +82,7 @@ fn every_byte_of_a_number_is_checked_at_every_position() {
 }
 
 #[test]
-fn escapes_are_undone_in_names_and_strings() {
+fn escapes_are_decoded_in_names_and_strings() {
     let document = parse(r#"{"\u0073ub":"\ud83d\ude00\n\"é\/","x":"\\"}"#).unwrap();
     assert_eq!(document.find("sub").unwrap().as_str(), Some("😀\n\"é/"));
     assert_eq!(document.find("x").unwrap().as_str(), Some("\\"));
@@ -195,7 +195,7 @@ fn every_byte_of_a_string_is_checked_at_every_position() {
 }
 
 #[test]
-fn a_string_alone_is_unescaped() {
+fn a_single_string_is_unescaped() {
     assert_eq!(unescape(r#""ab""#).unwrap(), "ab");
     assert_eq!(unescape(r#""a\u0062""#).unwrap(), "ab");
     assert_eq!(unescape(r#""""#).unwrap(), "");

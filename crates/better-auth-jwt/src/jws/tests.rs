@@ -2,7 +2,7 @@ use super::*;
 use crate::header::Header;
 
 #[test]
-fn the_error_names_what_was_sent_instead_of_a_compact_jws() {
+fn strings_that_are_not_a_jws_have_their_own_errors() {
     use ErrorKind::*;
     let session = "a".repeat(32);
     for (token, kind) in [

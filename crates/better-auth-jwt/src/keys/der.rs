@@ -1,9 +1,9 @@
-//! The one DER structure that keys come in (RFC 8017, appendix A.1.1).
+//! The DER encoding of RSA public keys (RFC 8017, appendix A.1.1).
 
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 
-/// Reads modulus and exponent, both positive, of an `RSAPublicKey`.
+/// Parses an `RSAPublicKey`. Returns its modulus and exponent, which must be positive.
 pub(crate) fn rsa_public_key(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (key, rest) = value(der, SEQUENCE)?;
     let (n, key) = positive_integer(key)?;
@@ -21,7 +21,7 @@ fn positive_integer(der: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// The content of the value of this type at the start, and what follows it.
+/// Parses a value with this tag. Returns its content, and the rest.
 fn value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&first, rest) = der.split_first()?;
     let (length, rest) = match *rest {

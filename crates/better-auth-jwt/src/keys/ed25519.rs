@@ -1,11 +1,11 @@
-//! Which 32 bytes are an acceptable Ed25519 public key.
+//! Validation of Ed25519 public keys.
 //!
-//! aws-lc-rs accepts any: bytes that are not a point on the curve it rejects with the first signature, but it accepts
-//! points of small order, for which anyone can make signatures.
+//! aws-lc-rs accepts any 32 bytes. If they are not a point on the curve, it rejects all signatures. But it also accepts
+//! points of small order, for which anyone can forge signatures.
 
 use super::JwkError;
 
-/// A 256-bit number, as its upper and lower half.
+/// A 256-bit number: its upper and its lower half.
 type Number = (u128, u128);
 
 /// The field's prime, 2^255 - 19.
@@ -13,7 +13,7 @@ const P: Number = (u128::MAX >> 1, u128::MAX - 18);
 
 /// The y coordinates of the eight points whose order divides 8.
 ///
-/// y is 1 for order 1, -1 for order 2, 0 for order 4, and one of the last two for order 8.
+/// In this order: y is 1 for order 1, -1 for order 2, 0 for order 4, and one of the last two for order 8.
 const SMALL_ORDER: [Number; 5] = [
     (0, 1),
     (P.0, P.1 - 1),
@@ -22,7 +22,8 @@ const SMALL_ORDER: [Number; 5] = [
     (0x7a03_ac92_77fd_c74e_c6cc_392c_fa53_202a, 0x0f67_100d_760b_3cba_4fd8_4d3d_706a_17c7),
 ];
 
-/// Rejects small order, and encodings that RFC 8032, section 5.1.3, does not allow, which could be of small order, too.
+/// Rejects points of small order. Also rejects encodings that RFC 8032, section 5.1.3, does not allow, because they could
+/// be such points.
 pub(super) fn check_public_key(bytes: &[u8]) -> Result<(), JwkError> {
     let ([low, high], []) = bytes.as_chunks() else { return Err(JwkError::InvalidLength) };
     // RFC 8032, section 5.1.2: little-endian, and the top bit is the sign of x.
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn keys_for_which_signatures_can_be_forged_are_rejected() {
-        // Of y = 1 and y = -1 there is one point each, with x = 0; of the others there are two. That makes the eight.
+        // There is one point for each of y = 1 and y = -1, with x = 0, and two for each of the others: eight in total.
         for y in SMALL_ORDER {
             for key in with_either_sign(y) {
                 assert_eq!(check_public_key(&key), Err(JwkError::SmallOrder));
@@ -78,8 +79,8 @@ mod tests {
     }
 
     #[test]
-    fn encodings_beyond_the_field_and_other_lengths_are_rejected() {
-        // These are all y from 2^255 - 19 to 2^255 - 1. The first two are 0 and 1 once more, of small order.
+    fn non_canonical_encodings_and_other_lengths_are_rejected() {
+        // These are all y from 2^255 - 19 to 2^255 - 1. The first two are equal to 0 and 1, which have small order.
         for low in P.1..=u128::MAX {
             for key in with_either_sign((P.0, low)) {
                 assert_eq!(check_public_key(&key), Err(JwkError::NotOnCurve));
@@ -91,10 +92,10 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_point_verify_nothing() {
+    fn bytes_that_are_not_a_point_verify_no_signature() {
         let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
         let signature = pair.sign(b"message");
-        // About half of all y are on no point; 2 is one of them.
+        // For about half of all y there is no point on the curve; 2 is one of them.
         let mut key = [0; 32];
         key[0] = 2;
         assert!(UnparsedPublicKey::new(&ED25519, &key).verify(b"message", signature.as_ref()).is_err());

@@ -34,7 +34,7 @@ pub enum JwkError {
     InvalidLength,
     /// Not a point on the key's curve.
     NotOnCurve,
-    /// A point of small order, for which anyone can make signatures.
+    /// A point of small order: anyone can forge signatures for it.
     SmallOrder,
     /// Another key of the set has the same `kid` and algorithm.
     DuplicateKeyId,
@@ -53,7 +53,7 @@ impl fmt::Display for JwkError {
             Self::AlgorithmMismatch => "its alg contradicts its type or curve",
             Self::AlgorithmMissing => "it is an RSA key without alg; set a default algorithm for such keys",
             Self::RsaKeySize => "its modulus is not between 2048 and 8192 bits",
-            Self::RsaExponent => "its public exponent is not acceptable",
+            Self::RsaExponent => "its public exponent is even, below three, or longer than 32 bits",
             Self::InvalidLength => "a member has an invalid length",
             Self::NotOnCurve => "it is not a point on its curve",
             Self::SmallOrder => "it is a point of small order",
@@ -65,7 +65,7 @@ impl fmt::Display for JwkError {
 
 impl std::error::Error for JwkError {}
 
-/// Reads one element of a set's `keys`.
+/// Parses one element of a set's `keys`.
 pub(super) fn parse(json: &str, default_rsa_algorithm: Option<Algorithm>) -> Result<Key, RejectedKey> {
     let rejected = |key_id, error| RejectedKey { key_id, error };
     let jwk = Document::parse(json.to_owned()).map_err(|_| rejected(None, JwkError::Malformed))?;
@@ -133,7 +133,7 @@ impl Jwk<'_> {
     }
 
     fn ec(&self) -> Result<Key, JwkError> {
-        // RFC 7518, section 6.2.1.2: the full size of a coordinate, here in base64url.
+        // RFC 7518, section 6.2.1.2: coordinates have their full size; these are the lengths in base64url.
         let (algorithm, length) = match self.text("crv")? {
             Some("P-256") => (Algorithm::ES256, 43),
             Some("P-384") => (Algorithm::ES384, 64),
@@ -172,7 +172,7 @@ impl Jwk<'_> {
         self.text(name)?.ok_or(JwkError::Malformed)
     }
 
-    /// A member that must be a string if it is there.
+    /// A member that must be a string if it is present.
     fn text(&self, name: &str) -> Result<Option<&str>, JwkError> {
         match self.0.find(name) {
             None => Ok(None),

@@ -25,7 +25,7 @@ pub struct Key {
 }
 
 enum Material {
-    /// All are valid, the newest comes first.
+    /// All of them are valid; the newest is first.
     Secrets(Box<[hmac::Key]>),
     Public(Box<ParsedPublicKey>),
 }
@@ -94,14 +94,14 @@ impl Key {
         self.algorithm
     }
 
-    /// Secrets for HMAC, the newest first. Callers must check their strength.
+    /// A key of one or more HMAC secrets, the newest first. Callers must check their strength.
     pub(super) fn secrets(algorithm: Algorithm, secrets: impl Iterator<Item = hmac::Key>) -> Self {
         Self { key_id: None, algorithm, material: Material::Secrets(secrets.collect()) }
     }
 
-    /// Whether the signature is this key's over the message.
+    /// Whether this is a valid signature of the message by this key.
     ///
-    /// Secrets are compared in constant time, by aws-lc-rs.
+    /// HMAC tags are compared in constant time, by aws-lc-rs.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.material {
             Material::Secrets(secrets) => secrets.iter().any(|secret| is_tag(secret, message, signature)),
@@ -125,8 +125,8 @@ fn rsa(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Result<ParsedPublicKey, JwkE
         return Err(JwkError::InvalidLength);
     }
     let bits = n.len() * 8 - n.first().map_or(0, |byte| byte.leading_zeros() as usize);
-    // RFC 7518, sections 3.3 and 3.5 ask for 2048; above 8192 one check takes too long.
-    // aws-lc-rs reads smaller keys and rejects only their signatures.
+    // RFC 7518, sections 3.3 and 3.5, require 2048 bits; above 8192, verification takes too long.
+    // aws-lc-rs accepts smaller keys and rejects only their signatures.
     if !(2048..=8192).contains(&bits) {
         return Err(JwkError::RsaKeySize);
     }
@@ -150,7 +150,7 @@ fn point(algorithm: Algorithm, bytes: &[u8]) -> Result<ParsedPublicKey, JwkError
     ParsedPublicKey::new(verification, bytes).map_err(|_| JwkError::Malformed)
 }
 
-/// As `hmac::verify`, without a copy of the context, which is measurable.
+/// Like `hmac::verify`, but without copying the context, which would be measurable.
 fn is_tag(secret: &hmac::Key, message: &[u8], signature: &[u8]) -> bool {
     let mut buffer = [0; MAX_OUTPUT_LEN];
     hmac::sign_to_buffer(secret, message, &mut buffer)

@@ -5,9 +5,9 @@ use std::{cmp::Ordering, fmt, sync::Arc};
 use super::{Algorithm, JwkError, Key, KeySource, Readiness, jwk};
 use crate::{error::ConfigError, header::Header, json::Document};
 
-/// The public keys of a JWKS document you already have: verification without a network.
+/// The public keys of a JWKS document you already have. Nothing is fetched.
 ///
-/// Unusable keys are left out one by one, each with its reason; the others work.
+/// Keys that cannot be used are [rejected](Self::rejected) individually; the others are used.
 ///
 /// ```
 /// use better_auth_jwt::keys::KeySet;
@@ -26,27 +26,27 @@ pub struct KeySet {
     rejected: Vec<RejectedKey>,
 }
 
-/// A key of a JWKS document that is not used, and why.
+/// A key of a JWKS document that is not used, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RejectedKey {
     /// Its `kid`, if that is readable.
     pub key_id: Option<String>,
-    /// What is wrong with it.
+    /// Why it is not used.
     pub error: JwkError,
 }
 
-/// What a set has for a token.
+/// The result of looking up a token's key.
 pub(super) enum Lookup<'s> {
     Found(&'s Arc<Key>),
-    /// Keys that do not fit: of another algorithm, or several.
+    /// The `kid` belongs to a key of another algorithm, or several keys fit.
     Conflict,
     /// No key of this `kid`, or of the algorithm if the token has no `kid`.
     Missing,
 }
 
 impl KeySet {
-    /// Reads a JWKS document. RSA keys without `alg` are rejected.
+    /// Parses a JWKS document. RSA keys without `alg` are rejected.
     ///
     /// # Errors
     ///
@@ -55,11 +55,11 @@ impl KeySet {
         Self::read(json.as_ref(), None)
     }
 
-    /// The same, with an algorithm for RSA keys that have no `alg`.
+    /// Like [`from_json`](Self::from_json), with an algorithm for RSA keys that have no `alg`.
     ///
     /// # Errors
     ///
-    /// As [`from_json`](Self::from_json), or `algorithm` is not an RSA algorithm.
+    /// The errors of [`from_json`](Self::from_json), or `algorithm` is not an RSA algorithm.
     pub fn from_json_with_default_rsa_algorithm(
         json: impl AsRef<[u8]>,
         algorithm: Algorithm,
@@ -70,7 +70,7 @@ impl KeySet {
         Self::read(json.as_ref(), Some(algorithm))
     }
 
-    /// A set of keys that were created one by one.
+    /// Creates a set from individual keys.
     ///
     /// # Errors
     ///
@@ -84,12 +84,12 @@ impl KeySet {
         }
     }
 
-    /// The number of keys that can verify.
+    /// The number of keys that are used.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there are none, as in [`KeySet::default`]. Other constructors return no such set.
+    /// Whether the set is empty. Only [`KeySet::default`] is.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -101,7 +101,7 @@ impl KeySet {
 
     /// The key for a token. With a `kid`, the key of that id; without, the only key of the algorithm.
     pub(super) fn lookup(&self, header: &Header) -> Lookup<'_> {
-        let candidates = header.key_id().map_or(&*self.keys, |id| self.with_key_id(id));
+        let candidates = header.key_id().map_or(&*self.keys, |id| self.keys_with_id(id));
         let mut fitting = candidates.iter().filter(|key| key.algorithm() == header.algorithm());
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Lookup::Found(key),
@@ -111,7 +111,7 @@ impl KeySet {
         }
     }
 
-    fn with_key_id(&self, id: &str) -> &[Arc<Key>] {
+    fn keys_with_id(&self, id: &str) -> &[Arc<Key>] {
         let start = self.keys.partition_point(|key| key.key_id() < Some(id));
         let end = self.keys.partition_point(|key| key.key_id() <= Some(id));
         self.keys.get(start..end).unwrap_or_default()
@@ -153,7 +153,7 @@ impl KeySet {
         for same_id in all.chunk_by(|a, b| a.key_id().is_some() && is_same_id(a, b)) {
             match same_id {
                 [key] => keys.push(key.clone()),
-                // It is unknown which of them is right, so none is used.
+                // It is unknown which one is right, so none of them is used.
                 several => rejected.extend(several.iter().map(|key| RejectedKey {
                     key_id: key.key_id().map(str::to_owned),
                     error: JwkError::DuplicateKeyId,

@@ -1,9 +1,9 @@
-//! Where verification keys come from.
+//! Sources of verification keys.
 //!
 //! [`SharedSecret`] holds secrets shared with the issuer, [`KeySet`] a JWKS document you already have, and
 #![cfg_attr(feature = "jwks", doc = "[`RemoteKeySet`]")]
 #![cfg_attr(not(feature = "jwks"), doc = "`RemoteKeySet`")]
-//! one that is fetched, cached and refreshed. Anything else implements [`KeySource`].
+//! one that is fetched, cached and refreshed. Implement [`KeySource`] for other sources.
 
 mod der;
 mod ed25519;
@@ -53,18 +53,18 @@ pub trait KeySource: Send + Sync + 'static {
         Refresh::NotFound
     }
 
-    /// Called when a signature did not verify under the key that [`find`](Self::find) returned. The token is rejected
-    /// whatever this does.
+    /// Called when a signature did not verify with the key that [`find`](Self::find) returned. The token is rejected in
+    /// any case.
     ///
-    /// The issuer may have replaced the key under the same `kid`, so a source can look for it in the background. Most such
-    /// tokens are forged, so it must do so at a bounded rate. By default nothing happens.
+    /// The issuer may have replaced the key under the same `kid`, so a source can fetch keys in the background. Most such
+    /// tokens are forged, so it must limit the rate. By default nothing happens.
     fn signature_invalid(&self, header: &Header) {
         let _ = header;
     }
 
     /// A number that changes whenever a key is added, replaced or removed. Cached tokens are then verified again.
     ///
-    /// By default there is none, and verified tokens are not cached. It is called for every request, so it must not
+    /// By default this is `None`, and verified tokens are not cached. It is called for every request, so it must not
     /// block.
     fn generation(&self) -> Option<u64> {
         None
@@ -113,15 +113,15 @@ pub enum Readiness {
     Ready,
 }
 
-/// What a [`KeySource`] can do about a missing key.
+/// The result of [`KeySource::refresh`].
 pub enum Refresh {
     /// The issuer does not have the key: the token is rejected.
     NotFound,
-    /// Whether the issuer has the key is not known, and it can be asked only after this time: the response is 503.
+    /// It is unknown whether the issuer has the key, and the next fetch is allowed after this time: the response is 503.
     CoolingDown(Duration),
-    /// Wait for this, then look again.
+    /// Wait for this future, then look the key up again.
     Pending(Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// There are no keys at all, and fetching them can be tried only after this time: the response is 503.
+    /// There are no keys at all, and the next fetch is allowed after this time: the response is 503.
     Unavailable(Duration),
 }
 
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refresh_can_be_printed() {
+    fn debug_prints_a_refresh() {
         let printed = |refresh: Refresh| format!("{refresh:?}");
         assert_eq!(printed(Refresh::NotFound), "NotFound");
         assert_eq!(printed(Refresh::CoolingDown(Duration::from_secs(2))), "CoolingDown(2s)");

@@ -12,14 +12,14 @@ const BETTER_AUTH_DEFAULT: &str = "better-auth-secret-12345678901234567890";
 
 /// One secret, or several during a rotation, for tokens signed with HMAC.
 ///
-/// The key is the bytes of the text, as Better Auth and jose use it.
+/// The key is the bytes of the string, as in Better Auth and jose.
 ///
 /// `Debug` does not print secrets.
 #[derive(Clone)]
 pub struct SharedSecret(Arc<Key>);
 
 impl SharedSecret {
-    /// One secret, for `HS256`.
+    /// Creates a key source from one secret, for `HS256`.
     ///
     /// # Errors
     ///
@@ -29,16 +29,16 @@ impl SharedSecret {
         Self::keyring([secret])
     }
 
-    /// Several secrets for `HS256`, the newest first; tokens signed with any of them are accepted.
+    /// Creates a key source from several secrets for `HS256`, the newest first. Tokens signed with any of them are accepted.
     ///
     /// # Errors
     ///
-    /// There is none, or one of them is rejected as in [`new`](Self::new).
+    /// There is no secret, or one of them is rejected as in [`new`](Self::new).
     pub fn keyring<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
         Self::with_algorithm(Algorithm::HS256, secrets)
     }
 
-    /// The secrets of Better Auth's `BETTER_AUTH_SECRETS`, such as `2:newest,1:older`, for `HS256`.
+    /// Creates a key source from Better Auth's `BETTER_AUTH_SECRETS`, such as `2:newest,1:older`, for `HS256`.
     ///
     /// ```
     /// use better_auth_jwt::keys::SharedSecret;
@@ -51,13 +51,13 @@ impl SharedSecret {
     ///
     /// # Errors
     ///
-    /// As [`split_better_auth_secrets`](Self::split_better_auth_secrets), or one of the secrets is rejected as in
-    /// [`new`](Self::new).
+    /// The errors of [`split_better_auth_secrets`](Self::split_better_auth_secrets), or one of the secrets is rejected as
+    /// in [`new`](Self::new).
     pub fn from_better_auth_secrets(text: &str) -> Result<Self, ConfigError> {
         Self::keyring(Self::split_better_auth_secrets(text)?)
     }
 
-    /// The secrets in such a text, in that order, for programs that also sign.
+    /// Splits the value of `BETTER_AUTH_SECRETS` into its secrets, in their order, for programs that also sign.
     ///
     /// # Errors
     ///
@@ -81,11 +81,11 @@ impl SharedSecret {
         Ok(secrets)
     }
 
-    /// Secrets for `HS256`, `HS384` or `HS512`, the newest first.
+    /// Creates a key source from secrets for `HS256`, `HS384` or `HS512`, the newest first.
     ///
     /// # Errors
     ///
-    /// The algorithm is another, there is no secret, or one is shorter than the algorithm's hash
+    /// The algorithm is not one of these, there is no secret, or one is shorter than the algorithm's hash
     /// (32, 48 or 64 bytes), all zeros, or Better Auth's default.
     pub fn with_algorithm<S: AsRef<[u8]>>(
         algorithm: Algorithm,
@@ -95,11 +95,12 @@ impl SharedSecret {
         for secret in &secrets {
             check_not_well_known(secret.as_ref())?;
         }
-        Self::of_any_secrets(algorithm, secrets)
+        Self::allowing_well_known(algorithm, secrets)
     }
 
-    /// The same, but accepts well-known secrets such as those of published test vectors.
-    pub(crate) fn of_any_secrets<S: AsRef<[u8]>>(
+    /// Like [`with_algorithm`](Self::with_algorithm), but accepts well-known secrets, such as those of published test
+    /// vectors.
+    pub(crate) fn allowing_well_known<S: AsRef<[u8]>>(
         algorithm: Algorithm,
         secrets: impl IntoIterator<Item = S>,
     ) -> Result<Self, ConfigError> {
@@ -107,14 +108,14 @@ impl SharedSecret {
             return Err(ConfigError::secret(format!("{algorithm} does not use a shared secret")));
         };
         // RFC 7518, section 3.2: at least the size of the hash.
-        let least = hash.digest_algorithm().output_len;
+        let min = hash.digest_algorithm().output_len;
         let secrets: Vec<S> = secrets.into_iter().collect();
         if secrets.is_empty() {
             return Err(ConfigError::secret("no shared secret is given"));
         }
-        if let Some(short) = secrets.iter().map(|secret| secret.as_ref().len()).find(|length| *length < least) {
+        if let Some(short) = secrets.iter().map(|secret| secret.as_ref().len()).find(|length| *length < min) {
             return Err(ConfigError::secret(format!(
-                "the secret has {short} bytes, but {algorithm} needs at least {least}; generate one with `openssl rand -base64 {least}`",
+                "the secret has {short} bytes, but {algorithm} needs at least {min}; generate one with `openssl rand -base64 {min}`",
             )));
         }
         let secrets = secrets.iter().map(|secret| hmac::Key::new(hash, secret.as_ref()));
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn one_weak_secret_rejects_the_keyring() {
+    fn a_keyring_with_a_weak_secret_is_rejected() {
         assert!(SharedSecret::keyring([&[7; 32][..], &[8; 31]]).is_err());
         assert!(SharedSecret::keyring(Vec::<&[u8]>::new()).is_err());
     }

@@ -1,4 +1,4 @@
-//! Ids and their times, by issuer.
+//! Revoked ids and their times, by issuer.
 
 use std::{
     borrow::Cow,
@@ -22,7 +22,7 @@ const MAX_ID: usize = 128;
 
 #[derive(Default)]
 pub(super) struct List {
-    /// Few, so that comparing their names is faster than hashing one.
+    /// There are only a few, so comparing names is faster than hashing one.
     issuers: BTreeMap<Arc<[u8]>, Issuer>,
     len: usize,
 }
@@ -30,9 +30,9 @@ pub(super) struct List {
 /// The entries of one issuer.
 #[derive(Default)]
 struct Issuer {
-    /// By session id: when the session was revoked.
+    /// By session id: the time of the revocation.
     sessions: ExpiringMap,
-    /// By user id: until when the tokens that are rejected were issued.
+    /// By user id: tokens issued until this time are rejected.
     users: ExpiringMap,
 }
 
@@ -119,7 +119,7 @@ impl Issuer {
     }
 }
 
-/// A map from ids to times that can remove the earliest.
+/// A map from ids to times that removes expired entries, the earliest first.
 #[derive(Default)]
 struct ExpiringMap {
     times: HashMap<Arc<[u8]>, u64, RandomState>,
@@ -168,7 +168,7 @@ impl ExpiringMap {
     }
 }
 
-/// What identifies an id in a map.
+/// The key of an id in a map.
 fn key(id: &str) -> Cow<'_, [u8]> {
     match id.len() {
         0..=MAX_ID => Cow::Borrowed(id.as_bytes()),

@@ -1,4 +1,4 @@
-//! A manually advanced clock.
+//! A clock for tests.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -16,8 +16,8 @@ pub struct TestClock {
 }
 
 impl TestClock {
-    /// A clock that shows the present time.
-    #[expect(clippy::new_without_default, reason = "two clocks made one after the other differ")]
+    /// Creates a clock that starts at the present time.
+    #[expect(clippy::new_without_default, reason = "the clock depends on when it is created")]
     pub fn new() -> Self {
         Self { unix_time: SystemClock.unix_time(), instant: Instant::now(), advanced_millis: AtomicU64::new(0) }
     }

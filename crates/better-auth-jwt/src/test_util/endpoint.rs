@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// Where Better Auth publishes its keys.
+/// The path at which Better Auth publishes its keys.
 const PATH: &str = "/api/auth/jwks";
 
 /// Serves a key set from a background thread until it is dropped.

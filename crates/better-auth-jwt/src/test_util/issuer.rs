@@ -40,13 +40,13 @@ enum Signer {
 }
 
 impl Issuer {
-    /// An issuer with a new Ed25519 key, like a Better Auth server by default.
-    #[expect(clippy::new_without_default, reason = "every issuer has its own key, which no default would suggest")]
+    /// Creates an issuer with a new Ed25519 key, the default of Better Auth.
+    #[expect(clippy::new_without_default, reason = "every issuer has its own key; `default` would hide that")]
     pub fn new() -> Self {
         Self::with_algorithm(Algorithm::EdDSA)
     }
 
-    /// An issuer with a new key, or a new secret, for this algorithm.
+    /// Creates an issuer with a new key, or a new secret, for this algorithm.
     ///
     /// # Panics
     ///
@@ -63,27 +63,27 @@ impl Issuer {
         }
     }
 
-    /// An issuer that signs with this secret and `HS256`.
+    /// Creates an issuer that signs with this secret and `HS256`.
     pub fn with_secret(secret: impl Into<Vec<u8>>) -> Self {
         Self { signer: Signer::Secret(secret.into()), ..Self::with_algorithm(Algorithm::HS256) }
     }
 
-    /// The same issuer with another origin, which is its `iss` and `aud`.
+    /// Sets the origin, which is the `iss` and `aud` of the tokens.
     #[must_use]
     pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = origin.into();
         self
     }
 
-    /// The same issuer with another `kid`.
+    /// Sets the `kid`.
     #[must_use]
     pub fn key_id(mut self, id: impl Into<String>) -> Self {
         self.key_id = Some(id.into());
         self
     }
 
-    /// The same issuer with its keys served on loopback, at `/api/auth/jwks` of its new origin:
-    /// for services that are configured with the URL of a Better Auth server.
+    /// Serves the keys on loopback, at `/api/auth/jwks`, and sets the origin to that server's: for services that are
+    /// configured with the URL of a Better Auth server.
     ///
     /// # Panics
     ///
@@ -101,7 +101,7 @@ impl Issuer {
         self.endpoint.as_ref().map_or(0, Endpoint::fetches)
     }
 
-    /// Signs with a new key from now on. The old keys stay published, as with Better Auth, until
+    /// Replaces the key that signs. The old keys stay published, as in Better Auth, until
     /// [`unpublish_retired_keys`](Self::unpublish_retired_keys).
     ///
     /// # Panics
@@ -114,7 +114,7 @@ impl Issuer {
         self.publish();
     }
 
-    /// Removes the keys of before the last rotation from the published set.
+    /// Removes the keys of earlier rotations from the published set.
     pub fn unpublish_retired_keys(&mut self) {
         self.retired.clear();
         self.publish();
@@ -130,7 +130,7 @@ impl Issuer {
         self.clock.clone()
     }
 
-    /// A verifier for this issuer's tokens and no others.
+    /// A verifier that accepts only this issuer's tokens.
     ///
     /// # Panics
     ///
@@ -144,7 +144,7 @@ impl Issuer {
             // The issuer publishes valid keys.
             _ => Verifier::builder(KeySet::from_json(self.jwks()).expect("a key set")),
         };
-        // The test must not set an empty origin.
+        // An empty origin is a mistake in the test.
         verifier.issuer(&*self.origin).audience(&*self.origin).expect("an origin").clock(self.clock.clone())
     }
 
@@ -226,7 +226,7 @@ impl Issuer {
         self.sign_bytes(header.to_string().as_bytes(), claims.to_string().as_bytes())
     }
 
-    /// A token with exactly these bytes as header and payload, validly signed.
+    /// A token with exactly these bytes as header and payload, and a valid signature.
     ///
     /// # Panics
     ///
@@ -238,7 +238,7 @@ impl Issuer {
         // Tests need the token, not the error, so a failure panics.
         let signature = match &self.signer {
             Signer::Secret(secret) => {
-                // `with_secret` and `generate` have secrets for these algorithms only.
+                // `with_secret` and `generate` create secrets only for HMAC algorithms.
                 let algorithm = self.algorithm.hmac().expect("an HMAC algorithm");
                 hmac::sign(&hmac::Key::new(algorithm, secret), message).as_ref().to_vec()
             }
@@ -316,7 +316,7 @@ impl Issuer {
 impl Signer {
     fn generate(algorithm: Algorithm) -> Self {
         use Algorithm::*;
-        // Without random numbers no test can run.
+        // Without random numbers, no test can run.
         let ec = |curve| Self::Ec(EcdsaKeyPair::generate(curve).expect("an elliptic curve key"));
         match algorithm {
             HS256 | HS384 | HS512 => Self::Secret(random(64)),
@@ -338,7 +338,7 @@ fn new_key_id(algorithm: Algorithm) -> Option<String> {
 
 fn random(bytes: usize) -> Vec<u8> {
     let mut random = vec![0; bytes];
-    // As for keys: without random numbers no test can run.
+    // Without random numbers, no test can run.
     aws_lc_rs::rand::fill(&mut random).expect("random bytes");
     random
 }

@@ -1,7 +1,7 @@
-//! For tests of services that use the layer: an issuer of valid and invalid tokens, a JWKS endpoint on loopback, and a
-//! manually advanced clock.
+//! Utilities to test services that use the layer: an issuer of valid and invalid tokens, a JWKS endpoint on loopback, and
+//! a manually advanced clock.
 //!
-//! If the test can pass a verifier to the service, two lines are enough:
+//! If the test can pass a verifier to the service:
 //!
 //! ```
 //! use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
@@ -24,7 +24,7 @@
 //! # Ok::<(), better_auth_jwt::ConfigError>(())
 //! ```
 //!
-//! A handler can be tested without a token, with [`claims`] alone:
+//! To test a handler without a token, use [`claims`]:
 //!
 //! ```
 //! use better_auth_jwt::{Authenticated, Claims, test_util};
@@ -60,7 +60,7 @@
 //! # let _ = (wrong_audience, wrong_type, forged, malformed);
 //! ```
 //!
-//! Nothing here is meant for production. Unlike the rest of the crate, it panics on misuse.
+//! Do not use this module in production. Unlike the rest of the crate, it panics on misuse.
 
 mod clock;
 mod endpoint;
@@ -79,17 +79,16 @@ use crate::{
     verifier::{Failure, Verifier},
 };
 
-/// Claims for tests of handlers, without a token: as a layer with [`match_user`](crate::JwtAuthLayer::match_user) would
-/// pass them to the handler.
+/// Creates claims for tests of handlers, without a token.
 ///
-/// `exp` is in 15 minutes unless it is given.
+/// `exp` is in 15 minutes unless it is specified.
 ///
 /// # Panics
 ///
 /// The claims would be rejected: they are not an object, `sub` is missing, or one of the registered claims is invalid.
 pub fn claims(claims: Value) -> Arc<Claims> {
-    // Without HMAC there is nothing to test; the panics on invalid claims are documented above.
-    let keys = SharedSecret::of_any_secrets(Algorithm::HS256, [[7; 32]]).expect("a secret");
+    // The secret is long enough; the panics on invalid claims are documented above.
+    let keys = SharedSecret::allowing_well_known(Algorithm::HS256, [[7; 32]]).expect("a secret");
     let verifier = Verifier::builder(keys).insecure_any_issuer().insecure_any_audience().expect("a configuration");
     let mut all = json!({ "exp": SystemClock.unix_time() + 900 });
     match (all.as_object_mut(), claims) {
@@ -108,10 +107,10 @@ pub fn claims(claims: Value) -> Arc<Claims> {
 ///
 /// # Errors
 ///
-/// The algorithm is not for secrets, there is no secret, or one is too short for the algorithm.
+/// The algorithm is not an HMAC algorithm, there is no secret, or one is too short for the algorithm.
 pub fn insecure_secrets<S: AsRef<[u8]>>(
     algorithm: Algorithm,
     secrets: impl IntoIterator<Item = S>,
 ) -> Result<SharedSecret, ConfigError> {
-    SharedSecret::of_any_secrets(algorithm, secrets)
+    SharedSecret::allowing_well_known(algorithm, secrets)
 }

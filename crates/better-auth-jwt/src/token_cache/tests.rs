@@ -25,7 +25,7 @@ impl<V> TokenCache<V> {
 }
 
 #[test]
-fn a_token_is_found_only_as_a_whole() {
+fn tokens_are_compared_completely() {
     let cache = TokenCache::new(MIB);
     assert_eq!(cache.get(&token(1)), None);
     cache.insert(&token(1), "one", 0, 0);
@@ -38,7 +38,7 @@ fn a_token_is_found_only_as_a_whole() {
 }
 
 #[test]
-fn bytes_are_bounded_and_a_token_in_use_stays() {
+fn the_size_is_bounded_and_used_tokens_stay() {
     let cache = TokenCache::new(MIB);
     let in_use = "h".repeat(64);
     cache.insert(in_use.as_bytes(), 0, 100, 0);
@@ -53,7 +53,7 @@ fn bytes_are_bounded_and_a_token_in_use_stays() {
 }
 
 #[test]
-fn the_entries_unused_for_longest_are_dropped_first() {
+fn the_least_recently_used_entries_are_dropped_first() {
     let cache = TokenCache::new(100 * (Entry::<usize>::OVERHEAD + 64));
     for n in 0..100 {
         cache.insert(&token(n), n, 0, 0);
@@ -83,7 +83,7 @@ fn unused_entries_are_dropped_after_two_generations() {
 }
 
 #[test]
-fn too_large_an_entry_is_not_stored_and_evicts_nothing() {
+fn an_oversized_entry_is_not_stored_and_evicts_nothing() {
     let cache = TokenCache::new(1000);
     cache.insert(&token(1), 1, 0, 0);
     cache.insert(&token(2), 2, 500, 0);
@@ -91,7 +91,7 @@ fn too_large_an_entry_is_not_stored_and_evicts_nothing() {
 }
 
 #[test]
-fn a_cache_of_no_bytes_stores_nothing() {
+fn a_cache_of_size_zero_stores_nothing() {
     let cache = TokenCache::new(0);
     cache.insert(&token(1), 1, 0, 0);
     assert_eq!(cache.get(&token(1)), None);

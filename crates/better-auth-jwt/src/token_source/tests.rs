@@ -30,7 +30,7 @@ fn another_header_replaces_authorization() {
 }
 
 #[test]
-fn authorization_by_its_name_is_the_bearer_source() {
+fn the_header_authorization_is_the_bearer_source() {
     let source = TokenSource::header(AUTHORIZATION);
     assert_eq!(find(&source, &[("authorization", "a.b.c")]), MISSING);
     assert_eq!(find(&source, &[("authorization", "Bearer a.b.c")]), token("a.b.c"));
@@ -75,7 +75,7 @@ fn a_fallback_is_used_only_without_a_token_in_the_first_source() {
 }
 
 #[test]
-fn a_function_can_find_the_token_elsewhere() {
+fn a_function_can_extract_the_token() {
     let source = TokenSource::from_fn(|parts| parts.uri.path().strip_prefix("/t/"));
     let (parts, ()) = Request::builder().uri("/t/abc").body(()).unwrap().into_parts();
     assert_eq!(source.find(&parts), Ok(&b"abc"[..]));

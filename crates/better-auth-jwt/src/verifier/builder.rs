@@ -1,4 +1,4 @@
-//! A verifier needs issuers and audiences.
+//! The builder of a verifier, which requires issuers and audiences.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,13 +13,14 @@ use crate::{
     keys::KeySource,
 };
 
-/// How far clocks may differ unless [`Verifier::leeway`] says otherwise.
+/// The default of [`Verifier::leeway`].
 const LEEWAY: Duration = Duration::from_secs(30);
 
-/// The size of a token unless [`Verifier::max_token_size`] says otherwise.
+/// The default of [`Verifier::max_token_size`].
 const MAX_TOKEN_SIZE: usize = 8 * 1024;
 
-/// Makes a [`Verifier`]. First come the issuers, then the audiences; the settings of the [`Verifier`] have defaults.
+/// Builds a [`Verifier`]. Set the issuers first, then the audiences. All other settings have defaults, and are methods of
+/// [`Verifier`].
 ///
 /// ```
 /// use better_auth_jwt::{Verifier, keys::SharedSecret};
@@ -42,7 +43,7 @@ const MAX_TOKEN_SIZE: usize = 8 * 1024;
 ///     .audience_matching(is_ours)?;
 /// # Ok::<(), better_auth_jwt::ConfigError>(())
 /// ```
-#[must_use = "name the issuer and the audience to get a `Verifier`"]
+#[must_use = "set the issuer and the audience to get a `Verifier`"]
 pub struct VerifierBuilder<State> {
     keys: Arc<dyn KeySource>,
     state: State,
@@ -62,7 +63,7 @@ impl VerifierBuilder<WantsIssuer> {
         Self { keys: Arc::new(keys), state: WantsIssuer(()) }
     }
 
-    /// The `iss` that tokens must have, compared exactly: with Better Auth, the origin of its `baseURL`.
+    /// Sets the `iss` that tokens must have, compared exactly: with Better Auth, the origin of its `baseURL`.
     pub fn issuer(self, issuer: impl Into<String>) -> VerifierBuilder<WantsAudience> {
         self.issuers([issuer])
     }
@@ -80,9 +81,9 @@ impl VerifierBuilder<WantsIssuer> {
         self.with_issuers(Accepted::Matching(Arc::new(accepts)))
     }
 
-    /// Accepts tokens of any issuer that has the keys, and tokens without `iss`.
+    /// Accepts any `iss`, and tokens without `iss`.
     ///
-    /// Insecure, because Better Auth signs other tokens with the same keys: use it only if you know them all.
+    /// Insecure, because Better Auth signs other tokens with the same keys: use it only if you know all of them.
     pub fn insecure_any_issuer(self) -> VerifierBuilder<WantsAudience> {
         self.with_issuers(Accepted::Any)
     }
@@ -93,7 +94,7 @@ impl VerifierBuilder<WantsIssuer> {
 }
 
 impl VerifierBuilder<WantsAudience> {
-    /// The audience that tokens must contain, compared exactly: with Better Auth, the origin of its `baseURL`.
+    /// Sets the `aud` that tokens must contain, compared exactly: with Better Auth, the origin of its `baseURL`.
     ///
     /// # Errors
     ///
@@ -123,7 +124,7 @@ impl VerifierBuilder<WantsAudience> {
         self.build(Accepted::Matching(Arc::new(accepts)))
     }
 
-    /// Accepts tokens for any audience, and tokens without `aud`.
+    /// Accepts any `aud`, and tokens without `aud`.
     ///
     /// Insecure, because tokens that were issued for another service are accepted too.
     ///

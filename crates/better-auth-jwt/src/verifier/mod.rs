@@ -1,4 +1,4 @@
-//! From a token to its claims.
+//! Verification of tokens.
 
 mod builder;
 mod rules;
@@ -32,13 +32,13 @@ use crate::{
 /// next.
 const FETCHES_PER_ISSUER: usize = 2;
 
-/// When to try again if keys did not arrive in time.
+/// When to retry if keys did not arrive in time.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Verifies tokens: with which keys, and by which rules.
+/// Verifies tokens with the keys and rules of one or more issuers.
 ///
-/// Issuer and audience are required, because Better Auth signs other tokens with the same keys, which only `iss`,
-/// `aud` and `typ` tell apart.
+/// Issuer and audience are required, because Better Auth signs other tokens with the same keys. Only `iss`, `aud` and
+/// `typ` distinguish them.
 ///
 /// ```
 /// use better_auth_jwt::Verifier;
@@ -82,8 +82,8 @@ pub enum Profile {
     /// # Ok::<(), better_auth_jwt::ConfigError>(())
     /// ```
     AccessToken,
-    /// As [`AccessToken`](Self::AccessToken), and also the access tokens of Better Auth 1.4 to 1.6, which have no
-    /// `typ`, `client_id` and `jti`: for the time in which an issuer is upgraded to 1.7.
+    /// Like [`AccessToken`](Self::AccessToken), and also accepts the access tokens of Better Auth 1.4 to 1.6, which have
+    /// no `typ`, `client_id` and `jti`. Use it while an issuer is upgraded to 1.7.
     ///
     /// ID tokens have no `typ` either. A token without `typ` is therefore accepted only if it has `azp`, `scope` and
     /// `iat`, its `aud` does not contain the client, and it has no claim of an ID token (`nonce`, `at_hash`, `c_hash`,
@@ -92,12 +92,12 @@ pub enum Profile {
 }
 
 impl Verifier {
-    /// A builder for a verifier with these keys.
+    /// Returns a builder for a verifier with these keys.
     pub fn builder(keys: impl KeySource) -> VerifierBuilder<WantsIssuer> {
         VerifierBuilder::new(keys)
     }
 
-    /// A builder for a verifier of `HS256` tokens that are signed with a shared secret.
+    /// Returns a builder for a verifier of `HS256` tokens that are signed with a shared secret.
     ///
     /// # Errors
     ///
@@ -106,8 +106,8 @@ impl Verifier {
         Ok(Self::builder(SharedSecret::new(secret)?))
     }
 
-    /// A verifier for the tokens of Better Auth's JWT plugin. Keys, issuer and audience follow from the base URL of the
-    /// Better Auth server: the keys are at `/api/auth/jwks`, and `iss` and `aud` are its origin.
+    /// Creates a verifier for the tokens of Better Auth's JWT plugin. Keys, issuer and audience follow from the base URL
+    /// of the Better Auth server: the keys are at `/api/auth/jwks`, and `iss` and `aud` are its origin.
     ///
     /// A path in the URL is the base path, instead of `/api/auth`. [`BetterAuth`](crate::BetterAuth) has more settings.
     /// For access tokens of the OAuth provider see [`Profile::AccessToken`].
@@ -121,29 +121,28 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// The URL is invalid, or its scheme is neither `https` nor `http` to this machine.
+    /// The URL is invalid, or its scheme is neither `https` nor `http` to loopback.
     #[cfg(feature = "jwks-reqwest")]
     pub fn better_auth(url: &str) -> Result<Self, ConfigError> {
         let (verifier, _) = crate::BetterAuth::new(url)?.build()?;
         Ok(verifier)
     }
 
-    /// Accepts the tokens that either verifier accepts, each by its own keys and rules alone.
+    /// Accepts the tokens that either verifier accepts, each by its own keys and rules.
     ///
-    /// `typ`, `alg` and `iss` select the verifiers that check a token, and each of them is asked. Keys of one never
-    /// verify a token for the other. The clock and the maximum size are those of `self`; settings that follow apply to
-    /// both.
+    /// `typ`, `alg` and `iss` select the verifiers that are tried. Keys of one verifier never verify a token for the
+    /// other. The clock and the maximum token size are those of `self`; later settings apply to both.
     ///
-    /// A user is identified by [`Claims::issuer`] and [`Claims::user_id`], and so is a session. A path usually contains
-    /// the user id alone: combine issuers only if the same user id always is the same user, as with several domains of
-    /// one Better Auth database. Otherwise use a layer for each issuer, on separate paths:
+    /// A user is identified by [`Claims::issuer`] and [`Claims::user_id`] together, and a session likewise. A path
+    /// usually contains the user id alone: combine issuers only if equal user ids are always the same user, as with
+    /// several domains of one Better Auth database. Otherwise use a layer for each issuer, on separate paths:
     /// see [`guides::several_issuers`](crate::guides::several_issuers).
     pub fn or(mut self, other: Self) -> Self {
         self.issuers.extend(other.issuers);
         self
     }
 
-    /// How far the clocks of issuer and service may differ. 30 seconds by default.
+    /// The difference that is allowed between the clocks of issuer and service. 30 seconds by default.
     pub fn leeway(self, leeway: Duration) -> Self {
         self.with_rules(|rules| rules.leeway = leeway)
     }
@@ -185,7 +184,7 @@ impl Verifier {
         self
     }
 
-    /// Uses another clock than the system's.
+    /// Uses this clock instead of the system's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
@@ -207,7 +206,7 @@ impl Verifier {
         Ok(verified.claims)
     }
 
-    /// How much longer this verifier accepts a token with these claims, leeway included. Zero if it is expired.
+    /// How much longer this verifier accepts a token with these claims, including the leeway. Zero if it has expired.
     ///
     /// End streams, such as server-sent events, at this time ([`guides::streams`](crate::guides::streams) is a complete
     /// example):
@@ -222,7 +221,7 @@ impl Verifier {
         Duration::from_secs(claims.valid_until.saturating_sub(self.now()))
     }
 
-    /// The present, for [`try_verify`](Self::try_verify) and [`is_still_valid`](Self::is_still_valid).
+    /// The current time, for [`try_verify`](Self::try_verify) and [`is_still_valid`](Self::is_still_valid).
     pub(crate) fn now(&self) -> u64 {
         self.clock.unix_time()
     }
@@ -262,7 +261,7 @@ impl Verifier {
         u8::try_from(FETCHES_PER_ISSUER * self.issuers.len()).unwrap_or(u8::MAX)
     }
 
-    /// Tries again after each fetch that may bring the key.
+    /// Retries after each fetch that may return the key.
     pub(crate) async fn wait_for_keys<T>(&self, attempt: impl Fn() -> Result<T, Failure>) -> Result<T, Error> {
         let mut outcome = attempt();
         for _ in 0..self.max_key_fetches() {
@@ -285,7 +284,8 @@ impl Verifier {
         self.with_rules(|rules| rules.logout_issuers.push(issuer.clone()))
     }
 
-    /// The listed issuers, in the order in which they were added. None if any is accepted.
+    /// The configured issuers, in the order in which they were added. Empty if the verifier accepts any issuer, or those
+    /// that a function accepts.
     pub fn issuers(&self) -> impl Iterator<Item = String> {
         self.issuers.iter().flat_map(|issuer| issuer.rules.issuers.names().iter().cloned().collect::<Vec<_>>())
     }
@@ -295,7 +295,7 @@ impl Verifier {
         self.with_rules(|rules| rules.audiences.add(audience.clone()))
     }
 
-    /// Accepts the issuers and audiences for which the function returns `true`, too.
+    /// Also accepts the issuers and audiences for which the function returns `true`.
     #[cfg(feature = "jwks-reqwest")]
     pub(crate) fn add_matching(self, accepts: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         let accepts: Arc<Predicate> = Arc::new(accepts);
@@ -332,23 +332,23 @@ impl fmt::Debug for Verifier {
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) claims: Arc<Claims>,
-    /// How long that holds; `None` if it must not be cached.
+    /// How long the result stays valid; `None` if it must not be cached.
     pub(crate) validity: Option<Validity>,
 }
 
-/// When and with which keys a token is valid.
+/// The time and the keys for which a token is valid.
 #[derive(Debug, Clone)]
 pub(crate) struct Validity {
-    /// In seconds since 1970, leeway included.
+    /// In seconds since 1970, including the leeway.
     period: Range<u64>,
-    /// The position in the verifier's list.
+    /// The index in the verifier's list.
     issuer: usize,
-    /// That of the issuer's keys.
+    /// The generation of the issuer's keys.
     generation: u64,
 }
 
 impl Failure {
-    /// The error, if the caller does not wait any more.
+    /// The error for a caller that does not wait any longer.
     pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Rejected(error) => error,

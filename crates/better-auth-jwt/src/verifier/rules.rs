@@ -19,7 +19,7 @@ const MAX_AUDIENCES: usize = 64;
 pub(crate) struct Rules {
     pub(super) expected: ExpectedToken,
     pub(super) issuers: Accepted,
-    /// More names of the same issuer, in logout tokens only.
+    /// Other names of the same issuer, for logout tokens only.
     pub(super) logout_issuers: Vec<String>,
     pub(super) audiences: Accepted,
     pub(super) leeway: Duration,
@@ -29,7 +29,7 @@ pub(crate) struct Rules {
     pub(super) allow_client_credentials: bool,
 }
 
-/// What the token is for. A token for something else is rejected.
+/// The kind of token that is accepted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExpectedToken {
     Access(Profile),
@@ -79,7 +79,7 @@ impl Rules {
             "sid" => claims.sid,
             name => document.find(name),
         };
-        // Absent and null are the same, and so is an empty text.
+        // An absent, null or empty session id counts as missing.
         let session_id = match session_id.filter(|value| !value.is_null()) {
             Some(value) if value.as_str() == Some("") => None,
             Some(value) => Some(value.span().ok_or_else(|| invalid(self.session_id_claim.clone()))?),
@@ -102,8 +102,8 @@ impl Rules {
         claims: &RegisteredClaims<'_>,
         now: u64,
     ) -> Result<(NumericDate, Range<u64>), Error> {
-        // RFC 7800, section 3: only a presenter that proves possession of the key may use the token, and no proof is
-        // verified here. A `cnf` without a usable key, such as null, is rejected too.
+        // RFC 7800, section 3: only a presenter that proves possession of the key may use the token, and this crate does
+        // not verify proofs. A `cnf` without a usable key, such as null, is rejected too.
         if claims.cnf.is_some() {
             return Err(Error::from(ErrorKind::SenderConstrained).with_claim("cnf"));
         }
@@ -124,7 +124,7 @@ impl Rules {
         issued_at: Option<NumericDate>,
         now: u64,
     ) -> Result<Range<u64>, Error> {
-        // The clock has whole seconds. A second is after a date with a fraction if it is after the date rounded up.
+        // The clock has whole seconds, so dates with a fraction are rounded up.
         let rounded_up = |time: Duration| time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
         let seconds = Duration::from_secs;
 
@@ -165,7 +165,7 @@ impl Rules {
             || issuer.is_some_and(|issuer| self.logout_issuers.iter().any(|accepted| accepted == issuer))
     }
 
-    /// The issuer whose sessions an accepted logout token revokes, by a name that access tokens have too.
+    /// The issuer of the session that an accepted logout token is about, as in the `iss` of access tokens.
     pub(crate) fn session_issuer<'i>(&'i self, issuer: &'i str) -> &'i str {
         match &self.issuers {
             Accepted::OneOf(names) if !names.iter().any(|name| name == issuer) => {
@@ -208,7 +208,7 @@ impl Accepted {
         }
     }
 
-    /// The accepted values, as far as they are listed.
+    /// The accepted values, if they are a list.
     pub(super) fn names(&self) -> Arc<[String]> {
         match self {
             Self::OneOf(accepted) => accepted.clone(),
@@ -224,7 +224,7 @@ impl Accepted {
         }
     }
 
-    /// Accepts the values for which the function returns `true`, too.
+    /// Also accepts the values for which the function returns `true`.
     pub(super) fn add_matching(&mut self, accepts: Arc<Predicate>) {
         if !matches!(self, Self::Any) {
             let others = self.clone();
@@ -233,7 +233,7 @@ impl Accepted {
     }
 }
 
-/// The claims that rules read, of whatever type they are.
+/// The claims that the rules read. Their types are not checked yet.
 #[derive(Default)]
 pub(crate) struct RegisteredClaims<'d> {
     pub(crate) iss: Option<Value<'d>>,

@@ -1,4 +1,4 @@
-//! Which keys and rules verify a token, if a verifier trusts several issuers.
+//! The issuers that a verifier trusts, and the choice between them.
 
 use std::{
     future::{Future, poll_fn},
@@ -23,19 +23,19 @@ pub(super) struct TrustedIssuer {
     pub(super) rules: Rules,
 }
 
-/// What has verified a token.
+/// The issuer whose key verified a token.
 pub(super) struct VerifiedBy<'v> {
-    /// The position in the verifier's list.
+    /// The index in the verifier's list.
     pub(super) index: usize,
     pub(super) issuer: &'v TrustedIssuer,
-    /// That of the keys, from before the key was looked up: if keys change in between, a cached result is outdated.
+    /// The generation of the keys before the key was looked up: if keys change in between, a cached result is outdated.
     pub(super) generation: Option<u64>,
 }
 
 /// Why a token has not been verified.
 pub(crate) enum Failure {
     Rejected(Error),
-    /// After this, another try may find the key.
+    /// Try again when this is ready: the key may then be available.
     Pending(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
@@ -44,7 +44,7 @@ impl TrustedIssuer {
         self.rules.expected.accepts(header.token_type()) && self.keys.supports(header.algorithm())
     }
 
-    /// What can be done about a key that is not in memory.
+    /// The result for a token whose key is not in memory.
     fn refresh(&self, header: &Header) -> Failure {
         match self.keys.refresh(header) {
             Refresh::NotFound => ErrorKind::UnknownKey.into(),
@@ -56,11 +56,10 @@ impl TrustedIssuer {
     }
 }
 
-/// Verifies a token with each issuer that may have signed it, in turn. `check` reads the payload under the issuer's
-/// rules.
+/// Verifies a token with each issuer that may have signed it, in turn. `check` checks the payload by the issuer's rules.
 ///
-/// A token is accepted if one issuer accepts it, by that issuer's keys and rules alone. It is rejected only if no fetch
-/// of keys can change that.
+/// A token is accepted if it satisfies the keys and rules of one issuer. It is rejected only if no fetch of keys can
+/// change that.
 pub(super) fn verify_with_each<'v, T>(
     issuers: &'v [TrustedIssuer],
     token: &CompactJws<'_>,
@@ -102,7 +101,7 @@ pub(super) fn verify_with_each<'v, T>(
             }
         }
     }
-    // A signature was valid, so the key of another issuer is not needed.
+    // The signature was valid, so no other issuer's key is needed.
     if let Some(error) = invalid_claims {
         return Err(error.into());
     }
@@ -110,7 +109,7 @@ pub(super) fn verify_with_each<'v, T>(
     for (_, issuer) in candidates().filter(|(_, issuer)| issuer.keys.find(header).is_none()) {
         match issuer.refresh(header) {
             Failure::Pending(keys) => pending.push(keys),
-            // An issuer whose keys are unavailable might accept the token. That counts more than another's rejection.
+            // An issuer whose keys are unavailable might accept the token, so this overrides another issuer's rejection.
             Failure::Rejected(error) if rejection.is_none() || error.retry_after().is_some() => rejection = Some(error),
             Failure::Rejected(_) => {}
         }
@@ -135,11 +134,11 @@ pub(super) fn parse_claims(payload: Vec<u8>) -> Result<Document, Error> {
     Ok(Document::parse(text).map_err(|_| ErrorKind::Malformed)?)
 }
 
-/// Ready as soon as one of the futures is.
+/// Completes when the first of the futures does.
 async fn first_of(mut futures: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>) {
     poll_fn(|cx| {
         let mut ready = false;
-        // All are polled, so that each wakes the task.
+        // Poll all of them, so that each can wake the task.
         for future in &mut futures {
             ready |= future.as_mut().poll(cx).is_ready();
         }

@@ -1,4 +1,4 @@
-//! The user in axum's paths, wherever the layer is applied.
+//! The user id in axum's paths, for all positions of the layer.
 
 use axum::{Router, body::Body, extract::Request, routing::get};
 use better_auth_jwt::{Authenticated, Claims, ErrorKind, JwtAuthLayer, PathParam, PathUser, test_util::Issuer};
@@ -23,7 +23,7 @@ async fn get_with(app: &Router, path: &str, authorization: &str) -> Response<Bod
     app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
 }
 
-/// One app for each way to put the layer around `/api/{user_id}/tasks/{id}`.
+/// One app for each way to apply the layer to `/api/{user_id}/tasks/{id}`.
 fn apps(issuer: &Issuer) -> Vec<(&'static str, Router)> {
     let auth = || JwtAuthLayer::new(issuer.verifier()).match_user(PathParam("user_id"));
     let tasks = || Router::new().route("/{user_id}/tasks/{id}", get(whoami));

@@ -1,4 +1,4 @@
-//! Keys from a real HTTP endpoint on loopback that misbehaves in every way it can.
+//! Keys from an HTTP endpoint on loopback that fails in many ways.
 
 use std::{
     sync::{
@@ -21,20 +21,20 @@ use tokio::{
 
 use crate::{bearer, request, send};
 
-/// What the endpoint does with the next connections.
+/// The endpoint's behaviour for the next connections.
 #[derive(Clone)]
 pub(crate) enum Act {
-    /// Sends what this makes of the request's head, and closes.
+    /// Sends the result of this function of the request's head, and closes.
     Respond(fn(&str, &str) -> String, String),
     /// Sends these bytes and closes.
     Send(Vec<u8>),
-    /// Accepts, reads and says nothing more.
+    /// Accepts and reads, but never responds.
     Hang,
-    /// Sends a byte at a time, for ever.
+    /// Sends one byte at a time, forever.
     Drip(Vec<u8>),
-    /// Sends without end.
+    /// Sends an endless body.
     Flood,
-    /// Closes at once.
+    /// Closes immediately.
     Slam,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn ok(body: &str) -> Act {
     http("200 OK", "content-type: application/json\r\n", body)
 }
 
-/// A JWKS endpoint, one connection a request.
+/// A JWKS endpoint with one request per connection.
 pub(crate) struct Endpoint {
     pub(crate) url: String,
     act: Arc<Mutex<Act>>,
@@ -124,7 +124,7 @@ async fn serve(mut stream: TcpStream, act: Arc<Mutex<Act>>, received: Arc<Mutex<
     }
 }
 
-/// Waits for what another task does, but not for ever.
+/// Waits until another task has made this condition true, with a timeout.
 async fn until(mut happened: impl FnMut() -> bool) {
     for _ in 0..2000 {
         if happened() {
@@ -149,7 +149,7 @@ async fn keys_arrive_over_http() {
 }
 
 #[tokio::test]
-async fn every_misbehaviour_has_its_error() {
+async fn every_endpoint_failure_has_its_own_error() {
     let issuer = Issuer::new();
     let elsewhere = Endpoint::start(ok(&issuer.jwks())).await;
     let location = format!("location: {}\r\n", elsewhere.url);
@@ -257,7 +257,7 @@ async fn the_last_valid_key_set_stays_in_use_whatever_the_endpoint_sends_later()
         issuer.clock().advance(Duration::from_secs(601));
         assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh has started");
         until(|| endpoint.connections() == 2).await;
-        assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh is under way");
+        assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh is in flight");
         until(|| !keys.status().fetch_errors.is_empty()).await;
         assert_eq!(status(&issuer.token("ada")).await, 200, "the refresh has failed");
         assert_eq!(keys.status().readiness, Readiness::Stale);
@@ -287,7 +287,7 @@ async fn a_stalled_endpoint_does_not_delay_tokens_of_known_keys() {
 }
 
 #[tokio::test]
-async fn an_etag_is_sent_back_and_not_modified_understood() {
+async fn the_etag_is_sent_and_not_modified_is_accepted() {
     let issuer = Issuer::new();
     let endpoint =
         Endpoint::start(http("200 OK", "etag: \"v1\"\r\ncache-control: max-age=100\r\n", &issuer.jwks())).await;

@@ -1,6 +1,6 @@
-//! What the process's environment decides about fetching keys, and what it must not.
+//! The effect of environment variables on fetching keys.
 //!
-//! A process cannot change its environment safely while other threads run, so each test runs itself again in a child
+//! A process cannot safely change its environment while other threads run, so each test runs itself again in a child
 //! process.
 
 use std::{
@@ -18,10 +18,10 @@ use std::{
 
 use better_auth_jwt::{Verifier, keys::RemoteKeySet, test_util::Issuer};
 
-/// The URL of the keys that a child fetches. A test that finds it in its environment is the child.
+/// The URL of the keys that the child process fetches. The variable is set only in the child.
 const URL: &str = "TEST_JWKS_URL";
 
-/// A certificate that has signed nothing.
+/// A certificate that no other certificate is signed with.
 const ROOT: &str = "-----BEGIN CERTIFICATE-----
 MIIBgDCCASWgAwIBAgIUK2iPmTfp+Gs3Vr0WTRixFjasHjwwCgYIKoZIzj0EAwIw
 FDESMBAGA1UEAwwJVGVzdCByb290MCAXDTI2MTEyNzEyNTIzMFoYDzIxMjYxMTAz

@@ -1,4 +1,4 @@
-//! Hostile and invalid tokens: each row has one idea and the expected result.
+//! Hostile and invalid tokens: each row is a case with its expected result.
 
 use better_auth_jwt::{
     ErrorKind::{self, *},
@@ -18,8 +18,8 @@ async fn verdict(verifier: &Verifier, token: &str) -> Option<ErrorKind> {
 }
 
 async fn check(verifier: &Verifier, rows: impl IntoIterator<Item = (String, String, Option<ErrorKind>)>) {
-    for (idea, token, expected) in rows {
-        assert_eq!(verdict(verifier, &token).await, expected, "{idea}");
+    for (case, token, expected) in rows {
+        assert_eq!(verdict(verifier, &token).await, expected, "{case}");
     }
 }
 
@@ -101,10 +101,10 @@ async fn headers() {
             format!(r#"{{"alg":"EdDSA","kid":"{id}","x":{}{}}}"#, "[".repeat(32), "]".repeat(32)),
             Some(Malformed),
         ),
-        ("longer than any header", with("x", json!("x".repeat(2000))), Some(Malformed)),
+        ("too long", with("x", json!("x".repeat(2000))), Some(Malformed)),
     ];
     let sign = |header: &str| issuer.sign_bytes(header.as_bytes(), claims.to_string().as_bytes());
-    check(&verifier, rows.map(|(idea, header, expected)| (idea.to_owned(), sign(&header), expected))).await;
+    check(&verifier, rows.map(|(case, header, expected)| (case.to_owned(), sign(&header), expected))).await;
     let padded = |length: usize| {
         let rest = length - issuer.header().to_string().len() - r#","x":"""#.len();
         sign(&with("x", json!("x".repeat(rest))))
@@ -145,7 +145,7 @@ async fn claims() {
         claims.as_object_mut().unwrap().remove(member);
         claims.to_string()
     };
-    // A value that `Value` would change or cannot contain, inserted as text.
+    // For values that `Value` would change or cannot represent.
     let raw = |member: &str, value: &str| with(member, json!("@")).replace("\"@\"", value);
     let rows = [
         ("valid", valid.to_string(), None),
@@ -236,9 +236,9 @@ async fn claims() {
         ("sid an array", with("sid", json!([])), Some(InvalidClaims)),
         ("jti a number, which no rule reads", with("jti", json!(1)), None),
         ("a client-credentials token", with("client_id", json!("ada")), Some(ClientToken)),
-        ("one that only names the party", with("azp", json!("ada")), Some(ClientToken)),
+        ("a token with azp only", with("azp", json!("ada")), Some(ClientToken)),
         ("a user's token from a client", with("client_id", json!("some-client")), None),
-        // RFC 7800: the token is bound to a key, and a bearer proves nothing about keys.
+        // RFC 7800: the token is bound to a key, and a bearer token does not prove possession of it.
         (
             "cnf of DPoP",
             with("cnf", json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"})),
@@ -286,7 +286,7 @@ async fn claims() {
     ];
     let header = issuer.header().to_string();
     let sign = |claims: &str| issuer.sign_bytes(header.as_bytes(), claims.as_bytes());
-    check(&verifier, rows.map(|(idea, claims, expected)| (idea.to_owned(), sign(&claims), expected))).await;
+    check(&verifier, rows.map(|(case, claims, expected)| (case.to_owned(), sign(&claims), expected))).await;
     let not_utf8 = issuer.sign_bytes(
         header.as_bytes(),
         &[valid.to_string().trim_end_matches('}').as_bytes(), b",\"x\":\"\xff\"}"].concat(),
@@ -333,7 +333,7 @@ async fn a_sender_constrained_token_gets_401_invalid_token_each_time() {
     let plain = bearer(&issuer.sign(&claims));
     claims["cnf"] = json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"});
     let bound = bearer(&issuer.sign(&claims));
-    // The token cache has a plain token of the same user, and sees the bound one more than once.
+    // The cached token of the same user must not affect the bound one, also if it is sent again.
     for _ in 0..3 {
         assert_eq!(send(&layer, request("/", &plain)).await.status(), 200);
         for layer in [layer.clone(), layer.clone().optional()] {
@@ -356,7 +356,7 @@ async fn serialisations() {
     let parts: Vec<&str> = token.split('.').collect();
     let (header, payload, signature) = (parts[0], parts[1], parts[2]);
     // The last character of 64 encoded bytes carries four bits that must be zero.
-    let stray_bits = {
+    let unused_bits = {
         let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let last = alphabet.find(&token[token.len() - 1..]).unwrap();
         format!("{}{}", &token[..token.len() - 1], &alphabet[last + 1..last + 2])
@@ -388,14 +388,18 @@ async fn serialisations() {
             format!("{} {}", &token[..token.len() - 5], &token[token.len() - 5..]),
             Some(Malformed),
         ),
-        ("a line break behind", format!("{token}\n"), Some(Malformed)),
+        ("a trailing line break", format!("{token}\n"), Some(Malformed)),
         ("an escaped padding", format!("{token}%3D"), Some(Malformed)),
         ("a zero-width space", format!("{token}\u{200b}"), Some(Malformed)),
-        ("stray bits in the last character", stray_bits, Some(Malformed)),
+        ("non-zero unused bits in the last character", unused_bits, Some(Malformed)),
         ("a shorter signature", token[..token.len() - 2].to_owned(), Some(InvalidSignature)),
         ("a longer signature", format!("{}AAAA", &token[..token.len() - 2]), Some(InvalidSignature)),
-        ("a signature as long as any", format!("{header}.{payload}.{}", "A".repeat(1366)), Some(InvalidSignature)),
-        ("a signature longer than any", format!("{header}.{payload}.{}", "A".repeat(1367)), Some(Malformed)),
+        (
+            "a signature of the maximum length",
+            format!("{header}.{payload}.{}", "A".repeat(1366)),
+            Some(InvalidSignature),
+        ),
+        ("a signature that is too long", format!("{header}.{payload}.{}", "A".repeat(1367)), Some(Malformed)),
         ("header and payload swapped", format!("{payload}.{header}.{signature}"), Some(UnsupportedAlgorithm)),
         (
             "the signature of another token",
@@ -413,7 +417,7 @@ async fn serialisations() {
         ("much too large", ".".repeat(1_000_000), Some(TokenTooLarge)),
         ("dots", ".".repeat(8000), Some(Malformed)),
     ];
-    check(&verifier, rows.map(|(idea, token, expected)| (idea.to_owned(), token, expected))).await;
+    check(&verifier, rows.map(|(case, token, expected)| (case.to_owned(), token, expected))).await;
     assert_eq!(verdict(&issuer.verifier().max_token_size(100), &token).await, Some(TokenTooLarge));
 }
 
@@ -429,7 +433,7 @@ async fn authorization_headers() {
         ("the same twice", &[valid.as_bytes(), valid.as_bytes()], 400),
         ("valid, then bad", &[valid.as_bytes(), b"Bearer x"], 400),
         ("bad, then valid", &[b"Bearer x", valid.as_bytes()], 400),
-        ("another scheme beside it", &[valid.as_bytes(), b"Basic YTpi"], 400),
+        ("an additional header with another scheme", &[valid.as_bytes(), b"Basic YTpi"], 400),
         ("another scheme", &[b"Basic YTpi"], 401),
         ("a scheme that starts with Bearer", &[b"BearerX x"], 401),
         ("no credentials", &[b"Bearer"], 401),
@@ -442,12 +446,12 @@ async fn authorization_headers() {
         ("a parameter", &[b"Bearer token=\"a.b.c\""], 401),
         ("large", &[&[b'B'; 400_000]], 401),
     ];
-    for (idea, values, status) in rows {
+    for (case, values, status) in rows {
         let mut request = request("/?access_token=x", "");
         for value in values {
             request.headers_mut().append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        assert_eq!(send(&layer, request).await.status(), status, "{idea}");
+        assert_eq!(send(&layer, request).await.status(), status, "{case}");
     }
 }
 
@@ -467,7 +471,7 @@ async fn tokens_outside_of_the_authorization_header_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_public_key_is_never_a_secret() {
+async fn a_public_key_is_never_used_as_a_secret() {
     for algorithm in [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256] {
         let issuer = Issuer::with_algorithm(algorithm);
         let jwk = issuer.jwk();
@@ -486,7 +490,7 @@ async fn a_public_key_is_never_a_secret() {
 
 #[tokio::test]
 async fn a_key_verifies_its_own_algorithm_only() {
-    // The same RSA key, and every other algorithm it could compute.
+    // The same RSA key, with every other algorithm.
     let issuer = Issuer::with_algorithm(Algorithm::PS256);
     for name in ["RS256", "RS384", "RS512", "PS384", "PS512", "ES256", "HS256"] {
         let mut header = issuer.header();
@@ -570,8 +574,8 @@ async fn each_issuer_is_bound_to_its_own_keys_and_rules() {
         ("no issuer", web.sign(&without_issuer(&web)), InvalidIssuer),
         ("web's keys for admin's audience", web.sign(&with_audience(&web, admin.origin())), InvalidAudience),
     ];
-    for (idea, token, expected) in rows {
-        assert_eq!(verdict(&verifier, &token).await, Some(expected), "{idea}");
+    for (case, token, expected) in rows {
+        assert_eq!(verdict(&verifier, &token).await, Some(expected), "{case}");
     }
 }
 
@@ -637,7 +641,7 @@ async fn access_tokens_are_accepted_only_with_the_access_token_profile() {
         ("without aud", issuer.sign_with_header(&header("at+jwt"), &without("aud")), Some(InvalidAudience)),
         ("an access token of a client", issuer.sign_with_header(&header("at+jwt"), &client), Some(ClientToken)),
     ];
-    check(&access, rows.map(|(idea, token, expected)| (idea.to_owned(), token, expected))).await;
+    check(&access, rows.map(|(case, token, expected)| (case.to_owned(), token, expected))).await;
     let clients = issuer.verifier().profile(Profile::AccessToken).allow_client_credentials();
     assert_eq!(verdict(&clients, &issuer.sign_with_header(&header("at+jwt"), &client)).await, None);
 
@@ -672,7 +676,7 @@ async fn a_maximum_age_requires_iat() {
 }
 
 #[tokio::test]
-async fn another_claim_can_identify_the_user_but_sub_is_still_required() {
+async fn the_user_id_claim_can_be_configured_but_sub_is_still_required() {
     let issuer = Issuer::new();
     let verifier = issuer.verifier().user_id_claim("id");
     let mut claims = issuer.claims("custom|42");
@@ -703,7 +707,7 @@ async fn issuer_and_audience_must_be_of_the_right_type_even_if_they_are_not_chec
         claims[member] = value.clone();
         assert_eq!(verdict(&verifier, &issuer.sign(&claims)).await, Some(InvalidClaims), "{member} {value}");
     }
-    // Better Auth's cookie cache and e-mail tokens carry no sub, with the same secret.
+    // Better Auth's cookie cache and email tokens have no sub, and are signed with the same secret.
     let now = issuer.claims("ada")["iat"].as_u64().unwrap();
     for other in [
         json!({"email": "ada@example.com", "userId": "ada", "iat": now, "exp": now + 3600}),
@@ -714,7 +718,7 @@ async fn issuer_and_audience_must_be_of_the_right_type_even_if_they_are_not_chec
 }
 
 #[test]
-fn nothing_that_holds_a_secret_prints_it() {
+fn debug_prints_no_secret() {
     let secret = "k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n";
     let verifier =
         Verifier::shared_secret(secret).unwrap().issuer("https://a.example").audience("https://a.example").unwrap();
@@ -725,7 +729,7 @@ fn nothing_that_holds_a_secret_prints_it() {
 }
 
 #[test]
-fn the_jws_level_alone_takes_any_payload() {
+fn jws_verify_accepts_any_payload() {
     let issuer = Issuer::new();
     let keys = KeySet::from_json(issuer.jwks()).unwrap();
     let header = issuer.header().to_string();
@@ -767,7 +771,7 @@ async fn rsa_keys_without_an_algorithm_get_the_configured_one() {
 }
 
 #[tokio::test]
-async fn keys_of_every_kind_come_from_jsonwebtokens_readers_too() {
+async fn keys_can_be_created_from_a_decoding_key() {
     for algorithm in [Algorithm::EdDSA, Algorithm::ES256, Algorithm::ES384, Algorithm::RS256, Algorithm::PS512] {
         let issuer = Issuer::with_algorithm(algorithm);
         let jwk = issuer.jwk();

@@ -1,4 +1,4 @@
-//! Key sets behind CDNs, proxies and strict servers: RFC 9110 and RFC 9111 as far as one small document needs them.
+//! Key sets behind CDNs, proxies and strict servers (RFC 9110, RFC 9111).
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ async fn a_new_key_is_found_behind_a_shared_cache_that_has_the_old_set() {
         let (stored, origin) = sets.split_once('\n').unwrap();
         let headers = "etag: \"stored\"\r\ncache-control: max-age=86400\r\nage: 600\r\n";
         match (value(head, "cache-control"), value(head, "if-none-match")) {
-            // It evaluates conditional requests by what it has stored (RFC 9111, section 4.3.2).
+            // It evaluates conditional requests with its stored response (RFC 9111, section 4.3.2).
             (_, Some("\"stored\"")) => respond("304 Not Modified", headers, ""),
             (Some("no-cache"), _) => respond("200 OK", "", origin),
             _ => respond("200 OK", headers, stored),
@@ -87,7 +87,7 @@ async fn a_new_key_is_found_behind_a_shared_cache_that_has_the_old_set() {
 }
 
 #[tokio::test]
-async fn time_in_a_cache_counts_and_every_cache_control_line_does() {
+async fn age_and_every_cache_control_header_are_honoured() {
     for (headers, fresh) in [
         ("cache-control: max-age=3600\r\n", 3600),
         ("cache-control: max-age=3600\r\nage: 3000\r\n", 600),

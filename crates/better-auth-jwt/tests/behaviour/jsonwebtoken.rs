@@ -1,6 +1,6 @@
-//! A second opinion: what jsonwebtoken's `decode` rejects with all of its validation on is rejected here too.
+//! Every token that jsonwebtoken's `decode` rejects, with all validation enabled, is rejected here too.
 //!
-//! The exception are header parameters that no rule reads, such as `x5c`: their types are not checked here.
+//! The exception is header parameters that no rule reads, such as `x5c`: their types are not checked here.
 
 use better_auth_jwt::{Verifier, keys::Algorithm, test_util::Issuer};
 use jsonwebtoken::{DecodingKey, Validation, decode, jwk::Jwk};
@@ -103,7 +103,7 @@ fn tokens(issuer: &Issuer, now: u64) -> Vec<String> {
         tokens.push(issuer.sign_bytes(claims.as_bytes(), valid.as_bytes()));
     }
     tokens.push(issuer.sign_bytes(header.to_string().as_bytes(), b"{\"sub\":\"\xff\"}"));
-    // Every character changed, and the token cut off everywhere.
+    // Every character changed, and the token truncated at every position.
     for position in (0..valid.len()).step_by(3) {
         let (head, tail) = valid.split_at(position);
         let other = if tail.starts_with('A') { "B" } else { "A" };
@@ -115,7 +115,7 @@ fn tokens(issuer: &Issuer, now: u64) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_jsonwebtoken_rejects_is_rejected() {
+async fn every_token_that_jsonwebtoken_rejects_is_rejected() {
     for algorithm in
         [Algorithm::HS256, Algorithm::EdDSA, Algorithm::ES256, Algorithm::ES384, Algorithm::RS256, Algorithm::PS256]
     {

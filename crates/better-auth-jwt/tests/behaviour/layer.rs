@@ -107,7 +107,7 @@ async fn a_path_without_a_user_fails_closed() {
 }
 
 #[tokio::test]
-async fn a_closure_can_find_the_user_elsewhere() {
+async fn a_closure_can_extract_the_user() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier()).match_user(|parts: &Parts| {
         let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).ok_or(PathError::Missing)?;

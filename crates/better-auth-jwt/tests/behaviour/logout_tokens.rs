@@ -1,4 +1,4 @@
-//! Logout tokens: which are accepted, and what they revoke.
+//! Logout tokens: which ones are accepted, and what they revoke.
 
 use std::{sync::Arc, time::Duration};
 

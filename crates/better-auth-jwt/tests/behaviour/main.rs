@@ -1,4 +1,4 @@
-//! The layer's behaviour through `Service`: no sockets, no sleeping.
+//! The layer's behaviour, tested through `Service`, mostly without sockets.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 

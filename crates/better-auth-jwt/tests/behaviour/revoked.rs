@@ -1,12 +1,20 @@
-//! The list of revoked sessions: what it keeps, for how long, and how much.
+//! The list of revoked sessions: its entries, their retention, and its capacity.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::{Context, Wake},
+    thread,
+    time::Duration,
+};
 
 use better_auth_jwt::{
     Claims, Clock, LogoutVerifier, RevokedSessions, SessionCheck, SessionState, Verifier, keys::KeySet,
     test_util::Issuer,
 };
+use futures_util::FutureExt;
 use serde_json::json;
+use tokio::{task::JoinHandle, time::timeout};
 
 const RETENTION: u64 = 930;
 
@@ -227,7 +235,7 @@ async fn a_verifier_of_any_issuer_finds_the_sessions_of_every_issuer() {
 }
 
 #[tokio::test]
-async fn a_revocation_as_of_now_covers_an_issuer_whose_clock_is_ahead() {
+async fn a_revocation_covers_an_issuer_with_a_fast_clock() {
     let scene = Scene::with_max_entries(10);
     let (revoked, issuer, now) = (&scene.revoked, &scene.issuer, scene.now());
     let token = |user: &str, ahead: u64| {
@@ -276,6 +284,76 @@ async fn ids_of_any_length_are_compared_as_a_whole() {
             assert!(!scene.is_revoked(&other).await, "{length}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_revocation_ends_with_the_session_or_all_sessions_of_the_user() {
+    let scene = Scene::with_max_entries(10);
+    let (revoked, issuer) = (&scene.revoked, scene.issuer.origin());
+    let wait = async |user, session| tokio::spawn(revoked.wait_for_revocation(&*scene.claims(user, session).await));
+    let (phone, laptop, bob) = (wait("ada", "phone").await, wait("ada", "laptop").await, wait("bob", "tv").await);
+    let in_time = async |wait: JoinHandle<()>| {
+        timeout(Duration::from_secs(1), wait).await.expect("it was not woken").unwrap();
+    };
+
+    tokio::task::yield_now().await;
+    revoked.clone().revoke_session(issuer, "phone").unwrap();
+    in_time(phone).await;
+    assert!(!laptop.is_finished());
+    revoked.revoke_user(issuer, "ada").unwrap();
+    in_time(laptop).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!bob.is_finished());
+}
+
+#[tokio::test]
+async fn waiting_for_a_revocation_ends_at_once_if_it_has_happened_before_or_meanwhile() {
+    let scene = Scene::with_max_entries(10);
+    let claims = scene.claims("ada", "phone").await;
+    assert_eq!(scene.revoked.wait_for_revocation(&claims).now_or_never(), None);
+    let before = scene.revoked.wait_for_revocation(&claims);
+    assert!(scene.revoke("phone"));
+    assert_eq!(before.now_or_never(), Some(()));
+    assert_eq!(scene.revoked.wait_for_revocation(&claims).now_or_never(), Some(()));
+}
+
+#[tokio::test]
+async fn waiting_for_a_revocation_misses_none_that_comes_after_the_list_was_searched() {
+    /// Revokes a session when it is read: between the search and the decision.
+    struct RevokingClock {
+        revoked: RevokedSessions,
+        origin: String,
+        now: u64,
+    }
+    impl Clock for RevokingClock {
+        fn unix_time(&self) -> u64 {
+            self.revoked.revoke_session_at(&self.origin, "phone", self.now).unwrap();
+            self.now
+        }
+    }
+    let scene = Scene::with_max_entries(10);
+    let (revoked, origin, now) = (scene.revoked.clone(), scene.issuer.origin().to_owned(), scene.now());
+    // An entry that does not cover the token, so that the clock is read.
+    revoked.revoke_user_at(&origin, "ada", now - 10).unwrap();
+    let claims = scene.claims("ada", "phone").await;
+    let searched = scene.revoked.clone().clock(Arc::new(RevokingClock { revoked, origin, now }));
+    assert_eq!(searched.wait_for_revocation(&claims).now_or_never(), Some(()));
+}
+
+#[tokio::test]
+async fn a_waker_can_use_the_list() {
+    struct Reader(RevokedSessions);
+    impl Wake for Reader {
+        fn wake(self: Arc<Self>) {
+            assert_eq!(self.0.len(), 1);
+        }
+    }
+    let scene = Scene::with_max_entries(10);
+    let mut wait = pin!(scene.revoked.wait_for_revocation(&*scene.claims("ada", "phone").await));
+    let waker = Arc::new(Reader(scene.revoked.clone())).into();
+    assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    assert!(scene.revoke("phone"));
+    assert!(wait.poll(&mut Context::from_waker(&waker)).is_ready());
 }
 
 #[test]

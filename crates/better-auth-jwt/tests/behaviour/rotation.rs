@@ -1,4 +1,5 @@
-//! What a token with an unknown `kid` gets: 401 only if a search that started after its first appearance did not find the key.
+//! The response to a token with an unknown `kid`: 401 only if a search that started after its first request did not return the
+//! key.
 
 use std::time::Duration;
 
@@ -98,7 +99,7 @@ async fn failed_searches_back_off_and_honour_retry_after() {
 }
 
 #[tokio::test]
-async fn a_kid_that_no_key_has_is_rejected_and_then_costs_no_fetch_for_ten_seconds() {
+async fn a_missing_kid_is_rejected_and_then_causes_no_fetch_for_ten_seconds() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
@@ -210,7 +211,7 @@ async fn a_key_that_was_replaced_under_the_same_kid_is_found_in_the_background()
 }
 
 #[tokio::test]
-async fn forged_signatures_cost_one_fetch_per_ten_seconds_and_delay_no_valid_token() {
+async fn forged_signatures_cause_at_most_one_fetch_per_ten_seconds_and_delay_no_valid_token() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);

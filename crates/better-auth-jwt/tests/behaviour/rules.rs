@@ -11,7 +11,8 @@ use std::{
 };
 
 use better_auth_jwt::{
-    Authenticated, Claims, ErrorKind, GrpcRejection, JwtAuthLayer, PathTemplate, PathValue, test_util::Issuer,
+    Authenticated, Claims, ErrorKind, GrpcRejection, JwtAuthLayer, MissingSession, PathTemplate, PathValue,
+    RevokedSessions, test_util::Issuer,
 };
 use http::{Method, Request, Response, header::AUTHORIZATION};
 use serde_json::{Value, json};
@@ -80,7 +81,7 @@ async fn a_rule_can_depend_on_the_method_and_the_path() {
     let org = org_id();
     let layer = JwtAuthLayer::new(issuer.verifier())
         .require_request("editor", |claims, parts| {
-            parts.method == Method::GET || claims.get::<String>("role").is_ok_and(|role| role == "editor")
+            parts.method == Method::GET || claims.roles().any(|role| role == "editor")
         })
         .require_request("not the archive", move |_, parts| org.extract(parts).is_ok_and(|org| org != "archive"));
     let with_method = |method: Method, path: &str, token: &str| {
@@ -116,7 +117,7 @@ async fn the_error_contains_the_rule_and_the_claim_and_the_response_neither() {
     let token = bearer(&issuer.token("ada"));
     for layer in [
         layer.clone().require("admin", |_| false),
-        layer.clone().require_async("member", async |_, _| Ok::<_, Infallible>(false)),
+        layer.clone().require_async("member", async |_, _| Ok(false)),
         layer.clone().match_claim("org", org_id()),
     ] {
         let response = send(&layer, request("/orgs/acme/x", &token)).await;
@@ -141,10 +142,9 @@ async fn an_async_rule_decides_after_everything_else() {
             let org = org.clone();
             async move {
                 tokio::task::yield_now().await;
-                match org.extract(&mut parts).as_deref() {
-                    Ok("broken") => Err(io::Error::other("no connection to the database")),
-                    Ok(org) => Ok(claims.user_id() == "ada" && org == "acme"),
-                    Err(_) => Ok(false),
+                match &*org.extract(&mut parts)? {
+                    "broken" => Err(io::Error::other("no connection to the database").into()),
+                    org => Ok(claims.user_id() == "ada" && org == "acme"),
                 }
             }
         })
@@ -163,16 +163,49 @@ async fn an_async_rule_decides_after_everything_else() {
     assert_eq!(calls.load(Ordering::Relaxed), 3, "requests that fail another check do not start the async rule");
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_async_rule_that_does_not_finish_is_503_after_its_time_limit() {
+#[tokio::test]
+async fn a_path_error_of_an_async_rule_is_rejected_as_one_of_match_user() {
     let issuer = Issuer::new();
-    let layer = JwtAuthLayer::new(issuer.verifier())
-        .rule_timeout(Duration::from_millis(300))
-        .require_async("member", |_, _| std::future::pending::<Result<bool, Infallible>>());
-    let start = tokio::time::Instant::now();
-    let kind = kind_of(&layer, request("/", &bearer(&issuer.token("ada")))).await;
-    assert_eq!(kind, Some(ErrorKind::RuleUnavailable));
-    assert_eq!(start.elapsed(), Duration::from_millis(300));
+    let org = org_id();
+    let layer = JwtAuthLayer::new(issuer.verifier()).require_async("member", move |_, mut parts| {
+        let org = org.clone();
+        async move { Ok(org.extract(&mut parts)? == "acme") }
+    });
+    for (path, expected) in [
+        ("/orgs/acme/x", None),
+        ("/orgs/other/x", Some((ErrorKind::Forbidden, "member"))),
+        ("/orgs", Some((ErrorKind::MissingPathValue, "member"))),
+        ("/orgs/a%2Fb/x", Some((ErrorKind::InvalidPath, "member"))),
+    ] {
+        let (mut parts, _) = request(path, &bearer(&issuer.token("ada"))).into_parts();
+        let error = layer.authorize(&mut parts).await.err();
+        assert_eq!(error.as_ref().map(|error| (error.kind(), error.rule().unwrap())), expected, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn async_rules_share_one_time_limit_and_the_error_names_the_rule_that_was_running() {
+    let issuer = Issuer::new();
+    let sleep = async |millis| {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        Ok::<_, tower::BoxError>(true)
+    };
+    for (first, second, expected) in [
+        (100, 199, None),
+        (200, 200, Some((ErrorKind::RuleUnavailable, "second"))),
+        (400, 0, Some((ErrorKind::RuleUnavailable, "first"))),
+    ] {
+        let layer = JwtAuthLayer::new(issuer.verifier())
+            .require_async("first", move |_, _| sleep(first))
+            .claims::<Value>()
+            .require_async("second", move |_, _| sleep(second))
+            .rule_timeout(Duration::from_millis(300));
+        let (mut parts, _) = request("/", &bearer(&issuer.token("ada"))).into_parts();
+        let start = tokio::time::Instant::now();
+        let error = layer.authorize(&mut parts).await.err();
+        assert_eq!(error.as_ref().map(|error| (error.kind(), error.rule().unwrap())), expected);
+        assert_eq!(start.elapsed(), Duration::from_millis(300.min(first + second)));
+    }
 }
 
 #[tokio::test]
@@ -180,15 +213,16 @@ async fn async_rules_run_one_after_another_and_the_first_that_fails_decides() {
     let issuer = Issuer::new();
     let polled = Arc::new(AtomicUsize::new(0));
     let counted = polled.clone();
-    let layer = JwtAuthLayer::new(issuer.verifier())
-        .require_async("first", async |_, _| Ok::<_, Infallible>(false))
-        .require_async("second", move |_, _| {
+    let layer = JwtAuthLayer::new(issuer.verifier()).require_async("first", async |_, _| Ok(false)).require_async(
+        "second",
+        move |_, _| {
             let polled = counted.clone();
             async move {
                 polled.fetch_add(1, Ordering::Relaxed);
-                Ok::<_, Infallible>(true)
+                Ok(true)
             }
-        });
+        },
+    );
     assert_eq!(kind_of(&layer, request("/", &bearer(&issuer.token("ada")))).await, Some(ErrorKind::Forbidden));
     assert_eq!(polled.load(Ordering::Relaxed), 0);
 }
@@ -208,7 +242,7 @@ async fn a_request_that_is_dropped_drops_its_async_rule() {
         let guard = CountDrop(counted.clone());
         async move {
             let _guard = guard;
-            std::future::pending::<Result<bool, Infallible>>().await
+            std::future::pending().await
         }
     });
     let inner = service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new())));
@@ -228,6 +262,25 @@ fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
 }
 
 #[tokio::test]
+async fn a_session_that_is_revoked_while_an_async_rule_waits_is_rejected() {
+    let issuer = Issuer::new();
+    let revoked = RevokedSessions::new(Duration::from_secs(930)).clock(issuer.clock());
+    let list = revoked.clone();
+    let layer = JwtAuthLayer::new(issuer.verifier()).sessions(revoked, MissingSession::Reject).require_async(
+        "slow",
+        move |claims: Arc<Claims>, _| {
+            let list = list.clone();
+            async move {
+                list.revoke_session(claims.issuer().unwrap(), "phone")?;
+                Ok(true)
+            }
+        },
+    );
+    let token = bearer(&issuer.token_with_session("ada", "phone"));
+    assert_eq!(kind_of(&layer, request("/", &token)).await, Some(ErrorKind::Revoked));
+}
+
+#[tokio::test]
 async fn rules_of_both_claims_types_apply_sync_and_async() {
     #[derive(serde::Deserialize)]
     struct Member {
@@ -235,12 +288,10 @@ async fn rules_of_both_claims_types_apply_sync_and_async() {
     }
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier())
-        .require_async("not banned", async |claims: Arc<Claims>, _| {
-            Ok::<_, Infallible>(!claims.get::<bool>("banned").unwrap_or(true))
-        })
+        .require_async("not banned", async |claims: Arc<Claims>, _| Ok(!claims.get::<bool>("banned").unwrap_or(true)))
         .claims::<Member>()
         .require("admin", |member| member.role == "admin")
-        .require_async("admin, again", async |member: Arc<Member>, _| Ok::<_, Infallible>(member.role == "admin"));
+        .require_async("admin, again", async |member: Arc<Member>, _| Ok(member.role == "admin"));
     for (role, banned, kind) in [
         ("admin", false, None),
         ("admin", true, Some(ErrorKind::Forbidden)),
@@ -309,9 +360,7 @@ async fn authorize_applies_every_check_without_a_service() {
     let layer = JwtAuthLayer::new(issuer.verifier())
         .match_user(PathTemplate::new("/jobs/{user_id}").unwrap())
         .require("verified", |claims| claims.get("emailVerified").unwrap_or(false))
-        .require_async("even name", async |claims: Arc<Claims>, _| {
-            Ok::<_, Infallible>(claims.user_id().len() % 2 == 1)
-        });
+        .require_async("even name", async |claims: Arc<Claims>, _| Ok(claims.user_id().len() % 2 == 1));
     let authorize = async |path: &str, token: &str| {
         let request = Request::builder().uri(path).header(AUTHORIZATION, token).body(()).unwrap();
         let (mut parts, ()) = request.into_parts();

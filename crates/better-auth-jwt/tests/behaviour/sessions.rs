@@ -137,7 +137,7 @@ async fn a_user_is_revoked_by_sub_whichever_claim_identifies_the_user() {
 }
 
 #[tokio::test]
-async fn another_claim_can_contain_the_session_id() {
+async fn the_session_id_claim_can_be_configured() {
     let issuer = Issuer::new();
     let revoked = revoked(&issuer);
     revoked.revoke_session(issuer.origin(), "phone").unwrap();

@@ -41,7 +41,7 @@ async fn the_issuer_rotates_its_key_as_better_auth_does() {
 }
 
 #[tokio::test]
-async fn the_endpoint_ends_with_its_issuer() {
+async fn the_endpoint_stops_when_its_issuer_is_dropped() {
     let issuer = Issuer::new().serve_jwks();
     let (token, verifier) = (issuer.token("ada"), Verifier::better_auth(issuer.origin()).unwrap());
     drop(issuer);

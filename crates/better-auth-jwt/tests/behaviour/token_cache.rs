@@ -199,7 +199,7 @@ async fn tokens_of_keys_without_a_generation_are_not_cached() {
 }
 
 #[tokio::test]
-async fn tokens_of_a_key_that_left_the_set_are_rejected() {
+async fn tokens_of_a_removed_key_are_rejected() {
     let mut issuer = Issuer::new();
     let published = Arc::new(std::sync::Mutex::new(issuer.jwks()));
     let keys = RemoteKeySet::with_fetch({
@@ -299,7 +299,7 @@ impl KeySource for Reentrant {
     }
 }
 
-/// Sends a request; nothing in it waits.
+/// Sends a request that never waits.
 fn call(layer: &JwtAuthLayer, token: &str) {
     let inner = tower::service_fn(async |_| Ok::<_, std::convert::Infallible>(http::Response::new(String::new())));
     let future = layer.layer(inner).call(request("/", &bearer(token)));
@@ -314,7 +314,7 @@ fn a_key_source_may_use_the_layer_that_uses_it() {
         layer: Arc::default(),
         in_use: Arc::default(),
     };
-    // So small that every token displaces others.
+    // So small that every token evicts others.
     let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone())).token_cache_size(10_000);
     assert!(keys.layer.set((layer.clone(), issuer.token("bob"))).is_ok());
     let tokens: Vec<_> = (0..20).map(|n| issuer.token(&n.to_string())).collect();

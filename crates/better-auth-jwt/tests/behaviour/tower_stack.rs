@@ -220,7 +220,7 @@ async fn a_request_that_is_cancelled_or_rejected_while_it_waits_for_its_key_rele
 }
 
 #[tokio::test]
-async fn a_concurrency_limit_before_the_layer_counts_requests_that_wait_for_their_key() {
+async fn a_concurrency_limit_outside_the_layer_counts_requests_that_wait_for_their_key() {
     let issuer = Issuer::new();
     let (verifier, publish) = late_verifier(&issuer);
     let mut one = ConcurrencyLimit::new(JwtAuthLayer::new(verifier).layer(RequiresReady::default()), 1);
@@ -235,7 +235,7 @@ async fn a_concurrency_limit_before_the_layer_counts_requests_that_wait_for_thei
 }
 
 #[tokio::test]
-async fn a_buffer_behind_the_layer_supports_a_service_that_cannot_be_cloned() {
+async fn a_buffer_inside_the_layer_supports_a_service_that_cannot_be_cloned() {
     let issuer = Issuer::new();
     let (verifier, publish) = late_verifier(&issuer);
     let (fussy, layer) = (RequiresReady::default(), JwtAuthLayer::new(verifier));
@@ -259,7 +259,7 @@ async fn a_buffer_behind_the_layer_supports_a_service_that_cannot_be_cloned() {
 }
 
 #[tokio::test]
-async fn a_buffer_before_the_layer_is_not_blocked_by_a_request_that_waits_for_its_key() {
+async fn a_buffer_outside_the_layer_is_not_blocked_by_a_request_that_waits_for_its_key() {
     let (late, known) = (Issuer::new(), Issuer::new().with_origin("https://other.example.com"));
     let (verifier, publish) = late_verifier(&late);
     let service = Buffer::new(JwtAuthLayer::new(verifier.or(known.verifier())).layer(RequiresReady::default()), 1);
@@ -276,7 +276,7 @@ async fn a_buffer_before_the_layer_is_not_blocked_by_a_request_that_waits_for_it
 }
 
 #[tokio::test]
-async fn load_shed_before_the_layer_sheds_requests_before_their_token_is_checked() {
+async fn load_shed_outside_the_layer_sheds_requests_before_their_token_is_checked() {
     let (issuer, permits, decisions) = (Issuer::new(), Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
     let auth = JwtAuthLayer::new(issuer.verifier()).on_outcome({
         let decisions = decisions.clone();
@@ -297,7 +297,7 @@ async fn load_shed_before_the_layer_sheds_requests_before_their_token_is_checked
 }
 
 #[tokio::test]
-async fn load_shed_behind_the_layer_sheds_only_requests_with_a_valid_token() {
+async fn load_shed_inside_the_layer_sheds_only_requests_with_a_valid_token() {
     let (issuer, permits) = (Issuer::new(), Arc::new(Semaphore::new(0)));
     let limited = ConcurrencyLimit::new(RequiresReady::with_permits(&permits), 1);
     let mut service = JwtAuthLayer::new(issuer.verifier()).layer(LoadShed::new(limited));
@@ -312,7 +312,7 @@ async fn load_shed_behind_the_layer_sheds_only_requests_with_a_valid_token() {
 }
 
 #[tokio::test]
-async fn load_shed_behind_the_layer_stays_ready_while_the_request_waits_for_its_key() {
+async fn load_shed_inside_the_layer_stays_ready_while_the_request_waits_for_its_key() {
     let issuer = Issuer::new();
     let (verifier, publish) = late_verifier(&issuer);
     // A clone of `LoadShed` that was never polled would call itself overloaded.
@@ -354,7 +354,7 @@ async fn load_shed_limit_and_buffer_together_serve_up_to_the_limit_and_shed_the_
 }
 
 #[tokio::test]
-async fn a_rejected_request_releases_its_permit_behind_the_layer() {
+async fn a_rejected_request_releases_its_permit_inside_the_layer() {
     let issuer = Issuer::new();
     let limited = JwtAuthLayer::new(issuer.verifier()).layer(ConcurrencyLimit::new(RequiresReady::default(), 1));
     let (mut one, mut other) = (limited.clone(), limited);

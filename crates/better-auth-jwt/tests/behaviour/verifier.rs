@@ -1,4 +1,4 @@
-//! Several issuers, the verifier's settings, and what its errors say.
+//! Several issuers, the verifier's settings, and its errors.
 
 use std::{
     sync::{
@@ -27,7 +27,7 @@ fn verifier(keys: impl KeySource) -> Verifier {
     Verifier::builder(keys).issuer(ORIGIN).audience(ORIGIN).unwrap()
 }
 
-/// A remote key set that publishes what is in the mutex: a JWKS document, or nothing while the endpoint is down.
+/// A remote key set that fetches the JWKS document in the mutex, or fails if there is none.
 struct Remote {
     published: Arc<Mutex<Option<String>>>,
     fetches: Arc<AtomicUsize>,
@@ -160,7 +160,7 @@ fn an_empty_issuer_or_audience_is_a_configuration_error() {
 }
 
 #[tokio::test]
-async fn a_logout_verifier_of_any_issuer_stays_one_when_an_issuer_is_added() {
+async fn a_logout_verifier_of_any_issuer_still_accepts_any_when_an_issuer_is_added() {
     let issuer = Issuer::new();
     let any = Verifier::builder(KeySet::from_json(issuer.jwks()).unwrap()).insecure_any_issuer();
     let any = any.insecure_any_audience().unwrap().clock(issuer.clock());
@@ -363,7 +363,7 @@ async fn one_profile_accepts_old_and_new_access_tokens_and_never_an_id_token() {
 }
 
 #[tokio::test]
-async fn a_better_auth_verifier_takes_keys_issuers_and_audiences_from_elsewhere() {
+async fn better_auth_can_have_another_jwks_url_issuers_and_audiences() {
     let issuer = Issuer::new().serve_jwks();
     let sign = |iss: &str, aud: &str| {
         let mut claims = issuer.claims("ada");

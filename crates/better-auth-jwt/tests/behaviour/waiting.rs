@@ -114,7 +114,7 @@ impl Setup {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// Lets fetches in the background finish.
+    /// Waits for background fetches.
     pub(crate) async fn settle(&self) {
         for _ in 0..20 {
             tokio::task::yield_now().await;
@@ -185,7 +185,7 @@ async fn failures_back_off_up_to_a_minute_however_many_requests_come() {
         assert_eq!(setup.get(&setup.issuer.token("ada")).await.0, 503, "after {second} s");
         setup.advance(1);
     }
-    // 1 + 2 + 4 + 8 + 16 + 32 s, then one a minute; jitter may bring each a quarter earlier.
+    // 1 + 2 + 4 + 8 + 16 + 32 s, then one per minute; because of jitter, each may be up to a quarter earlier.
     assert!((14..=20).contains(&setup.endpoint.fetches()), "{}", setup.endpoint.fetches());
 }
 
@@ -206,7 +206,7 @@ async fn retry_after_of_the_endpoint_is_honoured_up_to_five_minutes() {
 }
 
 #[tokio::test]
-async fn a_response_of_a_custom_fetch_function_can_be_too_large_too() {
+async fn the_size_limit_applies_to_custom_fetch_functions() {
     let setup = setup();
     let padded = format!("{}{}", " ".repeat(256 * 1024 + 1 - setup.issuer.jwks().len()), setup.issuer.jwks());
     setup.endpoint.respond_with(Ok(JwksResponse::new(padded.clone())));
@@ -231,7 +231,7 @@ fn nothing_that_is_printed_names_a_key() {
 }
 
 #[tokio::test]
-async fn tokens_that_no_fetch_could_help_cause_none() {
+async fn tokens_that_no_key_could_verify_cause_no_fetch() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert!(setup.accepted().await);
@@ -251,7 +251,7 @@ async fn tokens_that_no_fetch_could_help_cause_none() {
 }
 
 #[tokio::test]
-async fn a_known_kid_under_another_algorithm_is_rejected_without_waiting() {
+async fn a_known_kid_with_another_algorithm_is_rejected_without_waiting() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert!(setup.accepted().await);
@@ -304,7 +304,7 @@ async fn the_key_set_is_refreshed_before_it_expires_and_no_request_waits() {
 }
 
 #[tokio::test]
-async fn a_key_that_left_the_set_stops_working_at_the_next_refresh() {
+async fn a_removed_key_is_rejected_after_the_next_refresh() {
     let setup = setup();
     let old = Issuer::new();
     setup.endpoint.publish(&[setup.issuer.jwk(), old.jwk()]);
@@ -364,7 +364,7 @@ async fn an_invalid_response_never_replaces_a_valid_key_set() {
 }
 
 #[tokio::test]
-async fn not_modified_renews_the_set_it_is_about() {
+async fn not_modified_refreshes_the_current_set() {
     let setup = setup();
     setup.endpoint.respond_with(Ok(JwksResponse::new(setup.issuer.jwks()).etag("\"v1\"")));
     assert!(setup.accepted().await);
@@ -433,7 +433,7 @@ async fn invalidate_removes_a_compromised_key_at_once() {
 }
 
 #[tokio::test]
-async fn a_fetch_under_way_does_not_bring_back_what_was_invalidated() {
+async fn a_fetch_in_flight_does_not_restore_invalidated_keys() {
     let setup = Arc::new(setup());
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     let gate = setup.endpoint.block();
@@ -485,7 +485,7 @@ async fn a_fetch_that_never_finishes_times_out() {
 }
 
 #[test]
-fn a_runtime_that_is_torn_down_mid_fetch_leaves_the_set_usable_in_another() {
+fn a_key_set_still_works_after_the_runtime_of_its_fetch_was_dropped() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     setup.endpoint.block();
@@ -503,7 +503,7 @@ fn a_runtime_that_is_torn_down_mid_fetch_leaves_the_set_usable_in_another() {
     assert!(runtime().block_on(setup.accepted()));
 }
 
-/// Has no key and always promises one.
+/// A key source without keys that always asks callers to wait.
 struct Promises(Arc<AtomicUsize>);
 
 impl KeySource for Promises {
@@ -522,7 +522,7 @@ impl KeySource for Promises {
 }
 
 #[tokio::test]
-async fn a_key_source_that_never_delivers_is_not_waited_for_forever() {
+async fn a_request_does_not_wait_forever_for_a_key_source_that_never_finishes() {
     let issuer = Issuer::new();
     let refreshes = Arc::new(AtomicUsize::new(0));
     let verifier =
@@ -593,14 +593,14 @@ fn outside_a_runtime_nothing_panics() {
         claims["iat"] = json!(1);
         setup.issuer.sign(&claims)
     };
-    assert_eq!(now(Box::pin(async { setup.get(&late).await.0 == 200 })), Poll::Ready(true), "stale keys serve");
+    assert_eq!(now(Box::pin(async { setup.get(&late).await.0 == 200 })), Poll::Ready(true), "stale keys are used");
 }
 
 fn current_thread() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Runs this in another thread, since it may hang.
+/// Runs a function in another thread, because it may hang.
 #[track_caller]
 fn assert_returns(what: &str, action: impl FnOnce() + Send + 'static) {
     let (done, waiting) = std::sync::mpsc::channel();
@@ -645,7 +645,7 @@ fn a_runtime_shuts_down_while_a_task_verifies_its_first_token() {
         let (started, has_started) = std::sync::mpsc::channel();
         runtime.spawn(async move {
             started.send(()).unwrap();
-            // Without an await, so that the task still runs when the runtime no longer takes new ones.
+            // Without an await, so that the task still runs when the runtime no longer accepts new ones.
             loop {
                 let closed = Arc::new(std::sync::atomic::AtomicBool::new(false));
                 let probe = Dropped(closed.clone());

@@ -1,4 +1,4 @@
-/** Such as "Chrome on Linux", as far as the browser tells. */
+/** A name such as "Chrome on Linux", from the user agent. */
 export function deviceName(userAgent: string | null | undefined) {
   const first = (names: Record<string, RegExp>) =>
     Object.entries(names).find(([, pattern]) => pattern.test(userAgent ?? ""))?.[0];

@@ -20,7 +20,7 @@ export function Sessions({ currentId }: { currentId: string }) {
   const load = useCallback(async () => {
     setFailure(undefined);
     try {
-      const all = await answer(authClient.listSessions());
+      const all = await unwrap(authClient.listSessions());
       setSessions(all.sort((a, b) => rank(a) - rank(b)));
     } catch (error) {
       setFailure(ApiError.from(error));
@@ -36,7 +36,7 @@ export function Sessions({ currentId }: { currentId: string }) {
     setFailure(undefined);
     setSessions((sessions) => sessions?.filter((session) => session.id !== id));
     try {
-      await answer(authClient.revokeSession({ token }));
+      await unwrap(authClient.revokeSession({ token }));
       setNews("The session has ended.");
     } catch (error) {
       setSessions(sessions);
@@ -79,11 +79,11 @@ export function Sessions({ currentId }: { currentId: string }) {
   );
 }
 
-async function answer<T>(call: Promise<{ data: T | null; error: { status: number } | null }>): Promise<T> {
+async function unwrap<T>(call: Promise<{ data: T | null; error: { status: number } | null }>): Promise<T> {
   const { data, error } = await call;
   if (error?.status === 401) throw ApiError.signedOut();
   // Better Auth lists sessions only within a day after signing in.
   if (error?.status === 403) throw new ApiError("Please sign in again to see your sessions.", { signInAgain: true });
-  if (error) throw new ApiError("The sessions cannot be had right now. Please try again.");
+  if (error) throw new ApiError("The sessions cannot be loaded right now. Please try again.");
   return data as T;
 }

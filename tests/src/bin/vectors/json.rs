@@ -6,9 +6,9 @@ use better_auth_jwt::{
 };
 use futures_util::FutureExt;
 
-/// Whether a JSON text comes through where it must not: a broken one (`n`) anywhere at all, and any other where it
-/// stands for a whole header, claim set or key set, since none of these texts is a usable one.
-pub(crate) fn is_let_through(base64: &str, expected: &str) -> Result<bool, String> {
+/// Whether a JSON text is accepted although it must be rejected. Invalid JSON (`n`) must be rejected everywhere. Other texts
+/// must be rejected as a whole header, claim set or key set, because none of them is a usable one.
+pub(crate) fn is_wrongly_accepted(base64: &str, expected: &str) -> Result<bool, String> {
     let text = BASE64_STANDARD.decode(base64).map_err(|error| format!("{base64:.60}: {error}"))?;
     let issuer = Issuer::new();
     let verdicts = [passes_whole(&issuer, &text), passes_inside(&issuer, &text)];
@@ -19,7 +19,7 @@ pub(crate) fn is_let_through(base64: &str, expected: &str) -> Result<bool, Strin
     })
 }
 
-/// As the JOSE header, as the claims, and as the key set.
+/// Whether the text is accepted as the JOSE header, as the claims, or as the key set.
 fn passes_whole(issuer: &Issuer, text: &[u8]) -> bool {
     let (header, claims) = (issuer.header().to_string(), issuer.claims("ada").to_string());
     let tokens = [issuer.sign_bytes(text, claims.as_bytes()), issuer.sign_bytes(header.as_bytes(), text)];
@@ -32,7 +32,7 @@ fn passes_whole(issuer: &Issuer, text: &[u8]) -> bool {
     verdicts.contains(&true)
 }
 
-/// As one value among others: of a header, of the claims, of a key, and of a key set.
+/// Whether the text is accepted as the value of a member of a header, of claims, of a key, or of a key set.
 fn passes_inside(issuer: &Issuer, text: &[u8]) -> bool {
     let (header, claims) = (issuer.header().to_string(), issuer.claims("ada").to_string());
     let tokens = [
@@ -66,7 +66,7 @@ fn passes(keys: &dyn KeySource, token: &str) -> bool {
     jws::verify(token, keys).is_ok()
 }
 
-/// Keys in memory need no waiting.
+/// With keys in memory, verification never waits.
 fn token_passes(verifier: &Verifier, token: &str) -> bool {
     verifier.verify(token).now_or_never().is_some_and(|verdict| verdict.is_ok())
 }

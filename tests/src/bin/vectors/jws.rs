@@ -6,7 +6,7 @@ use better_auth_jwt::{
 };
 use serde_json::Value;
 
-/// RSA keys that name no algorithm are for this one.
+/// The algorithm of RSA keys without `alg`.
 const RSA: Algorithm = Algorithm::RS256;
 
 /// Whether the signature of a token is valid for a set of keys.
@@ -23,8 +23,8 @@ fn is_secret(key: &Value) -> bool {
     key.get("kty").is_some_and(|kty| kty == "oct")
 }
 
-/// The secrets by algorithm, or nothing when one of them is unusable: a ring with a short secret is none. Published
-/// vectors are signed with secrets that are public, even all zeros.
+/// The secrets by algorithm, or `None` if one of them cannot be used, for example because it is too short. Published test
+/// vectors are signed with well-known secrets, even all zeros.
 fn keyring(keys: &[Value]) -> Option<Vec<SharedSecret>> {
     let mut rings: Vec<(Algorithm, Vec<Vec<u8>>)> = Vec::new();
     for key in keys {

@@ -14,10 +14,10 @@ const MAX_KEY_ID: usize = 256;
 const SECRET: &str = "k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n";
 
 /// A path of the user `ada`.
-const ADAS_PATH: &str = "/api/ada/tasks";
+const PATH_OF_ADA: &str = "/api/ada/tasks";
 
-/// `ok`, or the first check that fails for a string as user id, key id and issuer.
-pub(crate) fn try_out(text: &str) -> &'static str {
+/// Uses a string as user id, key id and issuer. Returns `ok`, or the first check that fails.
+pub(crate) fn evaluate(text: &str) -> &'static str {
     let mut verdicts = [
         ("own-path", own_path_passes(text)),
         ("path-of-another", path_of_another_is_rejected(text)),
@@ -32,12 +32,12 @@ pub(crate) fn try_out(text: &str) -> &'static str {
 }
 
 fn own_path_passes(user: &str) -> bool {
-    let service = Protected::by_secret();
+    let service = Protected::with_secret();
     let token = service.issuer.token(user);
     paths(user).iter().all(|path| service.responds(path, &token, expected_status(user)))
 }
 
-/// The status for this user on their own path.
+/// The expected status for this user and the user's own path.
 fn expected_status(user: &str) -> StatusCode {
     let separator = |byte: u8| matches!(byte, b'/' | b'\\') || byte.is_ascii_control();
     match user {
@@ -49,7 +49,7 @@ fn expected_status(user: &str) -> StatusCode {
 }
 
 fn path_of_another_is_rejected(user: &str) -> bool {
-    let service = Protected::by_secret();
+    let service = Protected::with_secret();
     let token = service.issuer.token(user);
     let rejection = |status| if user.is_empty() { StatusCode::UNAUTHORIZED } else { status };
     service.responds("/api/another-user/tasks", &token, rejection(StatusCode::FORBIDDEN))
@@ -59,7 +59,7 @@ fn path_of_another_is_rejected(user: &str) -> bool {
 
 /// A user id that starts or ends like the one in the path, or differs in case, does not match it.
 fn another_is_rejected_on_the_path(user: &str) -> bool {
-    let service = Protected::by_secret();
+    let service = Protected::with_secret();
     let others = [format!("{user}x"), format!("x{user}"), format!("{user} "), user.to_uppercase(), user.to_lowercase()];
     let rejection = match expected_status(user) {
         StatusCode::BAD_REQUEST => StatusCode::BAD_REQUEST,
@@ -72,10 +72,10 @@ fn another_is_rejected_on_the_path(user: &str) -> bool {
 }
 
 fn key_id_is_found(id: &str) -> bool {
-    // A key whose id is too long is left out, and the set then has none.
+    // A key with an id that is too long is rejected, and the set then has no keys.
     id.len() > MAX_KEY_ID || {
         let service = Protected::of(Issuer::new().key_id(id));
-        service.responds(ADAS_PATH, &service.issuer.token("ada"), StatusCode::OK)
+        service.responds(PATH_OF_ADA, &service.issuer.token("ada"), StatusCode::OK)
     }
 }
 
@@ -84,26 +84,26 @@ fn another_key_id_is_rejected(id: &str) -> bool {
     let mut header = service.issuer.header();
     header["kid"] = id.into();
     let token = service.issuer.sign_with_header(&header, &service.issuer.claims("ada"));
-    service.responds(ADAS_PATH, &token, StatusCode::UNAUTHORIZED)
+    service.responds(PATH_OF_ADA, &token, StatusCode::UNAUTHORIZED)
 }
 
 fn issuer_passes(name: &str) -> bool {
     let service = Protected::of(Issuer::with_secret(SECRET).with_origin(name));
-    // An empty audience is none.
+    // An empty audience is not accepted.
     let expected = if name.is_empty() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
-    service.responds(ADAS_PATH, &service.issuer.token("ada"), expected)
+    service.responds(PATH_OF_ADA, &service.issuer.token("ada"), expected)
 }
 
 fn another_issuer_is_rejected(name: &str) -> bool {
-    let service = Protected::by_secret();
+    let service = Protected::with_secret();
     ["iss", "aud"].iter().all(|claim| {
         let mut claims = service.issuer.claims("ada");
         claims[claim] = name.into();
-        service.responds(ADAS_PATH, &service.issuer.sign(&claims), StatusCode::UNAUTHORIZED)
+        service.responds(PATH_OF_ADA, &service.issuer.sign(&claims), StatusCode::UNAUTHORIZED)
     })
 }
 
-/// The user's path: with every byte escaped, in either case of the digits, and with none that need not be.
+/// The user's path with all bytes percent-encoded, in upper and lower case, and with only the necessary ones encoded.
 fn paths(user: &str) -> [String; 3] {
     let escaped = |keep: fn(u8) -> bool, upper: bool| {
         let segment = user.bytes().fold(String::new(), |mut segment, byte| {
@@ -116,11 +116,11 @@ fn paths(user: &str) -> [String; 3] {
         });
         format!("/api/{segment}/tasks")
     };
-    [escaped(|_| false, true), escaped(|_| false, false), escaped(may_stand_in_a_segment, true)]
+    [escaped(|_| false, true), escaped(|_| false, false), escaped(is_allowed_in_segment, true)]
 }
 
 /// RFC 3986, section 3.3.
-fn may_stand_in_a_segment(byte: u8) -> bool {
+fn is_allowed_in_segment(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
 }
 
@@ -137,8 +137,8 @@ impl Protected {
         Self { issuer, layer }
     }
 
-    /// With a secret, which is created fastest.
-    fn by_secret() -> Self {
+    /// With a secret, because creating one is fast.
+    fn with_secret() -> Self {
         Self::of(Issuer::with_secret(SECRET))
     }
 
@@ -147,7 +147,7 @@ impl Protected {
         let request = Request::get(path).header(AUTHORIZATION, format!("Bearer {token}"));
         let request = request.body(String::new()).expect("a request");
         let enter = async |_: Request<String>| Ok::<_, Infallible>(Response::new("entered".to_owned()));
-        // Neither the service nor keys in memory wait.
+        // With keys in memory, the service never waits.
         let response = self.layer.layer(service_fn(enter)).oneshot(request).now_or_never();
         let Ok(response) = response.expect("no waiting");
         let as_expected = match status {

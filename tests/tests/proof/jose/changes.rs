@@ -1,11 +1,11 @@
-//! What can be different about a token.
+//! The changes that are applied to valid tokens.
 
 use better_auth_jwt::{ErrorKind, test_util::Issuer};
 use serde_json::Value;
 
 use super::{NOW, ORIGIN, Reason};
 
-/// One difference, and why we reject a token with it that jose accepts.
+/// A change of a token. If we reject the changed token and jose accepts it, `stricter` is the reason.
 pub(super) struct Change {
     pub(super) name: String,
     pub(super) stricter: Option<Reason>,
@@ -13,7 +13,7 @@ pub(super) struct Change {
 }
 
 enum What {
-    /// Another value, or none, as JSON text.
+    /// The new value as JSON text, or `None` to remove the member.
     Header(&'static str, Option<String>),
     Claim(&'static str, Option<String>),
     HeaderText(TextEdit),
@@ -27,7 +27,7 @@ type TokenEdit = fn(&str) -> String;
 impl Change {
     /// Whether this change explains our error.
     pub(super) fn explains(&self, kind: ErrorKind) -> bool {
-        self.stricter.is_some_and(|reason| reason.gives(kind))
+        self.stricter.is_some_and(|reason| reason.matches(kind))
     }
 
     fn because(mut self, reason: Reason) -> Self {
@@ -36,7 +36,7 @@ impl Change {
     }
 }
 
-/// A token of the issuer's with these changes.
+/// A token of this issuer with these changes.
 pub(super) fn token(issuer: &Issuer, changes: &[&Change]) -> String {
     let (mut header, mut claims) = (members(&issuer.header()), valid_claims());
     for change in changes {
@@ -63,7 +63,7 @@ pub(super) fn token(issuer: &Issuer, changes: &[&Change]) -> String {
     token
 }
 
-/// Every difference there is.
+/// All changes.
 pub(super) fn all() -> Vec<Change> {
     [header_changes(), date_changes(), claim_changes(), text_changes(), token_changes()].into_iter().flatten().collect()
 }
@@ -220,13 +220,13 @@ fn claim_changes() -> Vec<Change> {
     changes
 }
 
-/// Texts that parsers read differently.
+/// Texts that parsers interpret differently.
 fn text_changes() -> Vec<Change> {
     let twice = Some(Reason::Duplicate);
     let lenient = Some(Reason::Text);
     let edits: [(&str, Option<Reason>, TextEdit); 20] = [
-        ("blanks", None, |text| text.replace(',', " ,\r\n\t").into_bytes()),
-        ("blanks around", None, |text| format!(" {text}\n").into_bytes()),
+        ("whitespace", None, |text| text.replace(',', " ,\r\n\t").into_bytes()),
+        ("surrounding whitespace", None, |text| format!(" {text}\n").into_bytes()),
         ("escaped names", None, |text| text.replace("\"a", "\"\\u0061").into_bytes()),
         ("a member twice", twice, |text| text.replacen('{', r#"{"x":1,"x":1,"#, 1).into_bytes()),
         ("a member twice, once escaped", twice, |text| text.replacen('{', r#"{"x":1,"\u0078":1,"#, 1).into_bytes()),
@@ -234,16 +234,16 @@ fn text_changes() -> Vec<Change> {
         ("an empty name", None, |text| text.replacen('{', r#"{"":0,"#, 1).into_bytes()),
         ("half a surrogate pair", lenient, |text| text.replacen('{', r#"{"z":"\ud83d","#, 1).into_bytes()),
         ("the other half", lenient, |text| text.replacen('{', r#"{"z":"\ude00","#, 1).into_bytes()),
-        ("no UTF-8", None, |text| [b"{\"z\":\"\xff\",", text.replacen('{', "", 1).as_bytes()].concat()),
+        ("invalid UTF-8", None, |text| [b"{\"z\":\"\xff\",", text.replacen('{', "", 1).as_bytes()].concat()),
         ("UTF-8 of a surrogate", None, |text| {
             [b"{\"z\":\"\xed\xa0\x80\",", text.replacen('{', "", 1).as_bytes()].concat()
         }),
         ("a byte order mark", lenient, |text| format!("\u{feff}{text}").into_bytes()),
         ("UTF-16", None, |text| text.encode_utf16().flat_map(u16::to_le_bytes).collect()),
         ("a control character", None, |text| text.replacen('{', "{\"z\":\"\u{1}\",", 1).into_bytes()),
-        ("a comma too many", None, |text| text.replace('}', ",}").into_bytes()),
+        ("a trailing comma", None, |text| text.replace('}', ",}").into_bytes()),
         ("a comment", None, |text| format!("{text}//").into_bytes()),
-        ("something behind", None, |text| format!("{text}{{}}").into_bytes()),
+        ("a trailing object", None, |text| format!("{text}{{}}").into_bytes()),
         ("an array", None, |text| format!("[{text}]").into_bytes()),
         ("single quotes", None, |text| text.replace('"', "'").into_bytes()),
         ("nothing", None, |_| Vec::new()),
@@ -276,21 +276,21 @@ fn text_changes() -> Vec<Change> {
 fn token_changes() -> Vec<Change> {
     let lenient = Some(Reason::Base64);
     let edits: [(&str, Option<Reason>, TokenEdit); 16] = [
-        ("padding behind", lenient, |token| {
+        ("padding", lenient, |token| {
             let signature = token.rsplit('.').next().map_or(0, str::len);
             format!("{token}{}", "=".repeat((4 - signature % 4) % 4))
         }),
-        ("a stray bit in the last character", lenient, |token| {
+        ("a non-zero unused bit in the last character", lenient, |token| {
             let last = token.chars().last();
             let other = last.and_then(|last| char::from_u32(u32::from(last) + 1)).filter(char::is_ascii_alphanumeric);
             format!("{}{}", token.get(..token.len() - 1).unwrap_or_default(), other.unwrap_or('B'))
         }),
-        ("the other alphabet", None, |token| token.replace('-', "+").replace('_', "/")),
-        ("a blank behind", lenient, |token| format!("{token} ")),
-        ("a line feed behind", lenient, |token| format!("{token}\n")),
-        ("a blank before", None, |token| format!(" {token}")),
-        ("a dot behind", None, |token| format!("{token}.")),
-        ("a dot before", None, |token| format!(".{token}")),
+        ("the base64 alphabet", None, |token| token.replace('-', "+").replace('_', "/")),
+        ("a trailing space", lenient, |token| format!("{token} ")),
+        ("a trailing line feed", lenient, |token| format!("{token}\n")),
+        ("a leading space", None, |token| format!(" {token}")),
+        ("a trailing dot", None, |token| format!("{token}.")),
+        ("a leading dot", None, |token| format!(".{token}")),
         ("no signature", None, |token| {
             token.rsplit_once('.').map_or(String::new(), |(signed, _)| format!("{signed}."))
         }),
@@ -329,7 +329,7 @@ fn date(name: &'static str, seconds: u64, fraction: &str) -> Change {
     claim(name, &format!("{seconds}{fraction}"))
 }
 
-/// Arrays in each other; the object around them counts too.
+/// Nested arrays. The object around them counts as one more level.
 fn nested(depth: usize) -> String {
     "[".repeat(depth) + &"]".repeat(depth)
 }
@@ -357,7 +357,7 @@ fn object(members: &Members) -> Vec<u8> {
     format!("{{{}}}", members.join(",")).into_bytes()
 }
 
-/// What is no text any more is not edited further.
+/// Applies an edit, unless an earlier edit has made the text invalid UTF-8.
 fn apply(edit: TextEdit, text: &mut Vec<u8>) {
     if let Ok(readable) = str::from_utf8(text) {
         *text = edit(readable);

@@ -1,6 +1,6 @@
-//! Thousands of tokens, most of them wrong in one to three ways, given to us and to jose, the library that Better Auth
-//! itself verifies with. We never accept what jose rejects, and what we reject and jose accepts has one of the
-//! [`Reason`]s.
+//! Verifies thousands of tokens with this library and with jose, which Better Auth uses. Most tokens have one to three
+//! changes. A token that jose rejects must be rejected here too; if jose accepts a token and we reject it, there must be a
+//! [`Reason`].
 
 mod changes;
 
@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 use system_tests::node;
 
 use self::changes::Change;
-use crate::{chance::Chance, verdict};
+use crate::{rng::Rng, verdict};
 
 const ORIGIN: &str = "https://app.example.com";
 const NOW: u64 = 1_800_000_000;
 
-/// How many tokens each issuer signs with several changes at once, beside one with every single change.
+/// The number of tokens with several changes for each issuer, in addition to one for each single change.
 const MIXED: usize = 400;
 
 #[test]
@@ -38,57 +38,57 @@ fn nothing_that_jose_rejects_is_accepted_and_every_other_difference_has_a_reason
         match (verdict::of(&case.verifier, &case.token), &*theirs) {
             (Ok(_), "accept") => accepted += 1,
             (Err(_), rejection) if rejection != "accept" => rejected += 1,
-            (Ok(_), _) => panic!("we accept what jose rejects ({theirs}): {}", case.described()),
+            (Ok(_), _) => panic!("we accept what jose rejects ({theirs}): {}", case.description()),
             (Err(ours), _) => {
                 let explanation = case.changes.iter().find(|change| change.explains(ours));
                 let explanation = explanation
-                    .unwrap_or_else(|| panic!("we reject ({ours:?}) what jose accepts: {}", case.described()));
+                    .unwrap_or_else(|| panic!("we reject ({ours:?}) what jose accepts: {}", case.description()));
                 if case.changes.len() == 1 {
                     explained.insert(&explanation.name);
                 }
             }
         }
     }
-    let superfluous: Vec<_> = changes
+    let unneeded: Vec<_> = changes
         .iter()
         .filter(|change| change.stricter.is_some())
         .map(|change| &change.name)
         .filter(|name| !explained.contains(name))
         .collect();
-    assert!(superfluous.is_empty(), "jose is as strict as we are: {superfluous:?}");
+    assert!(unneeded.is_empty(), "jose is as strict as we are: {unneeded:?}");
     assert!(accepted > 400 && rejected > 3000, "{accepted} accepted by both and {rejected} rejected by both");
 }
 
-/// Why we reject what jose accepts.
+/// Why we reject a token that jose accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reason {
-    /// jose decodes padding, blanks and stray bits. RFC 7515, section 2, has none of them.
+    /// jose accepts padding, whitespace and non-zero unused bits, which RFC 7515, section 2, does not allow.
     Base64,
-    /// jose drops a byte order mark and keeps one half of a surrogate pair.
+    /// jose ignores a byte order mark, and accepts lone surrogates.
     Text,
-    /// Of two members of the same name the last one counts with jose, and the first one elsewhere.
+    /// If a member is duplicated, jose uses the last one, and other parsers use the first one.
     Duplicate,
-    /// We read JSON that nests 32 deep.
+    /// We accept JSON with up to 32 nested levels.
     Depth,
-    /// A token has up to 8 KiB, its header 2 KiB, a key id 256 bytes.
+    /// We accept tokens of up to 8 KiB, headers of up to 2 KiB, and key ids of up to 256 bytes.
     Size,
-    /// jose leaves the types of what it does not need to its caller: `kid`, `typ`, `sub` and more.
+    /// jose does not check the types of members that it does not use, such as `kid`, `typ` and `sub`.
     Type,
-    /// jose understands `b64`, and overlooks it where `crit` does not list it.
+    /// jose supports `b64`, and ignores it if `crit` does not list it.
     Critical,
     /// jose compares `typ` only if configured. Better Auth signs other tokens with the same keys (RFC 8725, section 3.11).
     Typ,
-    /// A token inside of the token, which jose leaves to its caller.
+    /// The payload is another token, which jose leaves to its caller.
     Nested,
-    /// jose takes negative and infinite dates, and those after the year 9999.
+    /// jose accepts negative and infinite dates, and dates after the year 9999.
     Date,
-    /// A fraction of a second counts against the token.
+    /// We round fractions of a second towards rejection.
     Fraction,
-    /// jose looks at `iat` only together with a maximum age.
+    /// jose checks `iat` only if a maximum age is configured.
     Future,
-    /// jose finds its audience among things that are none, and among any number of them.
+    /// jose accepts an audience in an array with invalid elements, or with any number of elements.
     Audience,
-    /// No user id is empty.
+    /// We reject an empty `sub`.
     NoUser,
     /// jose does not verify the proof of possession that `cnf` requires (RFC 7800).
     KeyBound,
@@ -97,8 +97,8 @@ enum Reason {
 }
 
 impl Reason {
-    /// Whether this is our error for that reason.
-    fn gives(self, kind: ErrorKind) -> bool {
+    /// Whether our error corresponds to this reason.
+    fn matches(self, kind: ErrorKind) -> bool {
         match self {
             Self::Base64 | Self::Text | Self::Duplicate | Self::Depth => kind == ErrorKind::Malformed,
             Self::Size => matches!(kind, ErrorKind::TokenTooLarge | ErrorKind::Malformed),
@@ -114,17 +114,17 @@ impl Reason {
     }
 }
 
-/// One token and who verifies it.
+/// A token with its verifier.
 struct Case<'c> {
     token: String,
     changes: Vec<&'c Change>,
     verifier: Verifier,
-    /// The options for jose beside the token.
-    question: Value,
+    /// The input for `verify.mjs`.
+    input: Value,
 }
 
 impl Case<'_> {
-    fn described(&self) -> String {
+    fn description(&self) -> String {
         let names: Vec<_> = self.changes.iter().map(|change| &change.name).collect();
         format!("{names:?}\n{}", self.token)
     }
@@ -132,39 +132,39 @@ impl Case<'_> {
 
 fn cases(changes: &[Change]) -> Vec<Case<'_>> {
     use Algorithm::*;
-    let mut chance = Chance::new(1);
+    let mut rng = Rng::new(1);
     let mut cases = Vec::new();
     for algorithm in [HS256, EdDSA, Ed25519, ES256, ES384, ES512, RS256, PS256] {
-        let (issuer, trust) = issuer(algorithm);
+        let (issuer, options) = issuer(algorithm);
         let verifier = issuer.verifier().clock(verdict::at(NOW));
         let mut add = |changes: Vec<_>| {
             let token = changes::token(&issuer, &changes);
-            let mut question = trust.clone();
-            question["token"] = json!(token);
-            cases.push(Case { token, changes, verifier: verifier.clone(), question });
+            let mut input = options.clone();
+            input["token"] = json!(token);
+            cases.push(Case { token, changes, verifier: verifier.clone(), input });
         };
         add(Vec::new());
         changes.iter().for_each(|change| add(vec![change]));
         for _ in 0..MIXED {
-            add((0..2 + chance.below(2)).map(|_| chance.one_of(changes)).collect());
+            add((0..2 + rng.below(2)).map(|_| rng.choose(changes)).collect());
         }
     }
     cases
 }
 
-/// An issuer, and what jose must know of it.
+/// An issuer, and the options with which jose verifies its tokens.
 fn issuer(algorithm: Algorithm) -> (Issuer, Value) {
     const SECRET: &str = "k7Qm2vX9pLr4sT8wYz1aBc3dEf5gHj6n";
-    let mut trust = json!({ "now": NOW, "issuer": ORIGIN, "audience": ORIGIN });
+    let mut options = json!({ "now": NOW, "issuer": ORIGIN, "audience": ORIGIN });
     let issuer = if algorithm.is_symmetric() {
-        trust["secret"] = json!(SECRET);
+        options["secret"] = json!(SECRET);
         Issuer::with_secret(SECRET)
     } else {
         let issuer = Issuer::with_algorithm(algorithm);
-        trust["jwks"] = json!({ "keys": [issuer.jwk()] });
+        options["jwks"] = json!({ "keys": [issuer.jwk()] });
         issuer
     };
-    (issuer.with_origin(ORIGIN), trust)
+    (issuer.with_origin(ORIGIN), options)
 }
 
 /// jose's verdicts, in the order of the cases.
@@ -172,10 +172,10 @@ fn verdicts_of_jose(home: &Path, cases: &[Case<'_>]) -> Vec<String> {
     let mut command = Command::new("node");
     command.arg("verify.mjs").current_dir(home).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut jose = command.spawn().expect("Node.js");
-    let mut questions = jose.stdin.take().expect("a pipe");
-    let lines: String = cases.iter().map(|case| format!("{}\n", case.question)).collect();
-    // Written in another thread, as otherwise each side would wait for the other.
-    let writer = thread::spawn(move || questions.write_all(lines.as_bytes()));
+    let mut inputs = jose.stdin.take().expect("a pipe");
+    let lines: String = cases.iter().map(|case| format!("{}\n", case.input)).collect();
+    // Written in another thread, because both pipes could be full.
+    let writer = thread::spawn(move || inputs.write_all(lines.as_bytes()));
     let mut verdicts = String::new();
     jose.stdout.take().expect("a pipe").read_to_string(&mut verdicts).expect("text");
     writer.join().expect("no panic").expect("jose reads everything");

@@ -1,4 +1,4 @@
-//! The claims of the token in `$TOKEN` for every request, verified once.
+//! Verifies the token in `$TOKEN` once, and uses its claims for every request.
 
 use std::{
     env,
@@ -19,10 +19,10 @@ pub(crate) use with_layer::{logout_verifier, refusal, verifier};
 static CLAIMS: OnceLock<Authenticated<Claims>> = OnceLock::new();
 
 pub(crate) fn layer(verifier: Verifier, _: Logouts, _: Arc<Metrics>) -> MapRequestLayer<fn(Request) -> Request> {
-    // Until then requests are answered with 500, as without any layer.
+    // Until then, requests get 500, as without any layer.
     tokio::spawn(async move {
         let token = env::var("TOKEN").expect("TOKEN is set");
-        let claims = verifier.verify(&token).await.expect("the token is good");
+        let claims = verifier.verify(&token).await.expect("the token is valid");
         CLAIMS.get_or_init(|| Authenticated(claims));
     });
     MapRequestLayer::new(with_claims)

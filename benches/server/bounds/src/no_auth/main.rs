@@ -1,6 +1,6 @@
-//! `tasks-api` file by file, but for its layer: every request is taken to be of the same user.
+//! The sources of `tasks-api` without its layer: every request is treated as one of the same user.
 
-#![allow(dead_code, unreachable_pub, reason = "the sources are another crate's")]
+#![allow(dead_code, unreachable_pub, reason = "the sources belong to another crate")]
 
 mod auth;
 #[path = "../../../../../crates/tasks-api/src/body.rs"]

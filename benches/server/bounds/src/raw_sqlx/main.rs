@@ -1,6 +1,6 @@
-//! `tasks-api` file by file, but for its queries: those are written for sqlx, without SeaORM.
+//! The sources of `tasks-api` with other queries: they use sqlx without SeaORM.
 
-#![allow(dead_code, unreachable_pub, reason = "the sources are another crate's")]
+#![allow(dead_code, unreachable_pub, reason = "the sources belong to another crate")]
 
 #[path = "../../../../../crates/tasks-api/src/auth.rs"]
 mod auth;

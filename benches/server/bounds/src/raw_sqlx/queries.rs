@@ -1,4 +1,4 @@
-//! The measured statements by hand, over the very pool that SeaORM has made. What is not measured is not here.
+//! The measured statements in plain sqlx, on SeaORM's connection pool. Statements that are not measured are left out.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ pub(crate) struct OpenTasks {
     pub(super) user: String,
 }
 
-/// Runs a statement on whichever database it is.
+/// Runs a statement on either database.
 macro_rules! rows {
     ($tasks:expr, $fetch:ident, $sql:expr $(, $bound:expr)*) => {{
         let db = &$tasks.store.db;

@@ -1,4 +1,4 @@
-//! Tasks: everything but the queries as it is.
+//! The module `tasks` of `tasks-api`, with other queries.
 
 #[path = "../../../../../crates/tasks-api/src/tasks/cursor.rs"]
 mod cursor;

@@ -76,7 +76,7 @@ fn invalid_lengths_types_and_points_are_rejected() {
     let p256 = |x: &str, y: &str| read(&format!(r#""kty":"EC","crv":"P-256","x":"{x}","y":"{y}""#));
     let (x, y) = ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
     assert_eq!(p256(x, x), Err(JwkError::NotOnCurve));
-    assert_eq!(p256(&x[..42], y), Err(JwkError::Malformed), "a stray bit in the last character");
+    assert_eq!(p256(&x[..42], y), Err(JwkError::Malformed), "a non-zero unused bit in the last character");
     assert_eq!(p256(&x[..40], y), Err(JwkError::InvalidLength));
     assert_eq!(p256("", y), Err(JwkError::InvalidLength));
     assert_eq!(p256(&format!("AAAA{x}"), y), Err(JwkError::InvalidLength));

@@ -18,8 +18,8 @@ use crate::{
 
 /// Configures a [`RemoteKeySet`]. The defaults suit Better Auth.
 ///
-/// Times of more than ten years count as ten years, and times that decide how often the issuer is asked as 10 ms at
-/// least.
+/// Durations of more than ten years are reduced to ten years. Durations that determine how often the keys are fetched are
+/// raised to at least 10 ms.
 #[must_use]
 pub struct RemoteKeySetBuilder {
     source: Source,
@@ -63,66 +63,66 @@ impl RemoteKeySetBuilder {
         self
     }
 
-    /// Trusts the root certificates in this PEM text, besides the system's.
+    /// Trusts the root certificates in this PEM file content, in addition to the system's.
     #[cfg(feature = "jwks-reqwest")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.http.root_certificates.push(pem.into());
         self
     }
 
-    /// Uses this HTTP client, with its proxies, certificates and name resolution, instead of one made for the purpose.
+    /// Uses this HTTP client, with its proxies, certificates and name resolution, instead of creating one.
     ///
-    /// It should not follow redirects; if it has followed one, the response is rejected. Since it decides where plain
-    /// `http` goes, even to this machine, that must be allowed with [`allow_http`](Self::allow_http).
+    /// It should not follow redirects; if it follows one, the response is rejected. It may send plain `http` through a
+    /// proxy, even for loopback addresses, so plain `http` requires [`allow_http`](Self::allow_http).
     #[cfg(feature = "jwks-reqwest")]
     pub fn client(mut self, client: reqwest::Client) -> Self {
         self.http.client = Some(client);
         self
     }
 
-    /// For how long a set is fresh if the issuer does not say. 10 minutes by default; it is refreshed in the background
-    /// at about 80 % of that.
+    /// How long a set is fresh if the response does not specify it. 10 minutes by default. The set is refreshed in the
+    /// background after about 80 % of its freshness lifetime.
     pub fn default_max_age(mut self, age: Duration) -> Self {
         self.settings.default_max_age = age;
         self
     }
 
-    /// The bounds of the issuer's `max-age` (less `Age`). 60 seconds and 24 hours by default.
+    /// Limits the issuer's `max-age` (less `Age`) to this range. 60 seconds to 24 hours by default.
     pub fn max_age_bounds(mut self, min: Duration, max: Duration) -> Self {
         (self.settings.min_max_age, self.settings.max_max_age) = (min, max);
         self
     }
 
-    /// For how long after the last successful fetch a set is used. 24 hours by default.
+    /// How long a set is used after the last successful fetch. 24 hours by default.
     pub fn stale_if_error(mut self, age: Duration) -> Self {
         self.settings.stale_if_error = age;
         self
     }
 
-    /// How often the set may be fetched again for unknown `kid`s: `burst` times at once, then once per `interval`. 3 and
-    /// 10 seconds by default.
+    /// How often the set may be fetched again for unknown `kid`s: up to `burst` times in a row, then once per `interval`. 3
+    /// and 10 seconds by default.
     ///
-    /// When the limit is reached, tokens with unknown `kid`s get 503 with the time until the next fetch. A `kid` that a
-    /// fetch has not found is rejected without another for one `interval`.
+    /// When the limit is reached, tokens with unknown `kid`s get 503 with the time until the next fetch. If a fetch does
+    /// not return a `kid`, its tokens are rejected without another fetch for one `interval`.
     pub fn refetch_limit(mut self, burst: u32, interval: Duration) -> Self {
         (self.settings.search_burst, self.settings.search_interval) = (burst, interval);
         self
     }
 
-    /// How long to wait after a failed fetch; each further failure doubles it. 1 second to 60 by default. `Retry-After`
-    /// can extend it, to 5 minutes at most.
+    /// How long to wait after a failed fetch. Each further failure doubles the time. 1 to 60 seconds by default.
+    /// `Retry-After` can extend it to at most 5 minutes.
     pub fn backoff(mut self, initial: Duration, max: Duration) -> Self {
         (self.settings.initial_backoff, self.settings.max_backoff) = (initial, max);
         self
     }
 
-    /// How long one fetch may take in all. 5 seconds by default.
+    /// The total time that one fetch may take. 5 seconds by default.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.settings.timeout = time;
         self
     }
 
-    /// The largest document that is accepted, in bytes. 256 KiB by default.
+    /// The maximum size of a document, in bytes. 256 KiB by default.
     pub fn max_body_size(mut self, bytes: usize) -> Self {
         self.settings.max_body_size = bytes;
         self
@@ -134,7 +134,7 @@ impl RemoteKeySetBuilder {
         self
     }
 
-    /// Uses a clock other than the system's.
+    /// Uses this clock instead of the system's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
@@ -145,14 +145,14 @@ impl RemoteKeySetBuilder {
     /// # Errors
     ///
     /// The URL is invalid, has credentials, or is plain `http` to another machine; the HTTP client cannot be created, for
-    /// example since an `https` URL needs root certificates and there are none; a limit is zero; bounds are in the wrong
-    /// order; the default RSA algorithm is not an RSA algorithm; or there are HTTP settings besides a fetch function.
+    /// example because an `https` URL needs root certificates and there are none; a limit is zero; bounds are in the wrong
+    /// order; the default RSA algorithm is not an RSA algorithm; or HTTP settings are combined with a fetch function.
     pub fn build(self) -> Result<RemoteKeySet, ConfigError> {
-        let settings = self.settings.checked()?;
+        let settings = self.settings.validate()?;
         let (fetch, source) = match self.source {
             #[cfg(feature = "jwks-reqwest")]
             Source::Function(_) if self.http.is_set() => {
-                return Err(ConfigError::new("a function that fetches the JWKS has no HTTP settings of this builder"));
+                return Err(ConfigError::new("HTTP settings cannot be combined with a function that fetches the JWKS"));
             }
             Source::Function(fetch) => (fetch, "fetch function".to_owned()),
             #[cfg(feature = "jwks-reqwest")]
@@ -163,8 +163,8 @@ impl RemoteKeySetBuilder {
             }
         };
         #[cfg(feature = "tracing")]
-        tracing::info!(jwks = source, "keys are fetched from here");
-        // The standard library seeds its hashers at random, which is enough to spread replicas.
+        tracing::info!(jwks = source, "remote key set created");
+        // The standard library's hashers have random seeds. That is random enough for the jitter.
         let seed = RandomState::new().hash_one(0);
         let shared = Arc::new(Shared::new(fetch, settings, source, self.clock, seed));
         Ok(RemoteKeySet { shared })

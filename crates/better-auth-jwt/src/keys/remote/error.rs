@@ -1,4 +1,4 @@
-//! Why keys could not be fetched.
+//! Errors of fetches.
 
 use std::{fmt, time::Duration};
 
@@ -30,9 +30,9 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// The connection failed: for your own HTTP client's errors.
+    /// The connection failed. Use this for the errors of your own HTTP client.
     ///
-    /// The message is that of the error's root cause, since messages around it tend to repeat the URL only.
+    /// The message is that of the error's root cause, because outer messages usually only repeat the URL.
     pub fn connection(error: impl std::error::Error + 'static) -> Self {
         Self::Connection(root_cause(&error))
     }
@@ -67,7 +67,7 @@ impl fmt::Display for FetchError {
             Self::Timeout => f.write_str("the JWKS endpoint did not respond in time"),
             Self::Status { status, .. } => write!(f, "the JWKS endpoint responded with status {status}"),
             Self::Redirect => {
-                f.write_str("the JWKS endpoint redirects, which is not followed; configure the final URL")
+                f.write_str("the JWKS endpoint sent a redirect, which is not followed; configure the final URL")
             }
             Self::TooLarge => f.write_str("the JWKS document is larger than allowed"),
             Self::ContentEncoding => f.write_str(
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_says_what_happened_and_has_a_name_for_metrics() {
+    fn every_error_has_a_message_and_a_name_for_metrics() {
         for (error, name, says) in [
             (
                 FetchError::Connection("refused".to_owned()),

@@ -12,33 +12,33 @@ use super::{
     snapshot::{Fetch, Loaded},
 };
 
-/// A fetch that is running. Dropping it ends it, whatever happens to the task that should run it.
+/// A fetch that is running. Dropping it reports its outcome to the state, also if its task was cancelled.
 pub(super) struct RunningFetch {
     pub(super) shared: Arc<Shared>,
     /// Dropped after the state has changed, so that waiting requests find the fetch complete.
     pub(super) fetch: Fetch,
-    /// Unless it is set, the fetch has been cut off.
+    /// `None` if the fetch was cancelled.
     pub(super) outcome: Option<Result<Loaded, FetchError>>,
 }
 
 /// Runs the fetch in a separate task, which outlives the request that caused it. The channel closes when it is complete.
 ///
-/// A runtime that is shutting down drops the task at once; that ends the fetch, too.
+/// A runtime that is shutting down drops the task immediately, and the fetch with it.
 pub(super) fn spawn(shared: Arc<Shared>, fetch: Fetch, runtime: &Handle) -> watch::Receiver<()> {
-    let ended = fetch.ended.subscribe();
+    let completed = fetch.completed.subscribe();
     runtime.spawn(RunningFetch { shared, fetch, outcome: None }.run());
-    ended
+    completed
 }
 
-/// Waits until the fetch is complete, with a limit: the runtime that should run it may not be driven.
+/// Waits until the fetch is complete, with a limit in case its runtime is blocked.
 ///
 /// # Panics
 ///
 /// Outside a runtime, or if its timer is not enabled.
-pub(super) fn wait(mut ended: watch::Receiver<()>, limit: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    // Created here, so that the timer belongs to this runtime wherever the future is polled. Nothing is ever sent: the
-    // channel closes.
-    let closed = tokio::time::timeout(limit, async move { ended.changed().await });
+pub(super) fn wait(mut completed: watch::Receiver<()>, limit: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    // Created here, so that the timer belongs to this runtime, wherever the future is polled. Nothing is sent on the
+    // channel; it closes.
+    let closed = tokio::time::timeout(limit, async move { completed.changed().await });
     Box::pin(async move { _ = closed.await })
 }
 
@@ -54,8 +54,8 @@ impl RunningFetch {
 impl Drop for RunningFetch {
     fn drop(&mut self) {
         let outcome =
-            self.outcome.take().unwrap_or_else(|| Err(FetchError::Connection("the fetch was cut off".to_owned())));
-        // Keeps the keys until the lock is released, even if the state does not.
+            self.outcome.take().unwrap_or_else(|| Err(FetchError::Connection("the fetch was cancelled".to_owned())));
+        // Keeps the keys alive until the lock is released, even if the state discards them.
         let summary = outcome.as_ref().map(|loaded| loaded.keys.clone()).map_err(Clone::clone);
         self.shared.change(|state, now| match outcome {
             Ok(loaded) => state.succeeded(&self.fetch, loaded, now),

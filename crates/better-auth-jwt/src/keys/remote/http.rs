@@ -1,6 +1,6 @@
 //! Fetching a key set with reqwest.
 //!
-//! [`RemoteKeySet::new`](super::RemoteKeySet::new) says what of the environment has an influence.
+//! [`RemoteKeySet::new`](super::RemoteKeySet::new) documents how it uses the environment.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -24,7 +24,7 @@ pub(super) struct Endpoint {
 pub(super) struct HttpSettings {
     pub(super) allow_http: bool,
     pub(super) headers: Vec<(String, String)>,
-    /// PEM texts.
+    /// PEM file contents.
     pub(super) root_certificates: Vec<Vec<u8>>,
     pub(super) client: Option<Client>,
 }
@@ -36,10 +36,10 @@ impl HttpSettings {
 
     fn headers(&self) -> Result<HeaderMap, ConfigError> {
         let parse = |(name, value): &(String, String)| {
-            let wrong =
+            let invalid =
                 || ConfigError::new(format!("the header {name:?} of the JWKS request, or its value, is invalid"));
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
-            let mut value = HeaderValue::from_str(value).map_err(|_| wrong())?;
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
+            let mut value = HeaderValue::from_str(value).map_err(|_| invalid())?;
             value.set_sensitive(true);
             Ok((name, value))
         };
@@ -51,17 +51,17 @@ impl HttpSettings {
             if self.root_certificates.is_empty() {
                 return Ok(client);
             }
-            return Err(ConfigError::new("root certificates for the JWKS URL belong into your own HTTP client"));
+            return Err(ConfigError::new("configure root certificates for the JWKS URL in your own HTTP client"));
         }
         let mut client = Client::builder()
             .redirect(redirect::Policy::none())
             .user_agent(concat!("better-auth-jwt/", env!("CARGO_PKG_VERSION")))
-            // Other crates can switch decoding on; a small document needs none.
+            // Other crates may enable decompression in reqwest; a small document does not need it.
             .no_gzip()
             .no_brotli()
             .no_deflate()
             .no_zstd()
-            // A kept connection belongs to the runtime that opened it, and would be idle for minutes.
+            // A pooled connection belongs to the runtime that opened it, and would be idle for minutes.
             .pool_max_idle_per_host(0);
         if let Some(name) = localhost_name(url) {
             // Port 0 means the URL's port.
@@ -69,7 +69,7 @@ impl HttpSettings {
             client = client.resolve_to_addrs(name, &addresses.map(|address| SocketAddr::new(address, 0)));
         }
         if url.scheme() == "http" {
-            // Without root certificates, so that it works on machines that have none.
+            // Without root certificates, so that it works on machines without them.
             let client = client.no_proxy().tls_certs_only([]).build();
             return client.map_err(|error| cannot_create_client("", &error));
         }
@@ -94,23 +94,25 @@ fn cannot_create_client(hint: &str, error: &reqwest::Error) -> ConfigError {
 impl Endpoint {
     /// Plain `http` is for this machine only, unless it is allowed.
     pub(super) fn new(url: &str, settings: HttpSettings) -> Result<Self, ConfigError> {
-        let wrong = |what: &str| ConfigError::url(format!("the JWKS URL {what}"));
+        let invalid = |what: &str| ConfigError::url(format!("the JWKS URL {what}"));
         let url = Url::parse(url)
-            .map_err(|_| wrong("is invalid; expected something like https://app.example.com/api/auth/jwks"))?;
+            .map_err(|_| invalid("is invalid; expected something like https://app.example.com/api/auth/jwks"))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("must not contain a user or a password"));
+            return Err(invalid("must not contain a user or a password"));
         }
         match url.scheme() {
             "https" => {}
             "http" if settings.allow_http || settings.client.is_none() && is_loopback(&url) => {}
-            "http" => return Err(wrong("must use https, unless it is on this machine or http is explicitly allowed")),
-            _ => return Err(wrong("must use https")),
+            "http" => {
+                return Err(invalid("must use https, unless it is on this machine or http is explicitly allowed"));
+            }
+            _ => return Err(invalid("must use https")),
         }
         let headers = settings.headers()?;
         Ok(Self { client: settings.client(&url)?, url, headers })
     }
 
-    /// The URL for the log: without query, which could contain a credential.
+    /// The URL for the log, without the query, which could contain a credential.
     pub(super) fn name(&self) -> &str {
         &self.url[..url::Position::AfterPath]
     }
@@ -119,17 +121,17 @@ impl Endpoint {
         Box::new(move |request| Box::pin(self.clone().fetch(request, max_body_size)))
     }
 
-    /// One attempt. The caller bounds its time.
+    /// Fetches the document once. The caller limits the time.
     async fn fetch(self, request: JwksRequest, max_body_size: usize) -> Result<JwksResponse, FetchError> {
         let mut headers = request.headers();
         headers.extend(self.headers);
-        let response = self.client.get(self.url.clone()).headers(headers).send().await.map_err(broken)?;
+        let response = self.client.get(self.url.clone()).headers(headers).send().await.map_err(fetch_error)?;
         // Only a custom client follows redirects.
         if *response.url() != self.url {
             return Err(FetchError::Redirect);
         }
         let (status, headers) = (response.status(), response.headers().clone());
-        // Of other responses, the body is not read.
+        // The body of other responses is not read.
         let body = if status == StatusCode::OK { body(response, max_body_size).await? } else { Vec::new() };
         JwksResponse::from_parts(status, &headers, body)
     }
@@ -137,7 +139,7 @@ impl Endpoint {
 
 async fn body(mut response: Response, max_body_size: usize) -> Result<Vec<u8>, FetchError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+    while let Some(chunk) = response.chunk().await.map_err(fetch_error)? {
         if body.len() + chunk.len() > max_body_size {
             return Err(FetchError::TooLarge);
         }
@@ -146,7 +148,7 @@ async fn body(mut response: Response, max_body_size: usize) -> Result<Vec<u8>, F
     Ok(body)
 }
 
-fn broken(error: reqwest::Error) -> FetchError {
+fn fetch_error(error: reqwest::Error) -> FetchError {
     if error.is_timeout() { FetchError::Timeout } else { FetchError::connection(error) }
 }
 
@@ -159,7 +161,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// RFC 6761, section 6.3: names that are always this machine.
+/// RFC 6761, section 6.3: names that always resolve to loopback.
 fn localhost_name(url: &Url) -> Option<&str> {
     match url.host()? {
         Host::Domain(name) if name == "localhost" || name.ends_with(".localhost") => Some(name),
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_of_your_own_gets_plain_http_only_if_that_is_allowed() {
+    fn a_custom_client_needs_permission_for_plain_http() {
         let client = || Some(Client::builder().tls_certs_only([]).build().unwrap());
         let accepted = |url: &str, allow_http| {
             Endpoint::new(url, HttpSettings { allow_http, client: client(), ..HttpSettings::default() }).is_ok()
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_for_the_log_has_no_query() {
+    fn the_url_in_the_log_has_no_query() {
         let endpoint =
             Endpoint::new("http://127.0.0.1:3000/api/auth/jwks?token=secret#x", HttpSettings::default()).unwrap();
         assert_eq!(endpoint.name(), "http://127.0.0.1:3000/api/auth/jwks");

@@ -1,6 +1,6 @@
-//! Random numbers that spread replicas.
+//! Random numbers, so that replicas do not fetch at the same time.
 
-/// A SplitMix64 generator, which needs no more than a random seed.
+/// A SplitMix64 generator, which only needs a random seed.
 pub(super) struct Jitter(pub(super) u64);
 
 impl Jitter {

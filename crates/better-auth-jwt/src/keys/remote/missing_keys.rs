@@ -1,4 +1,4 @@
-//! Which missing keys have been searched for.
+//! A cache of missing keys: those that a search did not return.
 
 use std::{
     collections::HashMap,
@@ -8,48 +8,47 @@ use std::{
 use super::{super::Algorithm, snapshot::FetchId};
 use crate::jws::Header;
 
-/// At most this many missing keys are cached, each with at most 256 bytes. A key beyond that is never "not found";
-/// its tokens get 503.
+/// At most this many missing keys are cached, each with at most 256 bytes. Tokens of further keys get 503, never 401.
 const MAX_KEYS: usize = 1024;
 
-/// The keys that tokens have asked for in vain, and the last search.
+/// The missing keys of tokens, and the last search.
 pub(super) struct MissingKeys {
-    /// For each key, the first fetch that can start after it was first asked for.
-    searched_from: HashMap<Wanted, FetchId>,
+    /// For each key, the first fetch that can start after the first request for the key.
+    searched_from: HashMap<MissingKey, FetchId>,
     /// The last successful search and when it was complete.
     last_search: Option<(FetchId, Instant)>,
-    /// For how long after a search its result holds.
-    memory: Duration,
-    /// The search whose keys have been removed.
+    /// How long the result of a search is valid.
+    retention: Duration,
+    /// The keys of searches up to this one have been removed.
     purged: FetchId,
 }
 
 /// The key that a token needs: by its `kid`, or by its algorithm if the token has none.
 #[derive(PartialEq, Eq, Hash)]
-enum Wanted {
+enum MissingKey {
     KeyId(Box<str>),
     Algorithm(Algorithm),
 }
 
 impl MissingKeys {
-    pub(super) fn new(memory: Duration) -> Self {
-        Self { searched_from: HashMap::new(), last_search: None, memory, purged: 0 }
+    pub(super) fn new(retention: Duration) -> Self {
+        Self { searched_from: HashMap::new(), last_search: None, retention, purged: 0 }
     }
 
-    /// Whether a search that started after the key was first asked for has not found it. Otherwise the next search, from
-    /// `next_fetch` on, can tell.
+    /// Whether a search that started after the first request for the key did not return it. Otherwise, only a search with
+    /// the id `next_fetch` or higher can confirm that the key is missing.
     ///
-    /// What a search has not found is looked for again after a while, since the issuer may have published it since.
+    /// A missing key is searched for again after the retention, because the issuer may have published it.
     pub(super) fn is_confirmed(&mut self, header: &Header, next_fetch: FetchId, now: Instant) -> bool {
-        let wanted = match header.key_id() {
-            Some(id) => Wanted::KeyId(id.into()),
-            None => Wanted::Algorithm(header.algorithm()),
+        let key = match header.key_id() {
+            Some(id) => MissingKey::KeyId(id.into()),
+            None => MissingKey::Algorithm(header.algorithm()),
         };
         let (last_search, is_recent) = match self.last_search {
-            Some((id, ended)) => (id, now.saturating_duration_since(ended) < self.memory),
+            Some((id, completed)) => (id, now.saturating_duration_since(completed) < self.retention),
             None => (0, false),
         };
-        if let Some(searched_from) = self.searched_from.get_mut(&wanted) {
+        if let Some(searched_from) = self.searched_from.get_mut(&key) {
             let was_searched = last_search >= *searched_from;
             if was_searched && !is_recent {
                 *searched_from = next_fetch;
@@ -61,7 +60,7 @@ impl MissingKeys {
             self.purged = last_search;
         }
         if self.searched_from.len() < MAX_KEYS {
-            self.searched_from.insert(wanted, next_fetch);
+            self.searched_from.insert(key, next_fetch);
         }
         false
     }
@@ -76,7 +75,7 @@ impl MissingKeys {
 mod tests {
     use super::*;
 
-    const MEMORY: Duration = Duration::from_secs(10);
+    const RETENTION: Duration = Duration::from_secs(10);
 
     fn header(id: usize) -> Header {
         Header::parse(format!(r#"{{"alg":"EdDSA","kid":"{id}"}}"#)).unwrap()
@@ -85,8 +84,8 @@ mod tests {
     #[test]
     fn only_a_search_that_started_after_the_first_request_confirms() {
         let now = Instant::now();
-        let mut missing = MissingKeys::new(MEMORY);
-        // Search 5 is in flight, so that the next is number 6.
+        let mut missing = MissingKeys::new(RETENTION);
+        // Search 5 is in flight, so the next one is number 6.
         assert!(!missing.is_confirmed(&header(1), 6, now));
         missing.searched(5, now);
         assert!(!missing.is_confirmed(&header(1), 6, now));
@@ -96,23 +95,23 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_is_searched_for_again_after_a_while() {
+    fn a_missing_key_is_searched_for_again_after_the_retention() {
         let now = Instant::now();
-        let mut missing = MissingKeys::new(MEMORY);
+        let mut missing = MissingKeys::new(RETENTION);
         assert!(!missing.is_confirmed(&header(1), 1, now));
         missing.searched(1, now);
-        assert!(missing.is_confirmed(&header(1), 2, now + MEMORY - Duration::from_nanos(1)));
-        assert!(!missing.is_confirmed(&header(1), 3, now + MEMORY), "fetch 2 is in flight");
-        missing.searched(2, now + MEMORY);
-        assert!(!missing.is_confirmed(&header(1), 3, now + MEMORY), "fetch 2 started before");
-        missing.searched(3, now + MEMORY);
-        assert!(missing.is_confirmed(&header(1), 4, now + MEMORY));
+        assert!(missing.is_confirmed(&header(1), 2, now + RETENTION - Duration::from_nanos(1)));
+        assert!(!missing.is_confirmed(&header(1), 3, now + RETENTION), "fetch 2 is in flight");
+        missing.searched(2, now + RETENTION);
+        assert!(!missing.is_confirmed(&header(1), 3, now + RETENTION), "fetch 2 started before");
+        missing.searched(3, now + RETENTION);
+        assert!(missing.is_confirmed(&header(1), 4, now + RETENTION));
     }
 
     #[test]
-    fn a_token_without_kid_asks_for_its_algorithm() {
+    fn a_token_without_kid_needs_a_key_of_its_algorithm() {
         let now = Instant::now();
-        let mut missing = MissingKeys::new(MEMORY);
+        let mut missing = MissingKeys::new(RETENTION);
         let without_kid = |alg: &str| Header::parse(format!(r#"{{"alg":"{alg}"}}"#)).unwrap();
         assert!(!missing.is_confirmed(&without_kid("ES256"), 1, now));
         missing.searched(1, now);
@@ -121,22 +120,22 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_what_does_not_fit_is_never_confirmed() {
+    fn the_number_of_keys_is_bounded_and_further_keys_are_never_confirmed() {
         let now = Instant::now();
-        let mut missing = MissingKeys::new(MEMORY);
+        let mut missing = MissingKeys::new(RETENTION);
         for id in 0..MAX_KEYS + 1 {
             assert!(!missing.is_confirmed(&header(id), 1, now));
         }
         missing.searched(1, now);
         assert!(missing.is_confirmed(&header(MAX_KEYS - 1), 2, now));
         for _ in 0..2 {
-            assert!(!missing.is_confirmed(&header(MAX_KEYS), 2, now), "it was not remembered");
+            assert!(!missing.is_confirmed(&header(MAX_KEYS), 2, now), "it was not cached");
         }
         assert_eq!(missing.searched_from.len(), MAX_KEYS);
-        // When the result no longer holds, there is room again.
-        assert!(!missing.is_confirmed(&header(MAX_KEYS), 2, now + MEMORY));
+        // When the result is no longer valid, its keys are removed.
+        assert!(!missing.is_confirmed(&header(MAX_KEYS), 2, now + RETENTION));
         assert_eq!(missing.searched_from.len(), 1);
-        missing.searched(2, now + MEMORY);
-        assert!(missing.is_confirmed(&header(MAX_KEYS), 3, now + MEMORY));
+        missing.searched(2, now + RETENTION);
+        assert!(missing.is_confirmed(&header(MAX_KEYS), 3, now + RETENTION));
     }
 }

@@ -1,6 +1,6 @@
-//! A JWKS that is published elsewhere: fetched, cached and refreshed.
+//! A JWKS that is fetched, cached and refreshed.
 //!
-//! [`state`] decides, [`shared`] puts a lock around it, [`fetch`] runs what it has decided on.
+//! [`state`] decides when to fetch, [`shared`] protects that state with a lock, and [`fetch`] runs the fetches.
 
 mod builder;
 mod error;
@@ -51,27 +51,27 @@ use crate::jws::Header;
 /// The keys of a JWKS endpoint.
 ///
 /// A known key is looked up in memory, without a lock, and never waits for the network. The set is fetched for the first
-/// token and refreshed in the background before it becomes stale. If the issuer cannot be reached, the last good set is
+/// token and refreshed in the background before it becomes stale. If the issuer cannot be reached, the last valid set is
 /// used for up to 24 hours.
 ///
-/// A token whose `kid` is unknown waits while the set is fetched again, past shared caches. It is rejected (401) only if
-/// a set fetched after the `kid` was first seen lacks that key; until then, such as after a failed fetch, the response is
-/// 503 with `Retry-After`. The set is fetched at a bounded rate, whatever tokens are sent.
+/// A request with an unknown `kid` waits while the set is fetched again, bypassing shared caches. It is rejected (401)
+/// only if a set fetched after the `kid` was first seen lacks that key; until then, such as after a failed fetch, the
+/// response is 503 with `Retry-After`. The rate of fetches is bounded, whatever tokens are sent.
 ///
-/// No task has to be started, but lookups must happen inside a tokio runtime with its timer enabled. Clones share
-/// everything.
+/// You do not need to start a task, but lookups must happen inside a tokio runtime with its timer enabled. Clones share
+/// one cache.
 #[derive(Clone)]
 pub struct RemoteKeySet {
     shared: Arc<Shared>,
 }
 
 impl RemoteKeySet {
-    /// The keys at this URL, fetched with reqwest.
+    /// Creates a key set that is fetched from this URL with reqwest.
     ///
-    /// The environment has little influence: plain `http` never goes through a proxy, `https` does if `HTTPS_PROXY` or
-    /// `ALL_PROXY` says so and `NO_PROXY` does not exclude the host. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the
-    /// system's root certificates. `localhost` and names below it are this machine, without a DNS query; the system resolves
-    /// other names. Redirects, cookies and `.netrc` are not used.
+    /// Plain `http` never goes through a proxy; `https` does if `HTTPS_PROXY` or `ALL_PROXY` is set and `NO_PROXY` does
+    /// not exclude the host. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's root certificates. `localhost` and its
+    /// subdomains resolve to loopback without a DNS query; the system resolves other names. Redirects, cookies and `.netrc`
+    /// are not used.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl RemoteKeySet {
         Self::builder(url).build()
     }
 
-    /// A builder for a key set with other settings.
+    /// Returns a builder for a key set with other settings.
     #[cfg(feature = "jwks-reqwest")]
     pub fn builder(url: impl Into<String>) -> RemoteKeySetBuilder {
         RemoteKeySetBuilder::new(Source::Url(url.into()))
@@ -89,7 +89,7 @@ impl RemoteKeySet {
 
     /// Fetches keys with your own function: with another HTTP client, or from elsewhere.
     ///
-    /// With an HTTP client that uses the `http` crate, such as reqwest, it is three lines:
+    /// With an HTTP client that uses the `http` crate, such as reqwest:
     ///
     #[cfg_attr(feature = "jwks-reqwest", doc = "```")]
     #[cfg_attr(not(feature = "jwks-reqwest"), doc = "```ignore")]
@@ -109,7 +109,8 @@ impl RemoteKeySet {
     /// # Ok::<(), better_auth_jwt::ConfigError>(())
     /// ```
     ///
-    /// The time is bounded here, and documents that are too large are rejected, though your function has read them then.
+    /// The key set's timeout also applies to your function. The maximum size of a document is checked after your function
+    /// has read it.
     pub fn with_fetch<F>(fetch: impl Fn(JwksRequest) -> F + Send + Sync + 'static) -> RemoteKeySetBuilder
     where
         F: Future<Output = Result<JwksResponse, FetchError>> + Send + 'static,
@@ -117,21 +118,21 @@ impl RemoteKeySet {
         RemoteKeySetBuilder::new(Source::Function(Box::new(move |request| Box::pin(fetch(request)))))
     }
 
-    /// Fetches the keys now, unless there are some: for services that should fail at start-up instead of responding
-    /// with 503.
+    /// Fetches the keys now, unless they are already available: for services that should fail at start-up instead of
+    /// responding with 503.
     ///
     /// # Errors
     ///
     /// The fetch failed, or a previous one did and the next is not due yet.
     pub async fn load(&self) -> Result<(), FetchError> {
         let runtime = Handle::try_current().map_err(FetchError::connection)?;
-        let ended = match self.shared.ask(State::load) {
+        let completed = match self.shared.with_state(State::load) {
             Step::Start(fetch) => spawn(self.shared.clone(), fetch, &runtime),
-            Step::Join(ended) => ended,
+            Step::Join(completed) => completed,
             Step::Unavailable(left) => return Err(FetchError::Backoff(left)),
             _ => return Ok(()),
         };
-        wait(ended, self.shared.settings.longest_wait()).await;
+        wait(completed, self.shared.settings.max_wait()).await;
         match self.shared.read(|_| (), || {}) {
             Some(()) => Ok(()),
             None => Err(self.status().last_error.unwrap_or(FetchError::Timeout)),
@@ -145,7 +146,7 @@ impl RemoteKeySet {
 
     /// The current status of the keys, for health checks and metrics.
     pub fn status(&self) -> KeyStatus {
-        self.shared.ask(|state, now| {
+        self.shared.with_state(|state, now| {
             let usable = state.usable(now);
             KeyStatus {
                 readiness: match usable {
@@ -163,15 +164,15 @@ impl RemoteKeySet {
         })
     }
 
-    /// Looks into the keys, and refreshes them in the background when that is due.
-    fn read<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> Option<T> {
-        self.shared.read(look, || self.fetch_in_background(State::wake))
+    /// Reads the keys, and refreshes them in the background when that is due.
+    fn read<T>(&self, read: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+        self.shared.read(read, || self.fetch_in_background(State::wake))
     }
 
-    fn fetch_in_background(&self, ask: impl FnOnce(&mut State, Instant) -> Option<Fetch>) {
+    fn fetch_in_background(&self, transition: impl FnOnce(&mut State, Instant) -> Option<Fetch>) {
         // Outside a runtime nothing can be spawned; the next lookup tries again.
         let Ok(runtime) = Handle::try_current() else { return };
-        if let Some(fetch) = self.shared.ask(ask) {
+        if let Some(fetch) = self.shared.with_state(transition) {
             spawn(self.shared.clone(), fetch, &runtime);
         }
     }
@@ -195,27 +196,27 @@ impl KeySource for RemoteKeySet {
         let Ok(runtime) = Handle::try_current() else {
             return Refresh::Unavailable(self.shared.settings.initial_backoff);
         };
-        let ended = match self.shared.ask(|state, now| state.key_missing(header, now)) {
+        let completed = match self.shared.with_state(|state, now| state.key_missing(header, now)) {
             Step::Start(fetch) => spawn(self.shared.clone(), fetch, &runtime),
-            Step::Join(ended) => ended,
-            // The key has arrived in the meantime: look again.
+            Step::Join(completed) => completed,
+            // The key has arrived in the meantime: look it up again.
             Step::Found => return Refresh::Pending(Box::pin(async {})),
             Step::NotFound => return Refresh::NotFound,
             Step::Conflict => {
-                self.fetch_in_background(State::key_disputed);
+                self.fetch_in_background(State::key_maybe_replaced);
                 return Refresh::NotFound;
             }
             Step::CoolingDown(left) => return Refresh::CoolingDown(left),
             Step::Unavailable(left) => return Refresh::Unavailable(left),
         };
-        Refresh::Pending(wait(ended, self.shared.settings.longest_wait()))
+        Refresh::Pending(wait(completed, self.shared.settings.max_wait()))
     }
 
     fn signature_invalid(&self, _: &Header) {
-        self.fetch_in_background(State::key_disputed);
+        self.fetch_in_background(State::key_maybe_replaced);
     }
 
-    /// Asking also starts the first fetch, so that a service becomes ready before its first token.
+    /// This also starts the first fetch, so that a service becomes ready before its first token.
     fn readiness(&self) -> Readiness {
         let readiness = self.status().readiness;
         if readiness == Readiness::Unavailable {
@@ -234,7 +235,7 @@ impl KeySource for RemoteKeySet {
 pub struct KeyStatus {
     /// Whether tokens can be verified.
     pub readiness: Readiness,
-    /// How many keys can verify.
+    /// The number of keys that are used.
     pub key_count: usize,
     /// How long ago they were fetched.
     pub age: Option<Duration>,
@@ -242,8 +243,8 @@ pub struct KeyStatus {
     pub fetches_ok: u64,
     /// How many have failed, by [`FetchError::as_str`].
     pub fetch_errors: HashMap<&'static str, u64>,
-    /// How many lookups of a missing key caused no fetch, either because a search has already not found the key, or because
-    /// the limit or the backoff did not allow another search yet.
+    /// How many lookups of a missing key caused no fetch, either because a recent fetch did not return the key, or because
+    /// the rate limit or the backoff did not allow another fetch yet.
     pub refetches_suppressed: u64,
     /// Why the last fetch failed, if it did.
     pub last_error: Option<FetchError>,

@@ -1,4 +1,4 @@
-//! Checks the lock around the state, and those who wait, in many interleavings of threads.
+//! Checks the lock around the state, and waiting requests, in many interleavings of threads.
 //!
 //! Run it with `RUSTFLAGS="--cfg shuttle" cargo test -p better-auth-jwt --lib --features jwks --target-dir target/shuttle model`.
 
@@ -27,10 +27,10 @@ use crate::{
     keys::{KeySet, KeySource},
 };
 
-/// A clock that does not move: retries after a backoff are not part of the model.
-struct Still(Instant);
+/// A clock that stands still: retries after a backoff are not part of the model.
+struct FixedClock(Instant);
 
-impl Clock for Still {
+impl Clock for FixedClock {
     fn unix_time(&self) -> u64 {
         0
     }
@@ -67,11 +67,11 @@ fn key_set(ids: &[&str]) -> Arc<KeySet> {
 
 /// Runs a fetch: it succeeds, fails, or its runtime is shut down.
 fn run(mut running: RunningFetch, world: &Mutex<World>) {
-    let fate = thread_rng().gen_range(0..4);
-    if fate == 0 {
+    let result = thread_rng().gen_range(0..4);
+    if result == 0 {
         return;
     }
-    if fate == 1 {
+    if result == 1 {
         running.outcome = Some(Err(FetchError::Timeout));
         return;
     }
@@ -90,7 +90,7 @@ fn run(mut running: RunningFetch, world: &Mutex<World>) {
     running.outcome = Some(Ok(Loaded { keys, is_unchanged, etag: None, age, fresh_for }));
 }
 
-/// A request with this `kid`: as in `verify_signature`, it waits for two fetches at most.
+/// A request with this `kid`. As in `Verifier::wait_for_keys`, it waits for at most two fetches.
 fn request(shared: &Arc<Shared>, world: &Arc<Mutex<World>>, id: &'static str) {
     world.lock().unwrap().events.push(Event::Arrived(id));
     let header = Header::parse(format!(r#"{{"alg":"EdDSA","kid":"{id}"}}"#)).unwrap();
@@ -100,23 +100,23 @@ fn request(shared: &Arc<Shared>, world: &Arc<Mutex<World>>, id: &'static str) {
             assert!(world.lock().unwrap().published.contains(&id));
             return;
         }
-        let mut ended = match shared.ask(|state, now| state.key_missing(&header, now)) {
+        let mut completed = match shared.with_state(|state, now| state.key_missing(&header, now)) {
             Step::Start(fetch) => {
-                let ended = fetch.ended.subscribe();
+                let completed = fetch.completed.subscribe();
                 let running = RunningFetch { shared: shared.clone(), fetch, outcome: None };
                 let fetching = world.clone();
                 let fetching = thread::spawn(move || run(running, &fetching));
                 world.lock().unwrap().fetches.push(fetching);
-                ended
+                completed
             }
-            Step::Join(ended) => ended,
+            Step::Join(completed) => completed,
             Step::NotFound => return assert_not_found(&world.lock().unwrap(), id),
             Step::Found => continue,
             Step::CoolingDown(_) | Step::Unavailable(_) => return,
             step @ Step::Conflict => panic!("{step:?}"),
         };
         // If nothing wakes this thread, the checker reports a deadlock.
-        _ = block_on(ended.changed());
+        _ = block_on(completed.changed());
     }
 }
 
@@ -130,7 +130,7 @@ fn assert_not_found(world: &World, id: &'static str) {
 }
 
 fn model() {
-    let keys = RemoteKeySet::with_fetch(async |_| Err(FetchError::Timeout)).clock(Arc::new(Still(Instant::now())));
+    let keys = RemoteKeySet::with_fetch(async |_| Err(FetchError::Timeout)).clock(Arc::new(FixedClock(Instant::now())));
     let shared = keys.build().unwrap().shared;
     let world = Arc::new(Mutex::new(World { published: vec!["old"], ..World::default() }));
     let mut threads: Vec<_> = ["old", "new", "new", "forged", "old"]
@@ -159,11 +159,11 @@ fn model() {
     for fetch in fetches {
         fetch.join().unwrap();
     }
-    shared.ask(|state, _| assert!(state.is_idle(), "every fetch has finished"));
+    shared.with_state(|state, _| assert!(state.is_idle(), "every fetch has finished"));
 }
 
 #[test]
-fn every_request_ends_and_none_is_rejected_without_a_search_of_its_own() {
+fn every_request_finishes_and_is_rejected_only_after_a_search_that_started_later() {
     shuttle::check_random(model, 5_000);
     shuttle::check_pct(model, 5_000, 3);
 }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-/// Allows a burst, and then one per interval (the generic cell rate algorithm).
+/// Allows a burst, then one use per interval (the generic cell rate algorithm).
 pub(super) struct RateLimit {
     interval: Duration,
-    /// How far ahead of now [`full_at`](Self::full_at) may be while there is one left.
+    /// A use is allowed if [`full_at`](Self::full_at) is at most this far in the future.
     tolerance: Duration,
-    /// When the whole burst is available again. Each use moves it by an interval.
+    /// When the whole burst is available again. Each use adds an interval.
     full_at: Instant,
 }
 
@@ -16,7 +16,7 @@ impl RateLimit {
         Self { interval, tolerance: interval.saturating_mul(burst.saturating_sub(1)), full_at: now }
     }
 
-    /// Takes one, or returns the time until there is one.
+    /// Takes a use, or returns the time until the next one is allowed.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
         let ahead = self.full_at.saturating_duration_since(now);
         if ahead > self.tolerance {
@@ -26,13 +26,13 @@ impl RateLimit {
         Ok(())
     }
 
-    /// Takes one if none has been taken that has not been replaced.
+    /// Takes a use if the whole burst is available.
     pub(super) fn take_if_full(&mut self, now: Instant) -> bool {
         self.full_at <= now && self.take(now).is_ok()
     }
 
-    /// Returns one that was taken.
-    pub(super) fn give_back(&mut self, now: Instant) {
+    /// Returns a use that was taken.
+    pub(super) fn refund(&mut self, now: Instant) {
         self.full_at = self.full_at.checked_sub(self.interval).unwrap_or(now);
     }
 }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_the_burst_there_is_one_per_interval() {
+    fn after_the_burst_one_use_per_interval_is_allowed() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut limit = RateLimit::new(3, 10 * second, start);
         for _ in 0..3 {
@@ -57,12 +57,12 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_given_back_can_be_taken_again() {
+    fn a_refunded_use_can_be_taken_again() {
         let start = Instant::now();
         let mut limit = RateLimit::new(1, Duration::from_secs(10), start);
         assert_eq!(limit.take(start), Ok(()));
         assert!(limit.take(start).is_err());
-        limit.give_back(start);
+        limit.refund(start);
         assert!(limit.take_if_full(start));
         assert!(!limit.take_if_full(start));
     }

@@ -1,4 +1,4 @@
-//! A request for a key set and the response to it, by RFC 9110 and RFC 9111.
+//! Requests for a key set, and their responses (RFC 9110, RFC 9111).
 
 use std::{
     pin::Pin,
@@ -14,12 +14,12 @@ use http::{
 
 use super::{FetchError, snapshot::Fetch};
 
-/// Runs a request.
+/// Sends a request.
 pub(super) type FetchFunction = Box<dyn Fn(JwksRequest) -> Fetching + Send + Sync>;
 
 type Fetching = Pin<Box<dyn Future<Output = Result<JwksResponse, FetchError>> + Send>>;
 
-/// What to ask the JWKS endpoint for.
+/// A request to a JWKS endpoint.
 #[derive(Debug, Clone)]
 pub struct JwksRequest {
     etag: Option<String>,
@@ -32,12 +32,12 @@ impl JwksRequest {
         Self { etag, bypass_caches: fetch.bypass_caches }
     }
 
-    /// The headers of the request: what is accepted, and what caches may do.
+    /// The headers that the request should have: `Accept`, `Accept-Encoding`, and those for caches.
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(4);
         let accepted = "application/jwk-set+json, application/json;q=0.9, */*;q=0.1";
         headers.insert(ACCEPT, HeaderValue::from_static(accepted));
-        // A small document, whose size is checked as it arrives.
+        // The document is small, and its size is checked while it is received.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if self.bypass_caches {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -48,12 +48,12 @@ impl JwksRequest {
         headers
     }
 
-    /// The validator of the set that is known, for a conditional request.
+    /// The `ETag` of the current set, for a conditional request.
     pub fn etag(&self) -> Option<&str> {
         self.etag.as_deref()
     }
 
-    /// Whether the issuer itself must be asked, because the set that a cache has may be too old.
+    /// Whether caches must be bypassed, because they may have an older set.
     pub fn bypass_caches(&self) -> bool {
         self.bypass_caches
     }
@@ -69,18 +69,18 @@ pub struct JwksResponse {
 }
 
 impl JwksResponse {
-    /// A document.
+    /// A response with a JWKS document.
     pub fn new(body: impl Into<Vec<u8>>) -> Self {
         Self { body: Some(body.into()), ..Self::default() }
     }
 
-    /// The document with the [`etag`](JwksRequest::etag) of the request is still current.
+    /// A response that says that the document with the request's [`etag`](JwksRequest::etag) is still current (status 304).
     pub fn not_modified() -> Self {
         Self::default()
     }
 
-    /// A response of any HTTP client: reads the status, and `Cache-Control`, `Expires`, `Age`, `ETag`, `Retry-After` and
-    /// `Content-Encoding`.
+    /// A response of any HTTP client. Reads the status and the headers `Cache-Control`, `Expires`, `Age`, `ETag`,
+    /// `Retry-After` and `Content-Encoding`.
     ///
     /// If your client decodes content encodings, it must remove `Content-Encoding`, as reqwest does.
     ///
@@ -99,14 +99,14 @@ impl JwksResponse {
         Ok(Self { body, etag, max_age: max_age(headers), age: age(headers) })
     }
 
-    /// The document's validator, which the next request may contain.
+    /// Sets the `ETag` of the document, for the next request.
     #[must_use]
     pub fn etag(mut self, etag: impl Into<String>) -> Self {
         self.etag = Some(etag.into());
         self
     }
 
-    /// For how long the issuer says that the document is fresh.
+    /// Sets how long the document is fresh.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
@@ -121,8 +121,8 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 
 /// The freshness lifetime (RFC 9111, section 4.2.1), if the response has one.
 ///
-/// `s-maxage` and `private` are for shared caches, which this is not. `no-store` and `no-cache` count as a lifetime of
-/// zero: the set is refreshed as often as the settings allow.
+/// `s-maxage` and `private` are for shared caches, so they are ignored here. `no-store` and `no-cache` count as a lifetime
+/// of zero: the set is refreshed as often as the settings allow.
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let values = || headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
     let mut max_age = None;
@@ -132,7 +132,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
         if name.eq_ignore_ascii_case("no-store") || name.eq_ignore_ascii_case("no-cache") && argument.is_empty() {
             return Some(Duration::ZERO);
         }
-        // Section 4.2.1: of several, the first counts; an invalid one makes the response stale.
+        // Section 4.2.1: the first of several counts; an invalid one makes the response stale.
         if name.eq_ignore_ascii_case("max-age") && max_age.is_none() {
             max_age = Some(delta_seconds(argument.trim_matches('"')).unwrap_or_default());
         }
@@ -145,7 +145,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// RFC 9111, section 5.1: of several, the first counts; an invalid one does not.
+/// RFC 9111, section 5.1: the first of several counts; an invalid one is ignored.
 fn age(headers: &HeaderMap) -> Duration {
     let first = text(headers, AGE).and_then(|value| value.split(',').next());
     first.and_then(|age| delta_seconds(age.trim())).unwrap_or_default()
@@ -160,13 +160,13 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// When the response was made, by the issuer's clock, or by this machine's if it does not say.
+/// When the response was generated, by the issuer's clock; without a `Date` header, by this machine's.
 fn date(headers: &HeaderMap) -> SystemTime {
     let date = text(headers, DATE).and_then(|date| httpdate::parse_http_date(date).ok());
     date.unwrap_or_else(SystemTime::now)
 }
 
-/// RFC 9111, section 1.2.2: digits only; more than that counts as 2^31 seconds.
+/// RFC 9111, section 1.2.2: digits only; numbers that are too large count as 2^31 seconds.
 fn delta_seconds(text: &str) -> Option<Duration> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| Duration::from_secs(text.parse().unwrap_or(1 << 31)))

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::{algorithm::Algorithm, error::ConfigError};
 
-/// Longer times mean "always", and could not be added to a point in time.
-const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Longer durations are reduced to this one, because adding them to an `Instant` could overflow.
+const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// With shorter times, down to zero, the issuer would be asked without a pause.
-const SHORTEST: Duration = Duration::from_millis(10);
+/// Shorter durations are raised to this one. Otherwise keys would be fetched without a pause.
+const MIN_DURATION: Duration = Duration::from_millis(10);
 
-/// How much longer than a fetch may take a request waits for it. It matters only if nothing drives the fetch.
+/// How much longer than a fetch may take a request waits for it, in case the fetch's runtime is blocked.
 const GRACE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone)]
@@ -21,34 +21,34 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) max_body_size: usize,
     pub(super) default_rsa_algorithm: Option<Algorithm>,
-    /// For how long after the last success a set is used.
+    /// How long a set is used after the last successful fetch.
     pub(super) stale_if_error: Duration,
-    /// How many searches may follow each other at once.
+    /// How many searches may directly follow each other.
     pub(super) search_burst: u32,
-    /// How often there may be another search after that, and for how long a missing key is cached.
+    /// The interval between searches after the burst. Missing keys are cached for the same time.
     pub(super) search_interval: Duration,
     pub(super) initial_backoff: Duration,
     pub(super) max_backoff: Duration,
 }
 
 impl Settings {
-    /// The settings within their limits.
-    pub(super) fn checked(mut self) -> Result<Self, ConfigError> {
+    /// Checks the settings, and limits durations.
+    pub(super) fn validate(mut self) -> Result<Self, ConfigError> {
         if let Some(algorithm) = self.default_rsa_algorithm.filter(|algorithm| !algorithm.is_rsa()) {
             return Err(ConfigError::new(format!("{algorithm} is not an RSA algorithm")));
         }
-        let wrong = |what: &str| Err(ConfigError::new(format!("the JWKS settings are invalid: {what}")));
+        let invalid = |what: &str| Err(ConfigError::new(format!("the JWKS settings are invalid: {what}")));
         if self.timeout.is_zero() {
-            return wrong("the time-out is zero");
+            return invalid("the timeout is zero");
         }
         if self.max_body_size == 0 {
-            return wrong("the largest document is zero bytes");
+            return invalid("the maximum document size is zero");
         }
         if self.search_burst == 0 {
-            return wrong("the burst of the refetch limit is zero");
+            return invalid("the burst of the refetch limit is zero");
         }
         if self.min_max_age > self.max_max_age || self.initial_backoff > self.max_backoff {
-            return wrong("a lower bound is above its upper bound");
+            return invalid("a lower bound is above its upper bound");
         }
         for time in [
             &mut self.default_max_age,
@@ -58,17 +58,17 @@ impl Settings {
             &mut self.initial_backoff,
             &mut self.max_backoff,
         ] {
-            *time = (*time).clamp(SHORTEST, FOR_EVER);
+            *time = (*time).clamp(MIN_DURATION, MAX_DURATION);
         }
-        self.stale_if_error = self.stale_if_error.min(FOR_EVER);
-        self.timeout = self.timeout.min(FOR_EVER);
-        // So that the whole burst, too, is a time that can be added to a point in time.
+        self.stale_if_error = self.stale_if_error.min(MAX_DURATION);
+        self.timeout = self.timeout.min(MAX_DURATION);
+        // The duration of a whole burst must not overflow an `Instant` either.
         self.search_burst = self.search_burst.min(10);
         Ok(self)
     }
 
-    /// How long a request waits for one fetch, and when a fetch that is not complete counts as lost.
-    pub(super) fn longest_wait(&self) -> Duration {
+    /// How long a request waits for one fetch. After this time, a fetch that has not finished counts as lost.
+    pub(super) fn max_wait(&self) -> Duration {
         self.timeout + GRACE
     }
 }

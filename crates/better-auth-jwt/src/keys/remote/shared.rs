@@ -1,7 +1,7 @@
-//! What all clones of a key set share: the state behind a lock, and the keys, which are read without it.
+//! The data that all clones of a key set share: the state behind a lock, and the keys, which are read without it.
 //!
-//! Nothing runs under the lock but [`State`]: the clock is read before, and fetches are spawned, keys dropped and log
-//! lines written after it is released.
+//! Only methods of [`State`] run under the lock. The clock is read before; fetches are spawned, keys dropped and events
+//! logged after it is released.
 
 use std::{
     sync::{
@@ -52,33 +52,33 @@ impl Shared {
         }
     }
 
-    /// Looks into the keys without the lock. `wake` is called if [`State::wake`] has something to do.
-    pub(super) fn read<T>(&self, look: impl FnOnce(&Snapshot) -> T, wake: impl FnOnce()) -> Option<T> {
+    /// Reads the keys without the lock. Calls `wake` if [`State::wake`] is due.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Snapshot) -> T, wake: impl FnOnce()) -> Option<T> {
         let now = self.clock.instant();
         if self.since_created(now) >= self.wake_at.load(Ordering::Relaxed) {
             wake();
         }
         let stale_if_error = self.settings.stale_if_error;
         let snapshot = self.published.load();
-        snapshot.as_ref().filter(|snapshot| snapshot.is_usable(now, stale_if_error)).map(|snapshot| look(snapshot))
+        snapshot.as_ref().filter(|snapshot| snapshot.is_usable(now, stale_if_error)).map(|snapshot| read(snapshot))
     }
 
-    /// Asks the state what to do, or what is known.
-    pub(super) fn ask<T>(&self, ask: impl FnOnce(&mut State, Instant) -> T) -> T {
+    /// Applies a transition of the state, or reads it.
+    pub(super) fn with_state<T>(&self, transition: impl FnOnce(&mut State, Instant) -> T) -> T {
         let now = self.clock.instant();
-        // The state does not panic.
+        // The methods of `State` do not panic.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let response = ask(&mut state, now);
+        let result = transition(&mut state, now);
         let wake_at = state.wake_at().map_or(u64::MAX, |wake_at| self.since_created(wake_at));
         self.wake_at.store(wake_at, Ordering::Relaxed);
-        response
+        result
     }
 
-    /// Changes the keys. Those that this replaces are dropped without the lock.
+    /// Changes the keys. Those that are replaced are dropped after the lock is released.
     pub(super) fn change(&self, change: impl FnOnce(&mut State, Instant)) {
-        let _replaced = self.ask(|state, now| {
+        let _replaced = self.with_state(|state, now| {
             change(state, now);
-            // The state held the same keys as this, so the last reference to them is here.
+            // This refers to the same keys as the state did, so they are not dropped under the lock.
             self.published.swap(state.current().cloned())
         });
     }

@@ -12,13 +12,13 @@ use super::super::KeySet;
 /// Counts fetches. A later fetch has a higher number.
 pub(super) type FetchId = u64;
 
-/// A key set, as of one response.
+/// A key set from one response.
 #[derive(Debug, Clone)]
 pub(super) struct Snapshot {
     pub(super) keys: Arc<KeySet>,
     pub(super) etag: Option<String>,
     pub(super) fetched: Instant,
-    /// When the issuer wrote the response, which a cache may have kept since.
+    /// When the issuer generated the response. A cache may have stored it since.
     pub(super) generated: Instant,
     pub(super) fresh_until: Instant,
     /// Changes when the keys change.
@@ -32,7 +32,7 @@ pub(super) struct Loaded {
     /// Whether the keys are those of [`Fetch::current`].
     pub(super) is_unchanged: bool,
     pub(super) etag: Option<String>,
-    /// How long a cache has kept it.
+    /// How long a cache has stored it.
     pub(super) age: Duration,
     pub(super) fresh_for: Duration,
 }
@@ -43,11 +43,11 @@ pub(super) struct Fetch {
     pub(super) id: FetchId,
     /// The set at the start of the fetch.
     pub(super) current: Option<Arc<Snapshot>>,
-    /// Ask the issuer itself, and unconditionally: a cache could respond to a conditional request from what it has stored
+    /// Request an unconditional response from the issuer: a cache could respond to a conditional request with a stored one
     /// (RFC 9111, section 4.3.2).
     pub(super) bypass_caches: bool,
-    /// Closes the channel of those who wait when it is dropped. Nothing is ever sent.
-    pub(super) ended: watch::Sender<()>,
+    /// Closes the channel of waiting requests when it is dropped. Nothing is sent on it.
+    pub(super) completed: watch::Sender<()>,
 }
 
 impl Snapshot {

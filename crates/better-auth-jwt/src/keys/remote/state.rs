@@ -1,14 +1,14 @@
 //! When to fetch the key set, and what a missing key means.
 //!
-//! A state machine without locks, clock, network or runtime: each call says what happened and when, and returns what to
-//! do next. Its rules:
+//! A state machine without locks, clock, network or runtime: the caller reports what happened and when, and gets the next
+//! step. The rules are:
 //!
-//! - At most one fetch is in flight; requests that arrive meanwhile share it.
-//! - A key is *not found* only if a search that started after it was first asked for did not return it. A search is a
-//!   fetch that bypasses shared caches, which may hold an older set.
-//! - Searches share one rate limit, whatever tokens are sent. A failed search does not count against it.
-//! - After a failure nothing is fetched until the backoff, or the issuer's `Retry-After`, has passed.
-//! - A fetch that does not end in time counts as failed, and its result is ignored.
+//! - At most one fetch is in flight; requests that arrive in the meantime share it.
+//! - A key is *not found* only if a search that started after the first request for it did not return it. A search is a
+//!   fetch that bypasses shared caches, because they may contain an older set.
+//! - All searches share one rate limit, whatever tokens are sent. A failed search does not count against it.
+//! - After a failure, nothing is fetched until the backoff, or the issuer's `Retry-After`, has passed.
+//! - A fetch that does not finish in time counts as failed, and its result is ignored.
 
 use std::{
     collections::HashMap,
@@ -29,25 +29,25 @@ use super::{
 };
 use crate::jws::Header;
 
-/// How long an issuer may ask us to stay away.
+/// The maximum `Retry-After` of an issuer; longer ones are reduced to it.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// What a request for a key leads to.
+/// The next step for a request that needs a key.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// The key, or any keys if none was requested, can be looked up now.
+    /// Look the key up again. If no particular key was requested, keys are available.
     Found,
-    /// A search has not found the key.
+    /// A search did not return the key.
     NotFound,
-    /// The set has keys for this `kid` or algorithm, but not one that fits.
+    /// The `kid` belongs to a key of another algorithm, or several keys fit.
     Conflict,
     /// Run this fetch, and wait for it.
     Start(Fetch),
     /// Wait for the fetch in flight, until this channel closes.
     Join(watch::Receiver<()>),
-    /// There are keys, but not this one, and the next search is possible after this time.
+    /// There are keys, but not this one, and the next search is allowed after this time.
     CoolingDown(Duration),
-    /// There are no keys, and the next fetch is possible after this time.
+    /// There are no keys, and the next fetch is allowed after this time.
     Unavailable(Duration),
 }
 
@@ -56,14 +56,14 @@ pub(super) struct State {
     current: Option<Arc<Snapshot>>,
     in_flight: Option<InFlight>,
     last_fetch: FetchId,
-    /// Results of fetches up to this one are not used.
+    /// Results of fetches up to this one are ignored.
     invalidated: FetchId,
-    /// The next fetch asks the issuer itself: what caches have is too old.
-    distrust_caches: bool,
+    /// The next fetch must bypass caches, because they have an older set.
+    must_bypass_caches: bool,
     missing: MissingKeys,
     searches: RateLimit,
     failures_in_a_row: u32,
-    /// No fetch before this, after a failure.
+    /// After a failure: no fetch before this time.
     next_try: Instant,
     refresh_due: Option<Instant>,
     jitter: Jitter,
@@ -75,7 +75,7 @@ struct InFlight {
     lost_at: Instant,
     /// Whether it counts against the rate limit of searches.
     is_search: bool,
-    ended: watch::Receiver<()>,
+    completed: watch::Receiver<()>,
 }
 
 /// For metrics.
@@ -97,7 +97,7 @@ impl State {
             in_flight: None,
             last_fetch: 0,
             invalidated: 0,
-            distrust_caches: false,
+            must_bypass_caches: false,
             failures_in_a_row: 0,
             next_try: now,
             refresh_due: None,
@@ -106,16 +106,16 @@ impl State {
         }
     }
 
-    /// A token needs a key that was not in the set when it was looked up.
+    /// A lookup did not find the key of a token.
     pub(super) fn key_missing(&mut self, header: &Header, now: Instant) -> Step {
         self.drop_lost_fetch(now);
         let Some(current) = self.usable(now) else {
-            // In case that the fetch is a search, too.
+            // The fetch may be a search too.
             self.missing.is_confirmed(header, self.last_fetch + 1, now);
             return self.load(now);
         };
         match current.keys.lookup(header) {
-            // A fetch has brought it since.
+            // A fetch has returned it in the meantime.
             Lookup::Found(_) => return Step::Found,
             Lookup::Conflict => return Step::Conflict,
             Lookup::Missing => {}
@@ -125,7 +125,7 @@ impl State {
             return Step::NotFound;
         }
         if let Some(in_flight) = &self.in_flight {
-            return Step::Join(in_flight.ended.clone());
+            return Step::Join(in_flight.completed.clone());
         }
         match self.check_backoff(now).and_then(|()| self.searches.take(now)) {
             Ok(()) => Step::Start(self.start(now, true)),
@@ -136,14 +136,14 @@ impl State {
         }
     }
 
-    /// Keys are needed, whichever they are.
+    /// Keys must be available, but no particular one.
     pub(super) fn load(&mut self, now: Instant) -> Step {
         self.drop_lost_fetch(now);
         if self.usable(now).is_some() {
             return Step::Found;
         }
         if let Some(in_flight) = &self.in_flight {
-            return Step::Join(in_flight.ended.clone());
+            return Step::Join(in_flight.completed.clone());
         }
         match self.check_backoff(now) {
             Ok(()) => Step::Start(self.start(now, false)),
@@ -151,14 +151,14 @@ impl State {
         }
     }
 
-    /// The time of [`wake_at`](Self::wake_at) has come.
+    /// The time [`wake_at`](Self::wake_at) has been reached.
     pub(super) fn wake(&mut self, now: Instant) -> Option<Fetch> {
         self.drop_lost_fetch(now);
         let is_due = self.in_flight.is_none() && self.wake_at().is_some_and(|due| now >= due);
         is_due.then(|| self.start(now, false))
     }
 
-    /// When [`wake`](Self::wake) has something to do: a refresh, or a fetch that is lost.
+    /// When [`wake`](Self::wake) must be called, for a refresh or a lost fetch.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         match &self.in_flight {
             Some(in_flight) => Some(in_flight.lost_at),
@@ -166,10 +166,10 @@ impl State {
         }
     }
 
-    /// A signature did not verify under a key of the set, or a token specifies such a key with another algorithm: the issuer
-    /// may have replaced the key. More likely the token is forged, so this uses the rate limit only while it is full,
-    /// and leaves the rest of it to missing keys.
-    pub(super) fn key_disputed(&mut self, now: Instant) -> Option<Fetch> {
+    /// A signature did not verify with a key of the set, or a token specifies such a key with another algorithm. The issuer
+    /// may have replaced the key, but more likely the token is forged. So this starts a search only if the rate limit is
+    /// unused, and leaves the rest of the limit to missing keys.
+    pub(super) fn key_maybe_replaced(&mut self, now: Instant) -> Option<Fetch> {
         self.drop_lost_fetch(now);
         let may_search = self.in_flight.is_none()
             && self.check_backoff(now).is_ok()
@@ -196,13 +196,13 @@ impl State {
         let generated = now.checked_sub(loaded.age).unwrap_or(now);
         let fresh_until = now + loaded.fresh_for;
         let snapshot = match &self.current {
-            // Shared caches can return an older set than a search has found.
+            // Shared caches can return an older set than the last search did.
             Some(current) if !fetch.bypass_caches && generated < current.generated => {
-                self.distrust_caches = true;
+                self.must_bypass_caches = true;
                 Snapshot { etag: None, fetched: now, fresh_until, ..Snapshot::clone(current) }
             }
             current => {
-                self.distrust_caches = false;
+                self.must_bypass_caches = false;
                 let generation = match (current, &fetch.current) {
                     (Some(ours), Some(theirs)) if loaded.is_unchanged && Arc::ptr_eq(ours, theirs) => ours.generation,
                     _ => fetch.id,
@@ -210,7 +210,7 @@ impl State {
                 Snapshot { keys: loaded.keys, etag: loaded.etag, fetched: now, generated, fresh_until, generation }
             }
         };
-        // Between 75 % and 85 %, so that replicas started together do not ask together.
+        // Between 75 % and 85 %, so that replicas that were started together do not fetch together.
         self.refresh_due = Some(now + loaded.fresh_for.mul_f64(0.75 + 0.1 * self.jitter.next()));
         self.current = Some(Arc::new(snapshot));
     }
@@ -219,11 +219,11 @@ impl State {
     pub(super) fn failed(&mut self, id: FetchId, error: FetchError, now: Instant) {
         let Some(in_flight) = self.end(id) else { return };
         if in_flight.is_search {
-            self.searches.give_back(now);
+            self.searches.refund(now);
         }
         let doublings = self.failures_in_a_row.min(16);
         let backoff = self.settings.initial_backoff.saturating_mul(1 << doublings).min(self.settings.max_backoff);
-        // Up to a quarter less, so that replicas do not come back together.
+        // Up to a quarter less, so that replicas do not retry together.
         let backoff = backoff.mul_f64(1.0 - 0.25 * self.jitter.next());
         let requested = match error {
             FetchError::Status { retry_after: Some(after), .. } => after.min(MAX_RETRY_AFTER),
@@ -235,10 +235,10 @@ impl State {
         self.counters.last_error = Some(error);
     }
 
-    /// Discards all keys, also those that a fetch in flight may bring: its response may be older than this.
+    /// Discards all keys. The result of a fetch in flight is ignored too, because it may be older.
     pub(super) fn invalidate(&mut self) {
         self.invalidated = self.last_fetch;
-        self.distrust_caches = true;
+        self.must_bypass_caches = true;
         self.refresh_due = None;
         self.current = None;
     }
@@ -263,11 +263,11 @@ impl State {
 
     fn start(&mut self, now: Instant, is_search: bool) -> Fetch {
         self.last_fetch += 1;
-        let (id, lost_at) = (self.last_fetch, now + self.settings.longest_wait());
-        let (sender, ended) = watch::channel(());
-        self.in_flight = Some(InFlight { id, lost_at, is_search, ended });
-        let bypass_caches = is_search || self.distrust_caches;
-        Fetch { id, current: self.current.clone(), bypass_caches, ended: sender }
+        let (id, lost_at) = (self.last_fetch, now + self.settings.max_wait());
+        let (sender, completed) = watch::channel(());
+        self.in_flight = Some(InFlight { id, lost_at, is_search, completed });
+        let bypass_caches = is_search || self.must_bypass_caches;
+        Fetch { id, current: self.current.clone(), bypass_caches, completed: sender }
     }
 
     /// Ends the fetch in flight, if it is this one.
@@ -275,7 +275,7 @@ impl State {
         self.in_flight.take_if(|in_flight| in_flight.id == id)
     }
 
-    /// A runtime that nothing drives, such as that of a blocked thread, never ends its fetch.
+    /// A fetch never finishes if its runtime is blocked.
     fn drop_lost_fetch(&mut self, now: Instant) {
         if let Some(in_flight) = &self.in_flight
             && now >= in_flight.lost_at

@@ -1,4 +1,4 @@
-//! The lock, which the model checker replaces by its own.
+//! The lock, which the model checker replaces with its own.
 
 #[cfg(all(test, shuttle))]
 pub(super) use shuttle::sync::Mutex;

@@ -40,11 +40,11 @@ impl tracing::field::Visit for Line {
 
 #[test]
 #[cfg(feature = "jwks-reqwest")]
-fn the_log_names_the_url_at_the_start_and_with_each_failure_but_not_its_query() {
+fn the_log_contains_the_url_at_the_start_and_for_each_failure_but_not_its_query() {
     let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let log = lines.clone();
     let subscriber = OnEvent(move |event: &Event<'_>| {
-        // Other crates log here, too.
+        // Other crates log events too.
         if event.metadata().target().starts_with("better_auth_jwt") {
             let mut line = Line(event.metadata().level().to_string());
             event.record(&mut line);
@@ -53,7 +53,7 @@ fn the_log_names_the_url_at_the_start_and_with_each_failure_but_not_its_query() 
     });
     tracing::subscriber::with_default(subscriber, || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        // Nothing listens where a listener has just been.
+        // The listener is dropped, so nothing listens on this port.
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let keys = RemoteKeySet::new(format!("http://{address}/api/auth/jwks?key=secret")).unwrap();
         assert!(runtime.block_on(keys.load()).is_err());
@@ -70,7 +70,7 @@ fn the_log_names_the_url_at_the_start_and_with_each_failure_but_not_its_query() 
 #[test]
 fn a_subscriber_may_use_the_keys() {
     let keys = RemoteKeySet::with_fetch(async |_| Err(FetchError::Timeout)).build().unwrap();
-    // It reads the status at each event, as a subscriber with metrics might.
+    // It reads the status at each event, as a subscriber for metrics might.
     let subscriber = OnEvent({
         let keys = keys.clone();
         move |_: &Event<'_>| _ = keys.status()

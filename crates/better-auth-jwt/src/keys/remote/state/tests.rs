@@ -4,7 +4,7 @@ use crate::keys::KeySet;
 const SECOND: Duration = Duration::from_secs(1);
 const FRESH: Duration = Duration::from_secs(600);
 
-/// The state machine with a clock that is advanced by hand.
+/// The state machine with a manually advanced clock.
 struct Machine {
     state: State,
     now: Instant,
@@ -36,7 +36,7 @@ impl Machine {
         Self { state: State::new(settings, 1, now), now }
     }
 
-    /// One that has loaded these keys.
+    /// A state machine that has loaded these keys.
     fn with_keys(ids: &[&str]) -> Self {
         let mut machine = Self::new();
         let Start(fetch) = machine.state.load(machine.now) else { panic!("the first load starts at once") };
@@ -104,7 +104,7 @@ fn a_key_is_reported_missing_only_after_a_search_for_it() {
 }
 
 #[test]
-fn a_refresh_through_caches_proves_nothing() {
+fn a_refresh_through_caches_does_not_count_as_a_search() {
     let mut machine = Machine::with_keys(&["a"]);
     machine.now += FRESH;
     let refresh = machine.state.wake(machine.now).unwrap();
@@ -115,7 +115,7 @@ fn a_refresh_through_caches_proves_nothing() {
 }
 
 #[test]
-fn a_key_that_arrives_between_lookup_and_request_is_found() {
+fn a_key_that_arrives_after_the_lookup_is_found() {
     let mut machine = Machine::with_keys(&["a"]);
     let search = machine.start("b");
     machine.succeed(&search, &["a", "b"]);
@@ -136,7 +136,7 @@ fn a_failed_search_does_not_count_as_a_search() {
 }
 
 #[test]
-fn failed_searches_use_nothing_of_the_rate_limit() {
+fn failed_searches_do_not_count_against_the_rate_limit() {
     let mut machine = Machine::with_keys(&["a"]);
     for n in 0..10 {
         let search = machine.start("b");
@@ -166,7 +166,7 @@ fn without_keys_a_failure_is_unavailable_until_the_backoff_has_passed() {
             step => panic!("{step:?}"),
         }
     }
-    // 1 + 2 + 4 + 8 + 16 + 32 s, then one per minute, each up to a quarter earlier.
+    // 1 + 2 + 4 + 8 + 16 + 32 s, then one per minute; each may be up to a quarter earlier.
     assert!((15..=20).contains(&tries), "{tries}");
 }
 
@@ -236,7 +236,7 @@ fn a_fetch_that_never_finishes_is_abandoned_and_its_result_ignored() {
 }
 
 #[test]
-fn a_lost_refresh_is_noticed_without_a_missing_key() {
+fn a_lost_refresh_is_detected_without_a_missing_key() {
     let mut machine = Machine::with_keys(&["a"]);
     machine.now += FRESH;
     assert!(machine.state.wake(machine.now).is_some());
@@ -272,21 +272,21 @@ fn keys_are_used_for_a_day_after_the_last_success() {
 }
 
 #[test]
-fn disputed_keys_are_searched_for_only_while_the_rate_limit_is_full() {
+fn replaced_keys_are_searched_for_only_if_the_rate_limit_is_unused() {
     let mut machine = Machine::with_keys(&["a"]);
-    let search = machine.state.key_disputed(machine.now).unwrap();
+    let search = machine.state.key_maybe_replaced(machine.now).unwrap();
     assert!(search.bypass_caches);
-    assert!(machine.state.key_disputed(machine.now).is_none(), "one at a time");
+    assert!(machine.state.key_maybe_replaced(machine.now).is_none(), "one at a time");
     machine.succeed(&search, &["a"]);
-    assert!(machine.state.key_disputed(machine.now).is_none());
+    assert!(machine.state.key_maybe_replaced(machine.now).is_none());
     for id in ["b", "c"] {
         let search = machine.start(id);
         machine.succeed(&search, &["a"]);
     }
     machine.now += 29 * SECOND;
-    assert!(machine.state.key_disputed(machine.now).is_none());
+    assert!(machine.state.key_maybe_replaced(machine.now).is_none());
     machine.now += SECOND;
-    assert!(machine.state.key_disputed(machine.now).is_some());
+    assert!(machine.state.key_maybe_replaced(machine.now).is_some());
 }
 
 #[test]

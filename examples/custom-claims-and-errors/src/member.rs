@@ -4,13 +4,13 @@ use serde::Deserialize;
 
 /// The claims of `definePayload`, and `sub`, which every token has. Other claims are ignored.
 ///
-/// A token that does not deserialize is rejected with 401, and a new token would not help. So claims that
-/// may be missing are `Option`s, and rules (403) require them where they are needed.
+/// A token whose claims do not deserialize is rejected with 401, although a new token would not help. So
+/// optional claims are `Option`s, and rules (403) require them where necessary.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Member {
     pub(crate) sub: String,
-    /// `null` for users who were created before the admin plugin was added. Several roles are joined with commas.
+    /// `null` for users who were created before the admin plugin was added. Several roles are separated by commas.
     role: Option<String>,
     /// `null` until the user chooses one in this session.
     pub(crate) active_organization_id: Option<String>,

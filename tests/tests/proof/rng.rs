@@ -1,9 +1,9 @@
-//! Random choices that are the same in every run, so that what failed once fails again.
+//! Pseudorandom choices that are the same in every run, so that failures are reproducible.
 
-/// xorshift64*, which is plenty for choosing test inputs.
-pub(crate) struct Chance(u64);
+/// An xorshift64* generator, which is good enough to choose test inputs.
+pub(crate) struct Rng(u64);
 
-impl Chance {
+impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
@@ -16,7 +16,7 @@ impl Chance {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
     }
 
-    pub(crate) fn one_of<'t, T>(&mut self, choices: &'t [T]) -> &'t T {
+    pub(crate) fn choose<'t, T>(&mut self, choices: &'t [T]) -> &'t T {
         &choices[self.below(choices.len())]
     }
 }

@@ -63,7 +63,7 @@ async fn send(app: &Router, path: &str, token: &str) -> (u16, HeaderMap, String)
 }
 
 /// The body of an error response.
-fn refused(code: &str, message: &str) -> String {
+fn rejection_body(code: &str, message: &str) -> String {
     json!({ "error": { "code": code, "message": message } }).to_string()
 }
 
@@ -72,10 +72,10 @@ async fn role_and_organization_reach_the_handler() {
     let setup = setup();
     for (role, organization, invoices, audit) in [
         (json!("user"), json!("acme"), "invoices of the organization acme", 403),
-        (json!("admin"), json!(null), "invoices of ada alone", 200),
-        (json!("user,admin"), json!(null), "invoices of ada alone", 200),
-        (json!("administrator"), json!(null), "invoices of ada alone", 403),
-        (json!(null), json!(null), "invoices of ada alone", 403),
+        (json!("admin"), json!(null), "personal invoices of ada", 200),
+        (json!("user,admin"), json!(null), "personal invoices of ada", 200),
+        (json!("administrator"), json!(null), "personal invoices of ada", 403),
+        (json!(null), json!(null), "personal invoices of ada", 403),
     ] {
         let token = setup.token(role.clone(), organization);
         let (status, _, body) = setup.get("/invoices", &token).await;
@@ -83,7 +83,7 @@ async fn role_and_organization_reach_the_handler() {
         assert_eq!(setup.get("/audit", &token).await.0, audit, "{role}");
     }
     let plain = setup.issuer.token("ada"); // without `definePayload`
-    assert_eq!(setup.get("/invoices", &plain).await.2, "invoices of ada alone");
+    assert_eq!(setup.get("/invoices", &plain).await.2, "personal invoices of ada");
 }
 
 #[tokio::test]
@@ -115,11 +115,29 @@ async fn rejections_are_json_with_the_standard_headers() {
     let invalid = |what: &str| format!(r#"Bearer realm="api", error="invalid_token", error_description="{what}""#);
     let scope = r#"Bearer realm="api", error="insufficient_scope", error_description="the token lacks a required scope", scope="invoices:read""#;
     for (path, token, status, challenge, body) in [
-        ("/audit", "", 401, r#"Bearer realm="api""#.to_owned(), refused("sign_in", "a bearer token is required")),
-        ("/audit", &*expired, 401, invalid("the token expired"), refused("token_expired", "the token expired")),
-        ("/audit", &*role, 401, invalid("the token is not valid"), refused("token_invalid", "the token is not valid")),
-        ("/audit", &*user, 403, String::new(), refused("not_allowed", "access denied")),
-        ("/export", &*writes, 403, scope.to_owned(), refused("scope_missing", "the token lacks a required scope")),
+        (
+            "/audit",
+            "",
+            401,
+            r#"Bearer realm="api""#.to_owned(),
+            rejection_body("sign_in", "a bearer token is required"),
+        ),
+        ("/audit", &*expired, 401, invalid("the token expired"), rejection_body("token_expired", "the token expired")),
+        (
+            "/audit",
+            &*role,
+            401,
+            invalid("the token is not valid"),
+            rejection_body("token_invalid", "the token is not valid"),
+        ),
+        ("/audit", &*user, 403, String::new(), rejection_body("not_allowed", "access denied")),
+        (
+            "/export",
+            &*writes,
+            403,
+            scope.to_owned(),
+            rejection_body("scope_missing", "the token lacks a required scope"),
+        ),
     ] {
         let (got, headers, text) = setup.get(path, token).await;
         assert_eq!((got, &text), (status, &body));
@@ -138,5 +156,5 @@ async fn while_keys_are_unavailable_the_response_says_when_to_try_again() {
     let app = app(&server, RemoteKeySet::new(server.jwks_url()).unwrap()).unwrap();
     let (status, headers, body) = send(&app, "/invoices", &Issuer::new().with_origin(url).token("ada")).await;
     assert_eq!((status, headers["retry-after"].to_str().unwrap()), (503, "1"));
-    assert_eq!(body, refused("try_again", "tokens cannot be verified now"));
+    assert_eq!(body, rejection_body("try_again", "tokens cannot be verified now"));
 }

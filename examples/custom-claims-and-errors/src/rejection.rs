@@ -9,14 +9,14 @@ use http::StatusCode;
 use serde_json::json;
 
 /// `{"error":{"code":…,"message":…}}`, with the status and headers of the library's default response.
-pub(crate) fn refusal(error: &Error) -> Response {
+pub(crate) fn json_rejection(error: &Error) -> Response {
     let body = json!({ "error": { "code": code(error.kind()), "message": error.description() } });
     let mut response = (error.status(), Json(body)).into_response();
     error.write_headers(response.headers_mut());
     response
 }
 
-/// Says what the client should do, and no more: which check failed is for the log.
+/// Tells the client what to do. Which check failed is only logged.
 fn code(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::MissingToken => "sign_in",

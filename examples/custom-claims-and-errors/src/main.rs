@@ -1,9 +1,9 @@
 //! An axum service with a custom claims type, rules, and custom error responses.
 
-#![expect(clippy::print_stdout, reason = "an example says where it listens")]
+#![expect(clippy::print_stdout, reason = "the example prints its address")]
 
 mod member;
-mod refusal;
+mod rejection;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +16,7 @@ use better_auth_jwt::{
 };
 use tokio::net::TcpListener;
 
-use crate::{member::Member, refusal::refusal};
+use crate::{member::Member, rejection::json_rejection};
 
 /// The `resource` for which clients of the OAuth provider request tokens.
 const RESOURCE: &str = "https://api.example.com";
@@ -32,14 +32,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(axum::serve(listener, app(&server, keys)?).await?)
 }
 
-/// Both kinds of token are signed with the same keys. Issuer, audience and `typ` tell them apart.
+/// Both kinds of token are signed with the same keys. Issuer, audience and `typ` distinguish them.
 fn app(server: &BetterAuthUrls, keys: impl KeySource + Clone) -> Result<Router, ConfigError> {
     let users = Verifier::builder(keys.clone()).issuer(server.origin()).audience(server.origin())?;
     let apps = Verifier::builder(keys).issuer(server.oauth_issuer()).audience(RESOURCE)?.profile(Profile::AccessToken);
 
-    let members = JwtAuthLayer::new(users).claims::<Member>().rejection_response(refusal);
+    let members = JwtAuthLayer::new(users).claims::<Member>().rejection_response(json_rejection);
     let admins = members.clone().require("admin", Member::is_admin);
-    let partners = JwtAuthLayer::new(apps).require_scopes(["invoices:read"])?.rejection_response(refusal);
+    let partners = JwtAuthLayer::new(apps).require_scopes(["invoices:read"])?.rejection_response(json_rejection);
 
     Ok(Router::new()
         .route("/invoices", get(invoices).layer(members))
@@ -50,7 +50,7 @@ fn app(server: &BetterAuthUrls, keys: impl KeySource + Clone) -> Result<Router, 
 async fn invoices(Authenticated(member): Authenticated<Member>) -> String {
     match &member.active_organization_id {
         Some(organization) => format!("invoices of the organization {organization}"),
-        None => format!("invoices of {} alone", member.sub),
+        None => format!("personal invoices of {}", member.sub),
     }
 }
 
