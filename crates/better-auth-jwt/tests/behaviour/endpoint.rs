@@ -330,7 +330,7 @@ async fn concurrent_requests_without_keys_make_one_connection() {
 async fn ten_thousand_random_kids_cause_a_burst_of_fetches() {
     let issuer = Issuer::new();
     let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
-    let keys = endpoint.keys().build().unwrap();
+    let keys = endpoint.keys().clock(issuer.clock()).timeout(Duration::from_secs(10)).build().unwrap();
     let layer =
         JwtAuthLayer::new(Verifier::builder(keys.clone()).issuer(issuer.origin()).audience(issuer.origin()).unwrap());
     assert_eq!(send(&layer, request("/", &bearer(&issuer.token("ada")))).await.status(), 200);
