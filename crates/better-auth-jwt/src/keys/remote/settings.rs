@@ -103,3 +103,14 @@ impl Default for Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_ten_years_count_as_ten_years() {
+        let settings = Settings { default_max_age: Duration::MAX, ..Settings::default() }.checked().unwrap();
+        assert_eq!(settings.default_max_age.as_secs(), 315_360_000);
+    }
+}
