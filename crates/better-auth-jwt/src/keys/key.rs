@@ -192,6 +192,13 @@ mod tests {
     }
 
     #[test]
+    fn debug_prints_the_id_and_the_algorithm() {
+        let key = DecodingKey::from_ed_components("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
+        let key = Key::new(Algorithm::EdDSA, &key).unwrap().with_key_id("a");
+        assert_eq!(format!("{key:?}"), r#"Key { key_id: Some("a"), algorithm: EdDSA, .. }"#);
+    }
+
+    #[test]
     fn a_key_of_another_family_is_rejected() {
         let ed = DecodingKey::from_ed_components("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
         assert!(Key::new(Algorithm::EdDSA, &ed).is_ok());

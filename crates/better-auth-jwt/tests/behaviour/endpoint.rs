@@ -312,7 +312,7 @@ async fn the_etag_is_sent_and_not_modified_is_accepted() {
 async fn concurrent_requests_without_keys_make_one_connection() {
     let issuer = Arc::new(Issuer::new());
     let endpoint = Endpoint::start(ok(&issuer.jwks())).await;
-    let keys = endpoint.keys().build().unwrap();
+    let keys = endpoint.keys().timeout(Duration::from_secs(10)).build().unwrap();
     let layer = JwtAuthLayer::new(Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap());
     let crowd: Vec<_> = (0..200)
         .map(|n| {

@@ -225,6 +225,19 @@ async fn logout_tokens_of_the_oauth_provider_are_accepted_if_configured() {
 }
 
 #[tokio::test]
+async fn an_audience_can_be_added_to_those_that_a_function_accepts() {
+    let issuer = Issuer::new();
+    let verifier = Verifier::builder(KeySet::from_json(issuer.jwks()).unwrap()).issuer(issuer.origin());
+    let verifier = verifier.audience_matching(|audience| audience == "client-1").unwrap().clock(issuer.clock());
+    let logouts = LogoutVerifier::from(&verifier).audience("client-2");
+    for (audience, expected) in [("client-1", None), ("client-2", None), ("client-3", Some(ErrorKind::InvalidAudience))]
+    {
+        let token = changed(&issuer, |claims| claims["aud"] = json!(audience));
+        assert_eq!(verdict(&logouts, &token).await, expected, "{audience}");
+    }
+}
+
+#[tokio::test]
 async fn issuer_and_audience_are_not_checked_if_the_verifier_waives_them() {
     let issuer = Issuer::with_secret([7; 32]);
     let verifier = Verifier::shared_secret([7; 32]).unwrap().insecure_any_issuer().insecure_any_audience().unwrap();

@@ -15,7 +15,7 @@ use std::{
 use better_auth_jwt::{
     Authenticated, Claims, Clock, ErrorKind, JwtAuthLayer, PathTemplate, Verifier,
     jws::Header,
-    keys::{Algorithm, JwksResponse, Key, KeySet, KeySource, RemoteKeySet},
+    keys::{Algorithm, JwksResponse, Key, KeySet, KeySource, RemoteKeySet, SharedSecret},
     test_util::Issuer,
 };
 use http::Request;
@@ -29,7 +29,7 @@ use crate::{bearer, request, send};
 struct Counted {
     keys: Arc<KeySet>,
     lookups: Arc<AtomicUsize>,
-    generation: Option<Arc<AtomicU64>>,
+    generation: Arc<AtomicU64>,
 }
 
 impl Counted {
@@ -37,7 +37,7 @@ impl Counted {
         Self {
             keys: Arc::new(KeySet::from_json(issuer.jwks()).unwrap()),
             lookups: Arc::default(),
-            generation: Some(Arc::default()),
+            generation: Arc::default(),
         }
     }
 
@@ -57,7 +57,20 @@ impl KeySource for Counted {
     }
 
     fn generation(&self) -> Option<u64> {
-        Some(self.generation.as_ref()?.load(Ordering::Relaxed))
+        Some(self.generation.load(Ordering::Relaxed))
+    }
+}
+
+/// The same keys without a generation.
+struct WithoutGeneration(Counted);
+
+impl KeySource for WithoutGeneration {
+    fn supports(&self, algorithm: Algorithm) -> bool {
+        self.0.supports(algorithm)
+    }
+
+    fn find(&self, header: &Header) -> Option<Arc<Key>> {
+        self.0.find(header)
     }
 }
 
@@ -174,7 +187,7 @@ async fn a_cached_token_is_verified_again_when_keys_change() {
     let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone()));
     let token = issuer.token("ada");
     for (change, lookups) in [(0, 1), (0, 1), (1, 2), (0, 2)] {
-        keys.generation.as_ref().unwrap().fetch_add(change, Ordering::Relaxed);
+        keys.generation.fetch_add(change, Ordering::Relaxed);
         assert_eq!(outcome(&layer, "/", &token).await, None);
         assert_eq!(keys.lookups(), lookups);
     }
@@ -183,19 +196,29 @@ async fn a_cached_token_is_verified_again_when_keys_change() {
 #[tokio::test]
 async fn tokens_of_keys_without_a_generation_are_not_cached() {
     let issuer = Issuer::new();
-    let keys = Counted { generation: None, ..Counted::of(&issuer) };
-    let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone()));
-    let uncached = JwtAuthLayer::new(verifier(&issuer, Counted { generation: Some(Arc::default()), ..keys.clone() }));
+    let keys = Counted::of(&issuer);
+    let layer = JwtAuthLayer::new(verifier(&issuer, WithoutGeneration(keys.clone())));
+    let uncached = JwtAuthLayer::new(verifier(&issuer, keys.clone())).token_cache_size(0);
     let token = issuer.token("ada");
     for lookups in 1..4 {
         assert_eq!(outcome(&layer, "/", &token).await, None);
         assert_eq!(keys.lookups(), lookups);
     }
-    let uncached = uncached.token_cache_size(0);
     for lookups in 4..7 {
         assert_eq!(outcome(&uncached, "/", &token).await, None);
         assert_eq!(keys.lookups(), lookups, "the cache is off");
     }
+}
+
+#[tokio::test]
+async fn the_key_sources_of_this_crate_have_a_generation() {
+    let jwks = Issuer::new().jwks();
+    let set = KeySet::from_json(&jwks).unwrap();
+    let remote =
+        RemoteKeySet::with_fetch(move |_| std::future::ready(Ok(JwksResponse::new(jwks.clone())))).build().unwrap();
+    remote.load().await.unwrap();
+    assert!(set.generation().is_some() && remote.generation().is_some());
+    assert!(SharedSecret::new([7; 32]).unwrap().generation().is_some());
 }
 
 #[tokio::test]
@@ -269,6 +292,52 @@ async fn custom_claims_are_deserialised_once() {
         assert_eq!(response.body(), "ada@example.com");
     }
     assert_eq!(READ.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_thousand_tokens_are_cached_by_default() {
+    let issuer = Issuer::new();
+    let keys = Counted::of(&issuer);
+    let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone()));
+    let tokens: Vec<_> = (0..1000).map(|n| issuer.token(&n.to_string())).collect();
+    for token in tokens.iter().chain(&tokens) {
+        assert_eq!(outcome(&layer, "/", token).await, None);
+    }
+    assert_eq!(keys.lookups(), tokens.len());
+}
+
+#[tokio::test]
+async fn the_size_of_the_cache_counts_tokens_and_claims() {
+    #[derive(serde::Deserialize)]
+    struct CustomClaims {
+        #[serde(skip)]
+        _inline: [[u64; 32]; 16],
+    }
+    let issuer = Issuer::new();
+    let keys = Counted::of(&issuer);
+    let mut claims = issuer.claims("ada");
+    claims["note"] = json!("x".repeat(4000));
+    let token = issuer.sign(&claims);
+    let authorization = bearer(&token);
+    let layer = JwtAuthLayer::new(verifier(&issuer, keys.clone()));
+    let is_cached = async |size: usize, is_custom: bool| {
+        let before = keys.lookups();
+        let layer = layer.clone().token_cache_size(size);
+        let custom = layer.clone().claims::<CustomClaims>();
+        for _ in 0..2 {
+            let request = request("/", &authorization);
+            let response = if is_custom { send(&custom, request).await } else { send(&layer, request).await };
+            assert_eq!(response.status(), 200);
+        }
+        keys.lookups() == before + 1
+    };
+    // An entry may take half of the size. The claims take as much as the token, and a little more.
+    let half = |tokens: f64| 2 * (tokens * token.len() as f64) as usize;
+    assert!(!is_cached(half(1.5), false).await);
+    assert!(is_cached(half(3.0), false).await);
+    // Custom claims count as a second copy of the claims, plus their own 4 KiB.
+    assert!(!is_cached(half(3.5), true).await);
+    assert!(is_cached(half(5.0), true).await);
 }
 
 /// Keys that send a request through the layer that uses them, at each call of `generation`.

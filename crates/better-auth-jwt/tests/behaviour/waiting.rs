@@ -382,10 +382,25 @@ async fn not_modified_refreshes_the_current_set() {
 }
 
 #[tokio::test]
-async fn not_modified_without_a_stored_set_is_a_failure() {
+async fn not_modified_is_a_failure_unless_the_request_was_conditional() {
     let setup = setup();
     setup.endpoint.respond_with(Ok(JwksResponse::not_modified()));
-    assert_eq!(setup.get(&setup.issuer.token("ada")).await.0, 503);
+    assert_eq!(setup.get(&setup.issuer.token("ada")).await.0, 503, "no set is stored");
+    setup.endpoint.publish(&[setup.issuer.jwk()]);
+    setup.advance(1);
+    assert!(setup.accepted().await);
+    setup.endpoint.respond_with(Ok(JwksResponse::not_modified()));
+    setup.advance(590);
+    assert!(setup.accepted().await);
+    setup.settle().await;
+    assert_eq!(setup.keys.status().fetch_errors["status"], 2, "the stored set has no ETag");
+    setup.endpoint.respond_with(Ok(JwksResponse::new(setup.issuer.jwks()).etag("\"v1\"")));
+    setup.advance(1);
+    assert!(setup.accepted().await);
+    setup.settle().await;
+    setup.endpoint.respond_with(Ok(JwksResponse::not_modified()));
+    assert_eq!(setup.get(&Issuer::new().token("ada")).await.0, 503, "a search is unconditional");
+    assert_eq!(setup.keys.status().fetch_errors["status"], 3);
 }
 
 #[tokio::test]
@@ -734,6 +749,8 @@ async fn extreme_settings_are_limited_or_rejected() {
         builder().default_rsa_algorithm(Algorithm::EdDSA),
         builder().allow_http(),
         builder().header("a", "b"),
+        builder().root_certificates(""),
+        builder().client(reqwest::Client::builder().tls_certs_only([]).build().unwrap()),
     ]
     .into_iter()
     .enumerate()

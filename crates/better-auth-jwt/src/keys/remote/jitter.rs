@@ -12,3 +12,16 @@ impl Jitter {
         (mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_splitmix64() {
+        let mut jitter = Jitter(0);
+        for expected in [0xe220_a839_7b1d_cdaf_u64, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f] {
+            assert_eq!(jitter.next(), expected as f64 / u64::MAX as f64);
+        }
+    }
+}

@@ -138,4 +138,18 @@ mod tests {
         missing.searched(2, now + RETENTION);
         assert!(missing.is_confirmed(&header(MAX_KEYS), 3, now + RETENTION));
     }
+
+    #[test]
+    fn keys_that_wait_for_the_next_search_are_not_removed_to_make_room() {
+        let now = Instant::now();
+        let mut missing = MissingKeys::new(RETENTION);
+        for id in 1..MAX_KEYS {
+            assert!(!missing.is_confirmed(&header(id), 1, now));
+        }
+        assert!(!missing.is_confirmed(&header(0), 2, now), "search 1 is in flight");
+        missing.searched(1, now);
+        assert!(!missing.is_confirmed(&header(MAX_KEYS), 2, now + RETENTION));
+        missing.searched(2, now + RETENTION);
+        assert!(missing.is_confirmed(&header(0), 3, now + RETENTION));
+    }
 }

@@ -90,3 +90,14 @@ impl Default for Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_of_more_than_ten_years_are_reduced_to_ten_years() {
+        let settings = Settings { default_max_age: Duration::MAX, ..Settings::default() }.validate().unwrap();
+        assert_eq!(settings.default_max_age.as_secs(), 315_360_000);
+    }
+}

@@ -1,6 +1,6 @@
 use tracing::{Event, Metadata, Subscriber, span};
 
-use crate::keys::{FetchError, RemoteKeySet};
+use crate::keys::{FetchError, JwksResponse, RemoteKeySet};
 
 /// Calls a function for each event.
 struct OnEvent<F>(F);
@@ -79,4 +79,14 @@ fn a_subscriber_may_use_the_keys() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         assert_eq!(runtime.block_on(keys.load()), Err(FetchError::Timeout));
     });
+}
+
+#[test]
+fn wake_is_not_called_before_a_refresh_is_due() {
+    const JWKS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let keys = RemoteKeySet::with_fetch(async |_| Ok(JwksResponse::new(JWKS))).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(runtime.block_on(keys.load()), Ok(()));
+    let count = keys.shared.read(|snapshot| snapshot.keys.len(), || panic!("it takes the lock"));
+    assert_eq!(count, Some(1));
 }

@@ -222,6 +222,36 @@ fn an_older_set_from_a_cache_does_not_replace_the_result_of_a_search() {
 }
 
 #[test]
+fn the_same_response_from_a_cache_is_not_an_older_set() {
+    let mut machine = Machine::with_keys(&["a"]);
+    machine.now += FRESH;
+    let refresh = machine.state.wake(machine.now).unwrap();
+    machine.respond(&refresh, &["a"], FRESH);
+    machine.now += FRESH;
+    assert!(!machine.state.wake(machine.now).unwrap().bypass_caches);
+}
+
+#[test]
+fn every_lookup_that_causes_no_fetch_is_counted() {
+    let mut machine = Machine::with_keys(&["a"]);
+    let suppressed = |machine: &Machine| machine.state.counters.refetches_suppressed;
+    for id in ["b", "c", "d"] {
+        let search = machine.start(id);
+        machine.succeed(&search, &["a"]);
+    }
+    assert_eq!(suppressed(&machine), 0);
+    assert!(matches!(machine.miss("b"), NotFound));
+    assert_eq!(suppressed(&machine), 1);
+    assert!(matches!(machine.miss("e"), CoolingDown(_)), "the limit is reached");
+    assert_eq!(suppressed(&machine), 2);
+    machine.now += 10 * SECOND;
+    let search = machine.start("e");
+    machine.fail(&search);
+    assert!(matches!(machine.miss("e"), CoolingDown(_)), "the search has failed");
+    assert_eq!(suppressed(&machine), 3);
+}
+
+#[test]
 fn a_fetch_that_never_finishes_is_abandoned_and_its_result_ignored() {
     let mut machine = Machine::new();
     let lost = machine.start("a");
@@ -257,8 +287,10 @@ fn invalidated_keys_do_not_come_back() {
     assert!(machine.state.current().is_none(), "the response may be older");
     let fetch = machine.start("a");
     assert!(fetch.bypass_caches && fetch.current.is_none());
+    assert!(matches!(machine.miss("d"), Join(_)));
     machine.succeed(&fetch, &["c"]);
     assert!(matches!(machine.miss("a"), NotFound), "that was a search for it");
+    assert!(matches!(machine.miss("d"), Start(_)), "that search had started before");
 }
 
 #[test]
