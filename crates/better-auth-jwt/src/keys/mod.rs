@@ -113,6 +113,17 @@ pub enum Readiness {
     Ready,
 }
 
+impl Readiness {
+    /// `unavailable`, `stale` or `ready`, for health checks and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Stale => "stale",
+            Self::Ready => "ready",
+        }
+    }
+}
+
 /// The result of [`KeySource::refresh`].
 pub enum Refresh {
     /// The issuer does not have the key: the token is rejected.

@@ -191,6 +191,8 @@ impl Verifier {
     }
 
     /// Whether tokens can be verified now, with any of the key sources: for health checks.
+    ///
+    /// A shared secret is always ready. If a verifier also has a remote key set, check that one itself.
     pub fn readiness(&self) -> Readiness {
         self.issuers.iter().map(|issuer| issuer.keys.readiness()).max().unwrap_or(Readiness::Unavailable)
     }
