@@ -130,8 +130,12 @@ impl Verifier {
 
     /// Accepts the tokens that either verifier accepts, each by its own keys and rules.
     ///
-    /// `typ`, `alg` and `iss` select the verifiers that are tried. Keys of one verifier never verify a token for the
-    /// other. The clock and the maximum token size are those of `self`; later settings apply to both.
+    /// The token's `typ`, `alg` and `iss` decide which of the verifiers are tried. Keys of one verifier never verify a token
+    /// for the other. If both have the same issuer, a token needs to satisfy only one of them, so check that neither has
+    /// weaker settings than you want.
+    ///
+    /// The clock and the maximum token size are those of `self`; the other verifier's are ignored. Later settings apply to
+    /// both.
     ///
     /// A user is identified by [`Claims::issuer`] and [`Claims::user_id`] together, and a session likewise. A path
     /// usually contains the user id alone: combine issuers only if equal user ids are always the same user, as with
