@@ -305,7 +305,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         self
     }
 
-    /// Where the token is found. [`TokenSource::bearer`] by default.
+    /// Sets where the layer looks for the token: a header, a cookie, or a function. [`TokenSource::bearer`] by default.
     pub fn token_source(mut self, source: TokenSource) -> Self {
         self.policy_mut().token_source = source;
         self
