@@ -141,6 +141,7 @@ impl<C: FromClaims> Authorizer<C> {
         let principal = Principal { claims, custom };
         if let Some(validity) = validity {
             let entry = CacheEntry { principal: principal.clone(), validity };
+            // The age of entries is that of the cache, so it is measured with the clock, not with `at`.
             self.cache.insert(token, entry, principal.size(), now);
         }
         Ok(principal)
