@@ -10,8 +10,10 @@
 
 use std::{convert::Infallible, error::Error};
 
-use better_auth_jwt::{Authenticated, Claims, JwtAuthLayer, PathTemplate, test_util::Issuer};
+use better_auth_jwt::{Authenticated, Claims, JwtAuthLayer, PathTemplate, RejectionResponse, test_util::Issuer};
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -20,11 +22,15 @@ use hyper_util::{
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, service_fn};
 
+type Body = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let issuer = Issuer::new();
     // There is no router, so a template specifies where the user id is in the path.
-    let auth = JwtAuthLayer::new(issuer.verifier()).match_user(PathTemplate::new("/users/{user_id}/greeting")?);
+    let auth = JwtAuthLayer::new(issuer.verifier())
+        .match_user(PathTemplate::new("/users/{user_id}/greeting")?)
+        .rejection_response(TextRejection);
     let service = ServiceBuilder::new().layer(auth).service(service_fn(greet));
 
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
@@ -42,10 +48,27 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-async fn greet<B>(request: Request<B>) -> Result<Response<String>, Infallible> {
+/// A type instead of a closure, because `Body` contains a `dyn Error`: see [`RejectionResponse`].
+#[derive(Clone)]
+struct TextRejection;
+
+impl RejectionResponse<Body> for TextRejection {
+    fn response(&self, error: &better_auth_jwt::Error) -> Response<Body> {
+        let mut response = Response::new(text(format!("{}\n", error.description())));
+        *response.status_mut() = error.status();
+        error.write_headers(response.headers_mut());
+        response
+    }
+}
+
+fn text(text: String) -> Body {
+    Full::from(text).map_err(Into::into).boxed_unsync()
+}
+
+async fn greet<B>(request: Request<B>) -> Result<Response<Body>, Infallible> {
     let mut response = Response::default();
     match request.extensions().get() {
-        Some(Authenticated::<Claims>(claims)) => *response.body_mut() = format!("Hello, {}!\n", claims.user_id()),
+        Some(Authenticated::<Claims>(claims)) => *response.body_mut() = text(format!("Hello, {}!\n", claims.user_id())),
         // Happens only if the layer is missing.
         None => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
     }

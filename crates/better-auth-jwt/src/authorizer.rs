@@ -85,19 +85,20 @@ pub(crate) enum Resume<C> {
 }
 
 impl<C: FromClaims> Authorizer<C> {
-    /// The decision about a new request.
-    pub(crate) fn decide(&self, parts: &mut Parts) -> Decision<C> {
+    /// The decision about a new request. The token's times are checked as of `at`, in Unix seconds, or now if that is
+    /// `None`.
+    pub(crate) fn decide(&self, parts: &mut Parts, at: Option<u64>) -> Decision<C> {
         clear_claims(&mut parts.extensions);
         if self.policy.allow_cors_preflight && is_cors_preflight(parts) {
             return self.allow(Outcome::Preflight);
         }
-        self.verify(parts, self.policy.verifier.max_key_fetches())
+        self.verify(parts, at, self.policy.verifier.max_key_fetches())
     }
 
     /// The decision about a request after its [`Decision::Pending`] is ready.
-    pub(crate) fn resume(&self, parts: &mut Parts, resume: Resume<C>) -> Decision<C> {
+    pub(crate) fn resume(&self, parts: &mut Parts, at: Option<u64>, resume: Resume<C>) -> Decision<C> {
         match resume {
-            Resume::Verify { fetches_left } => self.verify(parts, fetches_left),
+            Resume::Verify { fetches_left } => self.verify(parts, at, fetches_left),
             // The session may have been revoked while the rules ran.
             Resume::Rules(principal, result) => {
                 match result.and_then(|()| self.policy.check_session(&principal.claims)) {
@@ -108,13 +109,13 @@ impl<C: FromClaims> Authorizer<C> {
         }
     }
 
-    fn verify(&self, parts: &mut Parts, fetches_left: u8) -> Decision<C> {
+    fn verify(&self, parts: &mut Parts, at: Option<u64>, fetches_left: u8) -> Decision<C> {
         let token = match self.policy.token_source.find(parts) {
             Err(ErrorKind::MissingToken) if self.policy.optional => return self.allow(Outcome::Anonymous),
             Err(kind) => return self.deny(kind.into()),
             Ok(token) => token,
         };
-        match self.authenticate(token) {
+        match self.authenticate(token, at) {
             Ok(principal) => self.authorize(parts, principal),
             Err(Failure::Pending(keys)) if fetches_left > 0 => Decision::Pending(Box::pin(async move {
                 // After a timeout, the last attempt usually finds no key and fails.
@@ -126,19 +127,21 @@ impl<C: FromClaims> Authorizer<C> {
     }
 
     /// The claims of a valid token, from the cache or by verification.
-    fn authenticate(&self, token: &[u8]) -> Result<Principal<C>, Failure> {
+    fn authenticate(&self, token: &[u8], at: Option<u64>) -> Result<Principal<C>, Failure> {
         let verifier = &self.policy.verifier;
         let now = verifier.now();
+        let at = at.unwrap_or(now);
         if let Some(entry) = self.cache.get(token)
-            && verifier.is_still_valid(&entry.validity, now)
+            && verifier.is_still_valid(&entry.validity, at)
         {
             return Ok(entry.principal);
         }
-        let Verified { claims, validity } = verifier.try_verify(token, now)?;
+        let Verified { claims, validity } = verifier.try_verify(token, at)?;
         let custom = C::from_claims(&claims).map_err(Error::from)?;
         let principal = Principal { claims, custom };
         if let Some(validity) = validity {
             let entry = CacheEntry { principal: principal.clone(), validity };
+            // The age of entries is that of the cache, so it is measured with the clock, not with `at`.
             self.cache.insert(token, entry, principal.size(), now);
         }
         Ok(principal)

@@ -38,10 +38,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 ///
 /// | case | response |
 /// | --- | --- |
-/// | a valid logout token, also if it was sent before | 200 |
+/// | a valid logout token, also if it was sent before | 200, no body |
 /// | an invalid token, no token or several, another content type, more than 16 KiB | 400, `{"error":"invalid_request","error_description":…}` |
-/// | a method other than `POST` | 405 |
-/// | keys are unavailable, or the handler failed | 503, `Retry-After` |
+/// | a method other than `POST` | 405, `Allow`, no body |
+/// | keys are unavailable, or the handler failed | 503, `Retry-After`, no body |
 ///
 /// If the token was rejected, the response's extensions contain the [`ErrorKind`]. Reading the body has no timeout; add
 /// one as for other requests.

@@ -2,7 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{BetterAuthUrls, ConfigError, Verifier, keys::RemoteKeySet, verifier::Predicate};
+use crate::{
+    BetterAuthUrls, ConfigError, Verifier,
+    keys::{RemoteKeySet, RemoteKeySetBuilder},
+    verifier::Predicate,
+};
 
 /// Builds a [`Verifier`] and its [`RemoteKeySet`] for the JWT plugin of a Better Auth server.
 ///
@@ -24,12 +28,10 @@ use crate::{BetterAuthUrls, ConfigError, Verifier, keys::RemoteKeySet, verifier:
 ///     .build()?;
 /// # Ok::<(), better_auth_jwt::ConfigError>(())
 /// ```
-#[derive(Clone)]
 #[must_use = "call `build` to get a `Verifier`"]
 pub struct BetterAuth {
     urls: BetterAuthUrls,
-    jwks_url: Option<String>,
-    allow_http: bool,
+    keys: RemoteKeySetBuilder,
     issuers: Vec<String>,
     audiences: Vec<String>,
     allowed_hosts: Option<Arc<Predicate>>,
@@ -42,25 +44,36 @@ impl BetterAuth {
     ///
     /// The errors of [`BetterAuthUrls::new`].
     pub fn new(url: &str) -> Result<Self, ConfigError> {
-        Ok(Self {
-            urls: BetterAuthUrls::new(url)?,
-            jwks_url: None,
-            allow_http: false,
-            issuers: Vec::new(),
-            audiences: Vec::new(),
-            allowed_hosts: None,
-        })
+        let urls = BetterAuthUrls::new(url)?;
+        let keys = RemoteKeySet::builder(urls.jwks_url());
+        Ok(Self { urls, keys, issuers: Vec::new(), audiences: Vec::new(), allowed_hosts: None })
     }
 
     /// Fetches the keys from this URL, instead of the one derived from the base URL.
     pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
-        self.jwks_url = Some(url.into());
+        self.keys = self.keys.url(url.into());
         self
     }
 
-    /// Allows plain `http` to fetch the keys: see [`RemoteKeySetBuilder::allow_http`](crate::keys::RemoteKeySetBuilder::allow_http).
+    /// Allows plain `http` to fetch the keys: see [`RemoteKeySetBuilder::allow_http`].
     pub fn allow_http(mut self) -> Self {
-        self.allow_http = true;
+        self.keys = self.keys.allow_http();
+        self
+    }
+
+    /// Changes other settings of the key set, such as headers, root certificates and times.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use better_auth_jwt::BetterAuth;
+    ///
+    /// let (verifier, keys) = BetterAuth::new("https://app.example.com")?
+    ///     .configure_keys(|keys| keys.header("x-gateway-key", "secret").timeout(Duration::from_secs(2)))
+    ///     .build()?;
+    /// # Ok::<(), better_auth_jwt::ConfigError>(())
+    /// ```
+    pub fn configure_keys(mut self, change: impl FnOnce(RemoteKeySetBuilder) -> RemoteKeySetBuilder) -> Self {
+        self.keys = change(self.keys);
         self
     }
 
@@ -87,14 +100,9 @@ impl BetterAuth {
     ///
     /// # Errors
     ///
-    /// The JWKS URL is invalid, or is plain `http` to another machine without [`allow_http`](Self::allow_http), or an
-    /// issuer or audience is empty.
+    /// The errors of [`RemoteKeySetBuilder::build`], or an issuer or audience is empty.
     pub fn build(self) -> Result<(Verifier, RemoteKeySet), ConfigError> {
-        let Self { urls, jwks_url, allow_http, issuers, audiences, allowed_hosts } = self;
-        let mut keys = RemoteKeySet::builder(jwks_url.unwrap_or_else(|| urls.jwks_url()));
-        if allow_http {
-            keys = keys.allow_http();
-        }
+        let Self { urls, keys, issuers, audiences, allowed_hosts } = self;
         let keys = keys.build()?;
 
         let or_origin = |values: Vec<String>| if values.is_empty() { vec![urls.origin().to_owned()] } else { values };

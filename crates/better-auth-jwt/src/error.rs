@@ -51,8 +51,14 @@ impl Error {
     }
 
     /// The value of `WWW-Authenticate` (RFC 6750, section 3), if the response carries one.
+    ///
+    /// The layer adds its realm and the reason. Other errors with 401, such as those of
+    /// [`Verifier::verify`](crate::Verifier::verify), have the challenge `Bearer`.
     pub fn challenge(&self) -> Option<&HeaderValue> {
-        self.details.as_ref()?.challenge.as_ref()
+        // RFC 9110, section 15.5.2: a response with 401 has a challenge.
+        static BEARER: HeaderValue = HeaderValue::from_static("Bearer");
+        let challenge = self.details.as_ref().and_then(|details| details.challenge.as_ref());
+        challenge.or_else(|| (self.status() == StatusCode::UNAUTHORIZED).then_some(&BEARER))
     }
 
     /// How long the client should wait before it tries again, if the response is 503.
@@ -153,7 +159,8 @@ pub(crate) fn whole_seconds(after: Duration) -> u64 {
 /// Which check rejected a request.
 ///
 /// `Display` prints a sentence for the log. The layer also puts the kind into the response's extensions, so that an
-/// outer layer can count it.
+/// outer layer can count it. [`Outcome::as_str`](crate::Outcome::as_str) lists all kinds with the status and description that
+/// the client receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -224,7 +231,6 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// A stable name for metrics and logs: that of the variant in snake case, such as `invalid_signature`.
-    /// [`Outcome::as_str`](crate::Outcome::as_str) lists all names.
     pub const fn as_str(self) -> &'static str {
         self.texts().0
     }
@@ -289,12 +295,13 @@ impl ErrorKind {
             Self::UnsupportedCriticalHeader => ("unsupported_critical_header", "the token's header has crit or b64"),
             Self::InvalidType => ("invalid_type", "the token's typ belongs to another kind of token"),
             Self::UnknownKey => ("unknown_key", "no configured key fits the token's kid and algorithm"),
-            Self::InvalidSignature => {
-                ("invalid_signature", "the signature is invalid; do issuer and service use the same key or secret?")
-            }
+            Self::InvalidSignature => (
+                "invalid_signature",
+                "the signature is invalid; check that issuer and service use the same key or secret",
+            ),
             Self::InvalidClaims => ("invalid_claims", "a claim is missing, or has a wrong type or value"),
             Self::Expired => ("expired", "the token expired"),
-            Self::NotYetValid => ("not_yet_valid", "the token is not valid yet; do the clocks agree?"),
+            Self::NotYetValid => ("not_yet_valid", "the token is not valid yet; check that the clocks agree"),
             Self::MaxAgeExceeded => ("max_age_exceeded", "the token was issued too long ago"),
             Self::InvalidIssuer => {
                 ("invalid_issuer", "iss is not a configured issuer; Better Auth uses the origin of its baseURL")
@@ -322,7 +329,7 @@ impl ErrorKind {
             Self::Forbidden => ("forbidden", "a rule rejected the request"),
             Self::InsufficientScope => ("insufficient_scope", "the token lacks a required scope"),
             Self::InvalidPath => ("invalid_path", "a value in the path is invalid"),
-            Self::KeysUnavailable => ("keys_unavailable", "keys are unavailable; is the issuer reachable?"),
+            Self::KeysUnavailable => ("keys_unavailable", "keys are unavailable; check that the issuer is reachable"),
             Self::SessionsUnavailable => {
                 ("sessions_unavailable", "whether the token's session has been revoked cannot be determined")
             }

@@ -90,7 +90,7 @@ impl<S, ReqBody, C, R> PendingRequest<S, ReqBody, C, R> {
         R: RejectionResponse<ResBody>,
     {
         let (mut parts, body) = self.request.into_parts();
-        match self.authorizer.resume(&mut parts, resume) {
+        match self.authorizer.resume(&mut parts, None, resume) {
             Decision::Allow => State::Called { future: self.inner.call(Request::from_parts(parts, body)) },
             Decision::Deny(error) => State::Rejected { response: Some(reject(&self.rejection, &error)) },
             Decision::Pending(decision) => {

@@ -305,7 +305,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         self
     }
 
-    /// Where the token is found. [`TokenSource::bearer`] by default.
+    /// Sets where the layer looks for the token: a header, a cookie, or a function. [`TokenSource::bearer`] by default.
     pub fn token_source(mut self, source: TokenSource) -> Self {
         self.policy_mut().token_source = source;
         self
@@ -389,7 +389,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// to an [optional](Self::optional) layer, or an allowed CORS preflight.
     ///
     /// For a queue message, build the request that it represents, but do not format untrusted ids into its path.
-    /// [`guides::workers`](crate::guides::workers) is a complete example:
+    /// [`guides::workers`](crate::guides::workers) is a complete example.
     ///
     /// ```
     /// # use better_auth_jwt::{JwtAuthLayer, PathTemplate, test_util::Issuer};
@@ -414,12 +414,31 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     ///
     /// The request is rejected.
     pub async fn authorize(&self, parts: &mut Parts) -> Result<Option<Authenticated<C>>, Error> {
-        let mut decision = self.authorizer.decide(parts);
+        self.run(parts, None).await
+    }
+
+    /// Like [`authorize`](Self::authorize), but checks the token's times (`exp`, `nbf`, `iat`) as of `unix_time`: for
+    /// queued jobs, whose token may expire before they are processed.
+    ///
+    /// All other checks are those of [`authorize`](Self::authorize): sessions, for example, are checked now.
+    ///
+    /// The time must not come from the sender of the token. Someone who has an expired token could otherwise choose a time
+    /// at which it was valid. [`guides::workers`](crate::guides::workers) is a complete example.
+    ///
+    /// # Errors
+    ///
+    /// The request is rejected.
+    pub async fn authorize_at(&self, parts: &mut Parts, unix_time: u64) -> Result<Option<Authenticated<C>>, Error> {
+        self.run(parts, Some(unix_time)).await
+    }
+
+    async fn run(&self, parts: &mut Parts, at: Option<u64>) -> Result<Option<Authenticated<C>>, Error> {
+        let mut decision = self.authorizer.decide(parts, at);
         loop {
             match decision {
                 Decision::Allow => return Ok(parts.extensions.get().cloned()),
                 Decision::Deny(error) => return Err(error),
-                Decision::Pending(pending) => decision = self.authorizer.resume(parts, pending.await),
+                Decision::Pending(pending) => decision = self.authorizer.resume(parts, at, pending.await),
             }
         }
     }

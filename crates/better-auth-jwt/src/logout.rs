@@ -13,9 +13,9 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// Verifies logout tokens, which an issuer sends when a session has been revoked.
 ///
-/// Create it from the [`Verifier`] of the access tokens: keys, clock, leeway, issuers and audiences are the same. You can
-/// add issuers and audiences for logout tokens only: the logout tokens of Better Auth's OAuth provider have another
-/// issuer, and the client's id as their audience.
+/// Create it from the [`Verifier`] of the access tokens: keys (also a shared secret), clock, leeway, issuers and audiences
+/// are the same. You can add issuers and audiences for logout tokens only: the logout tokens of Better Auth's OAuth
+/// provider have another issuer, and the client's id as their audience.
 ///
 /// `typ` must be `logout+jwt`, so that no access token is accepted as a logout token, or the other way round.
 ///

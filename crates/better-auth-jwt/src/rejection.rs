@@ -14,6 +14,10 @@ use crate::{
 /// Implemented by [`BearerRejection`] (the default), [`ProblemRejection`], [`GrpcRejection`], and by
 /// closures from [`&Error`](Error) to a response. The request is not available, so the response cannot
 /// echo any of it.
+///
+/// Implement it for a type of your own if you need to name the layer's type, or if a closure fails to compile with
+/// "one type is more general than the other": rustc reports that in spawned tasks if the body contains a `dyn Error`, as in
+/// `UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>`. `examples/tower.rs` has such a type.
 pub trait RejectionResponse<B> {
     /// Builds the response.
     fn response(&self, error: &Error) -> Response<B>;

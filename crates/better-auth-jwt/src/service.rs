@@ -63,7 +63,7 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let state = match self.authorizer.decide(&mut parts) {
+        let state = match self.authorizer.decide(&mut parts, None) {
             Decision::Allow => State::Called { future: self.inner.call(Request::from_parts(parts, body)) },
             Decision::Deny(error) => {
                 // Releases what the inner service reserved when it became ready, such as a permit: this

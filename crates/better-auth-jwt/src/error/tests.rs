@@ -20,6 +20,16 @@ fn token_errors_are_401_invalid_token_and_request_errors_are_not() {
     }
 }
 
+#[test]
+fn every_401_has_a_challenge_without_a_layer_too() {
+    for error in every_kind().into_iter().map(Error::from) {
+        let mut headers = HeaderMap::new();
+        error.write_headers(&mut headers);
+        let expected = (error.status() == 401).then(|| HeaderValue::from_static("Bearer"));
+        assert_eq!(headers.get(WWW_AUTHENTICATE), expected.as_ref(), "{error}");
+    }
+}
+
 /// Makes a list of all kinds. It does not compile if one is missing.
 macro_rules! every_kind {
     ($($kind:ident)*) => {{
@@ -55,10 +65,10 @@ fn the_name_of_an_error_is_its_variant_in_snake_case() {
 }
 
 #[test]
-fn the_documentation_lists_every_label_with_its_status_and_grpc_code() {
-    let mut table = "| label | HTTP status | gRPC code |\n| --- | --- | --- |\n".to_owned();
+fn the_documentation_lists_every_label_with_what_the_client_receives() {
+    let mut table = "| label | HTTP status | gRPC code | description |\n| --- | --- | --- | --- |\n".to_owned();
     for outcome in [Outcome::Verified, Outcome::Anonymous, Outcome::Preflight] {
-        table += &format!("| `{}` | | |\n", outcome.as_str());
+        table += &format!("| `{}` | | | |\n", outcome.as_str());
     }
     for error in every_kind().into_iter().map(Error::from) {
         let response: Response<String> = GrpcRejection.response(&error);
@@ -71,7 +81,7 @@ fn the_documentation_lists_every_label_with_its_status_and_grpc_code() {
             _ => panic!("unexpected code {code}"),
         };
         let (label, status) = (Outcome::Rejected(&error).as_str(), error.status().as_u16());
-        table += &format!("| `{label}` | {status} | {code} `{name}` |\n");
+        table += &format!("| `{label}` | {status} | {code} `{name}` | {} |\n", error.description());
     }
     assert_eq!(include_str!("../labels.md"), table);
 }

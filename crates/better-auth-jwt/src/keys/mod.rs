@@ -113,15 +113,26 @@ pub enum Readiness {
     Ready,
 }
 
-/// The result of [`KeySource::refresh`].
+impl Readiness {
+    /// `unavailable`, `stale` or `ready`, for health checks and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Stale => "stale",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+/// The result of [`KeySource::refresh`], for a key that is not in memory.
 pub enum Refresh {
-    /// The issuer does not have the key: the token is rejected.
+    /// The issuer does not have the key. The response is 401.
     NotFound,
-    /// It is unknown whether the issuer has the key, and the next fetch is allowed after this time: the response is 503.
+    /// The issuer may have the key, but another fetch is not allowed before this time has passed. The response is 503.
     CoolingDown(Duration),
-    /// Wait for this future, then look the key up again.
+    /// A fetch is running. The request waits for this future, and then the key is looked up again.
     Pending(Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// There are no keys at all, and the next fetch is allowed after this time: the response is 503.
+    /// There are no keys at all, and another fetch is not allowed before this time has passed. The response is 503.
     Unavailable(Duration),
 }
 

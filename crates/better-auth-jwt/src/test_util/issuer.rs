@@ -75,6 +75,13 @@ impl Issuer {
         self
     }
 
+    /// Uses this clock, so that several issuers and one verifier have the same time.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<TestClock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Sets the `kid`.
     #[must_use]
     pub fn key_id(mut self, id: impl Into<String>) -> Self {
@@ -180,11 +187,20 @@ impl Issuer {
         self.sign_with_header(&self.logout_header(), &self.logout_claims(session))
     }
 
+    /// A valid logout token for all sessions of this user.
+    pub fn logout_token_for_user(&self, user: &str) -> String {
+        self.sign_with_header(&self.logout_header(), &self.logout_claims_about("sub", user))
+    }
+
     /// The claims of a valid logout token, to be modified.
     pub fn logout_claims(&self, session: &str) -> Value {
+        self.logout_claims_about("sid", session)
+    }
+
+    fn logout_claims_about(&self, claim: &str, id: &str) -> Value {
         let now = self.clock.unix_time();
         json!({
-            "iss": self.origin, "aud": self.origin, "iat": now, "exp": now + 120, "sid": session,
+            "iss": self.origin, "aud": self.origin, "iat": now, "exp": now + 120, claim: id,
             "jti": base64url::encode(random(24)),
             "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
         })

@@ -49,11 +49,11 @@ pub struct VerifierBuilder<State> {
     state: State,
 }
 
-/// The builder needs the issuers.
+/// The state of a [`VerifierBuilder`] whose issuers are not set yet.
 #[derive(Debug)]
 pub struct WantsIssuer(());
 
-/// The builder needs the audiences.
+/// The state of a [`VerifierBuilder`] whose audiences are not set yet.
 pub struct WantsAudience {
     issuers: Accepted,
 }

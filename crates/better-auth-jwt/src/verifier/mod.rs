@@ -130,8 +130,12 @@ impl Verifier {
 
     /// Accepts the tokens that either verifier accepts, each by its own keys and rules.
     ///
-    /// `typ`, `alg` and `iss` select the verifiers that are tried. Keys of one verifier never verify a token for the
-    /// other. The clock and the maximum token size are those of `self`; later settings apply to both.
+    /// The token's `typ`, `alg` and `iss` decide which of the verifiers are tried. Keys of one verifier never verify a token
+    /// for the other. If both have the same issuer, a token needs to satisfy only one of them, so check that neither has
+    /// weaker settings than you want.
+    ///
+    /// The clock and the maximum token size are those of `self`; the other verifier's are ignored. Later settings apply to
+    /// both.
     ///
     /// A user is identified by [`Claims::issuer`] and [`Claims::user_id`] together, and a session likewise. A path
     /// usually contains the user id alone: combine issuers only if equal user ids are always the same user, as with
@@ -191,6 +195,8 @@ impl Verifier {
     }
 
     /// Whether tokens can be verified now, with any of the key sources: for health checks.
+    ///
+    /// A shared secret is always ready. If a verifier also has a remote key set, check that one itself.
     pub fn readiness(&self) -> Readiness {
         self.issuers.iter().map(|issuer| issuer.keys.readiness()).max().unwrap_or(Readiness::Unavailable)
     }

@@ -11,8 +11,10 @@ use std::{
 };
 
 use better_auth_jwt::{
-    Authenticated, Claims, ErrorKind, GrpcRejection, JwtAuthLayer, MissingSession, PathTemplate, PathValue,
-    RevokedSessions, test_util::Issuer,
+    Authenticated, Claims, Clock, ErrorKind, GrpcRejection, JwtAuthLayer, MissingSession, PathTemplate, PathValue,
+    RevokedSessions, Verifier,
+    keys::{JwksResponse, RemoteKeySet},
+    test_util::Issuer,
 };
 use http::{Method, Request, Response, header::AUTHORIZATION};
 use serde_json::{Value, json};
@@ -377,6 +379,42 @@ async fn authorize_applies_every_check_without_a_service() {
 
     let (mut parts, ()) = Request::new(()).into_parts();
     assert!(JwtAuthLayer::new(issuer.verifier()).optional().authorize(&mut parts).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn authorize_at_checks_the_times_of_the_token_as_of_then_and_everything_else_now() {
+    let issuer = Issuer::new();
+    let (clock, issued) = (issuer.clock(), issuer.clock().unix_time());
+    let jwks = issuer.jwks();
+    let keys = RemoteKeySet::with_fetch(move |_| std::future::ready(Ok(JwksResponse::new(jwks.clone()))));
+    let verifier = Verifier::builder(keys.build().unwrap()).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
+    let revoked = RevokedSessions::new(Duration::from_secs(7200)).clock(clock.clone());
+    let layer = JwtAuthLayer::new(verifier.clock(clock.clone()))
+        .sessions(revoked.clone(), MissingSession::Reject)
+        .require_async("true", async |_, _| Ok(true));
+    let token = bearer(&issuer.token_with_session("ada", "phone"));
+    let kind = async |at: Option<u64>| {
+        let (mut parts, _) = request("/", &token).into_parts();
+        let result = match at {
+            Some(at) => layer.authorize_at(&mut parts, at).await,
+            None => layer.authorize(&mut parts).await,
+        };
+        result.err().map(|error| error.kind())
+    };
+
+    clock.advance(Duration::from_secs(3600));
+    assert_eq!(kind(None).await, Some(ErrorKind::Expired));
+    // The first of these waits for the keys, the others use the cached token.
+    for at in [issued, issued + 929, issued - 30] {
+        assert_eq!(kind(Some(at)).await, None);
+    }
+    assert_eq!(kind(Some(issued + 930)).await, Some(ErrorKind::Expired));
+    assert_eq!(kind(Some(issued - 31)).await, Some(ErrorKind::NotYetValid));
+    assert_eq!(kind(Some(u64::MAX)).await, Some(ErrorKind::Expired));
+    assert_eq!(kind(None).await, Some(ErrorKind::Expired));
+
+    revoked.revoke_session(issuer.origin(), "phone").unwrap();
+    assert_eq!(kind(Some(issued)).await, Some(ErrorKind::Revoked));
 }
 
 #[tokio::test]

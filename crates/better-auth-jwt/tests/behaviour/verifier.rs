@@ -393,6 +393,9 @@ async fn better_auth_can_have_another_jwks_url_issuers_and_audiences() {
         assert_eq!(verdict(&verifier, &sign(iss, aud)).await, expected, "{iss} {aud}");
     }
 
+    let invalid = builder().configure_keys(|keys| keys.timeout(Duration::ZERO));
+    assert!(invalid.jwks_url(&jwks_url).build().is_err(), "another URL keeps the other settings");
+
     let (verifier, _) =
         builder().allowed_hosts(|host| host == "a.example" || host.ends_with(".b.example")).build().unwrap();
     for (origin, accepted) in [

@@ -46,6 +46,12 @@ impl RemoteKeySetBuilder {
         }
     }
 
+    #[cfg(feature = "jwks-reqwest")]
+    pub(crate) fn url(mut self, url: String) -> Self {
+        self.source = Source::Url(url);
+        self
+    }
+
     /// Allows plain `http` to other machines, for example inside a container network. Anyone who can respond in the
     /// endpoint's place can then forge tokens.
     ///
@@ -63,7 +69,10 @@ impl RemoteKeySetBuilder {
         self
     }
 
-    /// Trusts the root certificates in this PEM file content, in addition to the system's.
+    /// Trusts the root certificates in this PEM file content, one or several, in addition to the system's. Call it again
+    /// to add another file.
+    ///
+    /// If the content is not valid PEM, [`build`](Self::build) returns an error. Plain `http` does not use certificates.
     #[cfg(feature = "jwks-reqwest")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.http.root_certificates.push(pem.into());
@@ -102,8 +111,8 @@ impl RemoteKeySetBuilder {
     /// How often the set may be fetched again for unknown `kid`s: up to `burst` times in a row, then once per `interval`. 3
     /// and 10 seconds by default.
     ///
-    /// When the limit is reached, tokens with unknown `kid`s get 503 with the time until the next fetch. If a fetch does
-    /// not return a `kid`, its tokens are rejected without another fetch for one `interval`.
+    /// When the limit is reached, tokens with unknown `kid`s get 503 with the time until the next fetch. A `kid` that a fetch
+    /// did not return is not searched for again during one `interval`: its tokens get 401 at once.
     pub fn refetch_limit(mut self, burst: u32, interval: Duration) -> Self {
         (self.settings.search_burst, self.settings.search_interval) = (burst, interval);
         self
@@ -141,6 +150,9 @@ impl RemoteKeySetBuilder {
     }
 
     /// Builds the key set. Nothing is fetched yet.
+    ///
+    /// For an `https` URL this reads the system's root certificates from disk, which blocks for some 100 ms in debug builds.
+    /// Build the key set once, at start-up, before other work that must not be delayed.
     ///
     /// # Errors
     ///

@@ -144,7 +144,8 @@ impl RemoteKeySet {
         self.shared.change(|state, _| state.invalidate());
     }
 
-    /// The current status of the keys, for health checks and metrics.
+    /// The current status of the keys, for metrics. For health checks use [`readiness`](KeySource::readiness), which also
+    /// starts a fetch if there are no keys. This does not.
     pub fn status(&self) -> KeyStatus {
         self.shared.with_state(|state, now| {
             let usable = state.usable(now);
@@ -243,8 +244,9 @@ pub struct KeyStatus {
     pub fetches_ok: u64,
     /// How many have failed, by [`FetchError::as_str`].
     pub fetch_errors: HashMap<&'static str, u64>,
-    /// How many lookups of a missing key caused no fetch, either because a recent fetch did not return the key, or because
-    /// the rate limit or the backoff did not allow another fetch yet.
+    /// How often an unknown `kid` caused no fetch: a recent fetch had not returned it, or
+    /// [`refetch_limit`](RemoteKeySetBuilder::refetch_limit) or [`backoff`](RemoteKeySetBuilder::backoff) did not allow another
+    /// fetch yet.
     pub refetches_suppressed: u64,
     /// Why the last fetch failed, if it did.
     pub last_error: Option<FetchError>,
