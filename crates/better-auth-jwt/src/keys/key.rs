@@ -192,10 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn debug_prints_the_id_and_the_algorithm() {
-        let key = DecodingKey::from_ed_components("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
-        let key = Key::new(Algorithm::EdDSA, &key).unwrap().with_key_id("a");
-        assert_eq!(format!("{key:?}"), r#"Key { key_id: Some("a"), algorithm: EdDSA, .. }"#);
+    fn an_rsa_key_in_der_is_that_of_its_components() {
+        // RFC 8017, appendix A.1.1.
+        let mut der = vec![0x30, 0x82, 1, 10, 2, 0x82, 1, 1, 0];
+        der.extend([0xff; 256]);
+        der.extend([2, 3, 1, 0, 1]);
+        let key = Key::new(Algorithm::RS256, &DecodingKey::from_rsa_der(&der)).unwrap();
+        let same = Key::rsa(Algorithm::RS256, &[0xff; 256], &[1, 0, 1]).unwrap();
+        assert_eq!(key.public_bytes(), same.public_bytes());
     }
 
     #[test]
