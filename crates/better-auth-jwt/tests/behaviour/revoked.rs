@@ -9,8 +9,9 @@ use std::{
 };
 
 use better_auth_jwt::{
-    Claims, Clock, LogoutVerifier, RevokedSessions, SessionCheck, SessionState, Verifier, keys::KeySet,
-    test_util::Issuer,
+    Claims, Clock, LogoutVerifier, RevokedSessions, SessionCheck, SessionState, Verifier,
+    keys::KeySet,
+    test_util::{self, Issuer},
 };
 use futures_util::FutureExt;
 use serde_json::json;
@@ -231,6 +232,18 @@ async fn a_verifier_of_any_issuer_finds_the_sessions_of_every_issuer() {
         (claims["sub"], claims["sid"]) = (json!(user), json!(session));
         let claims = verifier.verify(&issuer.sign(&claims)).await.unwrap();
         assert_eq!(revoked.check(&claims), state, "{user} {session}");
+    }
+}
+
+#[test]
+fn claims_for_tests_belong_to_their_issuer() {
+    let revoked = RevokedSessions::new(Duration::from_secs(RETENTION));
+    revoked.revoke_session("https://a.example.com", "phone").unwrap();
+    for (iss, state) in
+        [("https://a.example.com", SessionState::Revoked), ("https://b.example.com", SessionState::Active)]
+    {
+        let claims = test_util::claims(json!({ "sub": "ada", "sid": "phone", "iss": iss }));
+        assert_eq!(revoked.check(&claims), state, "{iss}");
     }
 }
 
