@@ -147,7 +147,8 @@ impl Verifier {
         self.with_rules(|rules| rules.leeway = leeway)
     }
 
-    /// Rejects tokens that were issued longer ago than this, whatever their `exp`. `iat` is then required.
+    /// Rejects tokens once this time and the [`leeway`](Self::leeway) have passed since `iat`, whatever their `exp`. `iat` is
+    /// then required.
     pub fn max_age(self, age: Duration) -> Self {
         self.with_rules(|rules| rules.max_age = Some(age))
     }

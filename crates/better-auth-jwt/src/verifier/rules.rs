@@ -124,8 +124,6 @@ impl Rules {
         issued_at: Option<NumericDate>,
         now: u64,
     ) -> Result<Range<u64>, Error> {
-        // The clock has whole seconds, so dates with a fraction are rounded up.
-        let rounded_up = |time: Duration| time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
         let seconds = Duration::from_secs;
 
         // RFC 7519, section 4.1.4: the token is expired on and after `exp`.
@@ -148,7 +146,7 @@ impl Rules {
     fn max_age_exceeded_at(&self, issued_at: Option<NumericDate>, now: u64) -> Result<u64, Error> {
         let Some(max_age) = self.max_age else { return Ok(u64::MAX) };
         let issued_at = Duration::from_secs(issued_at.ok_or_else(|| invalid("iat"))?.floor());
-        let end = issued_at.saturating_add(max_age).saturating_add(self.leeway).as_secs().saturating_add(1);
+        let end = rounded_up(issued_at.saturating_add(max_age).saturating_add(self.leeway));
         if now < end { Ok(end) } else { Err(Error::from(ErrorKind::MaxAgeExceeded).with_claim("iat")) }
     }
 
@@ -302,6 +300,11 @@ impl<'d> RegisteredClaims<'d> {
             _ => Err(ErrorKind::IdToken.into()),
         }
     }
+}
+
+/// The first second that the clock, which has whole seconds, shows at or after this time.
+fn rounded_up(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 /// An error about a claim that is missing, or has a wrong type or value.

@@ -275,6 +275,22 @@ async fn a_revocation_covers_an_issuer_with_a_fast_clock() {
 }
 
 #[tokio::test]
+async fn a_retention_of_the_maximum_age_plus_the_leeway_is_long_enough() {
+    let scene = Scene::with_max_entries(10);
+    let verifier = scene.issuer.verifier().max_age(Duration::from_secs(RETENTION - LEEWAY));
+    let mut claims = scene.issuer.claims("ada");
+    (claims["sid"], claims["exp"]) = (json!("phone"), json!(scene.now() + 10 * RETENTION));
+    let token = scene.issuer.sign(&claims);
+    assert!(scene.revoke("phone"));
+    for (seconds, accepted) in [(RETENTION - 1, true), (1, false)] {
+        scene.advance(seconds);
+        let claims = verifier.verify(&token).await.ok();
+        assert_eq!(claims.is_some(), accepted, "{seconds}");
+        assert!(claims.is_none_or(|claims| scene.revoked.check(&claims) == SessionState::Revoked));
+    }
+}
+
+#[tokio::test]
 async fn a_user_can_sign_in_again_after_the_leeway() {
     let scene = Scene::with_max_entries(10);
     let revoked = scene.revoked.clone().leeway(Duration::from_secs(5));
