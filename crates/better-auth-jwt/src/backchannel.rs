@@ -244,7 +244,7 @@ fn logout_token(form: &[u8]) -> Result<String, LogoutError> {
 
 fn log_rejection(kind: ErrorKind) {
     #[cfg(feature = "tracing")]
-    tracing::info!(?kind, "logout token rejected: {kind}");
+    tracing::info!(kind = kind.as_str(), "logout token rejected: {kind}");
     #[cfg(not(feature = "tracing"))]
     let _ = kind;
 }

@@ -58,7 +58,7 @@ use crate::{
 ///
 /// Clients learn the status and a fixed description. Which check failed is logged with the feature
 /// `tracing`, passed to [`on_outcome`](Self::on_outcome), and in the response's extensions as an
-/// [`ErrorKind`](crate::ErrorKind). Rejected requests are logged at `debug`, because clients without a
+/// [`ErrorKind`](crate::ErrorKind). The log's field `kind` is its [name](crate::ErrorKind::as_str). Rejected requests are logged at `debug`, because clients without a
 /// valid token can cause them; misconfigured routes and failing dependencies are logged at `warn`.
 #[must_use = "layers do nothing until they are applied to a service"]
 pub struct JwtAuthLayer<C = Claims, R = BearerRejection> {

@@ -10,6 +10,8 @@ mod hostile;
 mod http_semantics;
 mod jsonwebtoken;
 mod layer;
+#[cfg(feature = "tracing")]
+mod log;
 mod logout_tokens;
 mod revoked;
 mod rotation;
