@@ -26,7 +26,9 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// # let issuer = Issuer::new();
 /// # let (verifier, token) = (issuer.verifier(), issuer.logout_token("phone"));
 ///
-/// let verifier = LogoutVerifier::from(&verifier).issuer("https://app.example.com/api/auth").audience("client-id");
+/// let verifier = LogoutVerifier::from(&verifier)
+///     .additional_issuer("https://app.example.com/api/auth")
+///     .additional_audience("client-id");
 /// let logout = verifier.verify(&token).await?;
 /// assert_eq!(logout.issuer(), "https://app.example.com");
 /// assert_eq!(logout.target(), LogoutTarget::Session("phone"));
@@ -41,7 +43,9 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// ```
 /// # use better_auth_jwt::{LogoutVerifier, test_util::Issuer};
 /// # let [a, b] = ["https://a.example.com", "https://b.example.com"].map(|url| Issuer::new().with_origin(url).verifier());
-/// let verifier = LogoutVerifier::from(&a).issuer("https://a.example.com/api/auth").or(LogoutVerifier::from(&b));
+/// let verifier = LogoutVerifier::from(&a)
+///     .additional_issuer("https://a.example.com/api/auth")
+///     .or(LogoutVerifier::from(&b));
 /// ```
 #[derive(Clone)]
 pub struct LogoutVerifier {
@@ -52,14 +56,14 @@ impl LogoutVerifier {
     /// Accepts one more issuer in logout tokens. It is another name of the verifier's issuer: its logout tokens are
     /// verified with the same keys and revoke the same sessions.
     #[must_use]
-    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+    pub fn additional_issuer(mut self, issuer: impl Into<String>) -> Self {
         self.verifier = self.verifier.add_logout_issuer(issuer.into());
         self
     }
 
     /// Accepts one more audience.
     #[must_use]
-    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+    pub fn additional_audience(mut self, audience: impl Into<String>) -> Self {
         self.verifier = self.verifier.add_audience(audience.into());
         self
     }
@@ -128,7 +132,7 @@ pub enum LogoutTarget<'t> {
 
 impl LogoutToken {
     /// The issuer of the sessions, as in the `iss` of its access tokens: the logout token's `iss`, or the verifier's first
-    /// issuer if that `iss` was added for [logout tokens only](LogoutVerifier::issuer).
+    /// issuer if that `iss` was added for [logout tokens only](LogoutVerifier::additional_issuer).
     ///
     /// Empty if the token has no `iss`, which only a verifier that accepts any issuer allows.
     pub fn issuer(&self) -> &str {

@@ -164,9 +164,9 @@ async fn a_logout_verifier_of_any_issuer_still_accepts_any_when_an_issuer_is_add
     let issuer = Issuer::new();
     let any = Verifier::builder(KeySet::from_json(issuer.jwks()).unwrap()).insecure_any_issuer();
     let any = any.insecure_any_audience().unwrap().clock(issuer.clock());
-    let logouts = LogoutVerifier::from(&any).issuer("https://other.example").audience("client");
+    let logouts = LogoutVerifier::from(&any).additional_issuer("https://other.example").additional_audience("client");
     assert!(logouts.verify(&issuer.logout_token("phone")).await.is_ok());
-    let logouts = LogoutVerifier::from(&issuer.verifier()).issuer("").audience("");
+    let logouts = LogoutVerifier::from(&issuer.verifier()).additional_issuer("").additional_audience("");
     for name in ["iss", "aud"] {
         let mut claims = issuer.logout_claims("phone");
         claims[name] = json!("");
