@@ -21,6 +21,7 @@ pub struct Error {
 
 #[derive(Debug, Clone, Default)]
 struct Details {
+    hint: Option<&'static str>,
     claim: Option<Cow<'static, str>>,
     rule: Option<Cow<'static, str>>,
     missing_scopes: Option<Box<str>>,
@@ -85,6 +86,12 @@ impl Error {
         self.details.as_ref()?.missing_scopes.as_deref()
     }
 
+    /// What to change, for the log.
+    pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
+        self.details.get_or_insert_default().hint = Some(hint);
+        self
+    }
+
     pub(crate) fn with_rule(mut self, rule: impl Into<Cow<'static, str>>) -> Self {
         self.details.get_or_insert_default().rule = Some(rule.into());
         self
@@ -125,6 +132,9 @@ impl From<ErrorKind> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.kind.fmt(f)?;
+        if let Some(hint) = self.details.as_ref().and_then(|details| details.hint) {
+            write!(f, ": {hint}")?;
+        }
         if let Some(claim) = self.claim() {
             // Escaped: the name of a custom claim comes from the token.
             write!(f, " (claim `{}`)", claim.escape_debug())?;

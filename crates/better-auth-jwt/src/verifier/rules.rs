@@ -197,6 +197,17 @@ impl ExpectedToken {
 }
 
 impl Accepted {
+
+    /// How to accept this type of token, which is not accepted.
+    pub(super) fn hint(self, token_type: TokenType) -> &'static str {
+        match (self, token_type) {
+            (Self::Logout, _) => "a logout token has the typ `logout+jwt`",
+            (_, TokenType::AccessToken) => "typ is `at+jwt`; use Profile::AccessToken",
+            (_, TokenType::Logout) => "typ is `logout+jwt`; send logout tokens to BackChannelLogout",
+            (_, TokenType::Untyped | TokenType::Jwt) => "typ is absent or `JWT`; use Profile::Jwt",
+            (_, TokenType::Other) => "it is none of `JWT`, `at+jwt` and `logout+jwt`",
+        }
+    }
     pub(super) fn accepts(&self, value: Option<&str>) -> bool {
         match (self, value) {
             (Self::Any, _) => true,

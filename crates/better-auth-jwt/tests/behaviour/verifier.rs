@@ -234,6 +234,23 @@ async fn an_error_names_the_claim_that_failed() {
         ("nbf", json!(null), Some("nbf")),
         ("iat", json!(now + 100), Some("iat")),
         ("iat", json!(now - 700), Some("iat")),
+#[tokio::test]
+async fn the_error_about_a_wrong_type_says_how_to_accept_it() {
+    let issuer = Issuer::new();
+    let access_token = issuer.access_token("ada", ORIGIN, "");
+    let (plain, access) = (issuer.verifier(), issuer.verifier().profile(Profile::AccessToken));
+    for (verifier, token, hint) in [
+        (&plain, &access_token, "typ is `at+jwt`; use Profile::AccessToken"),
+        (&access, &issuer.token("ada"), "typ is absent or `JWT`; use Profile::Jwt"),
+        (&plain, &issuer.logout_token("phone"), "typ is `logout+jwt`; send logout tokens to BackChannelLogout"),
+    ] {
+        let message = verifier.verify(token).await.unwrap_err().to_string();
+        assert_eq!(message, format!("the token's typ belongs to another kind of token: {hint}"));
+    }
+    let message = LogoutVerifier::from(&plain).verify(&access_token).await.unwrap_err().to_string();
+    assert!(message.ends_with("a logout token has the typ `logout+jwt`"), "{message}");
+}
+
         ("iss", json!("https://secret.example"), Some("iss")),
         ("iss", json!(["secret"]), Some("iss")),
         ("aud", json!("secret"), Some("aud")),
