@@ -338,9 +338,13 @@ impl fmt::Display for ErrorKind {
             Self::Expired => "the token expired",
             Self::NotYetValid => "the token is not valid yet; do the clocks agree?",
             Self::MaxAgeExceeded => "the token was issued too long ago",
-            Self::InvalidIssuer => "iss is not a configured issuer; Better Auth uses the origin of its baseURL",
+            Self::InvalidIssuer => {
+                "iss is not a configured issuer; Better Auth uses the origin of its baseURL; for OAuth access tokens, iss \
+                 ends with the base path"
+            }
             Self::InvalidAudience => {
-                "aud contains none of the configured audiences; Better Auth uses the origin of its baseURL"
+                "aud contains none of the configured audiences; Better Auth uses the origin of its baseURL; for OAuth \
+                 access tokens, aud is the requested resource"
             }
             Self::ClientToken => "the token belongs to a client, not to a user",
             Self::IdToken => "the token is an ID token; send an access token",
