@@ -147,7 +147,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// # use better_auth_jwt::test_util::Issuer;
     /// # let verifier = Issuer::new().verifier();
     ///
-    /// let revoked = RevokedSessions::new(Duration::from_secs(16 * 60)); // tokens are valid for 15 minutes
+    /// let revoked = RevokedSessions::new(Duration::from_secs(15 * 60 + 30)); // the tokens' lifetime and the leeway
     /// let auth = JwtAuthLayer::new(verifier).sessions(revoked.clone(), MissingSession::Reject);
     /// revoked.revoke_session("https://app.example.com", "FwSmAw7Yk0Xvp3bZ")?; // its tokens get 401 from now on
     /// # let _ = auth;

@@ -47,7 +47,7 @@ const LEEWAY: u64 = 30;
 /// use std::time::Duration;
 /// use better_auth_jwt::RevokedSessions;
 ///
-/// // Tokens are valid for 15 minutes, and the verifier's leeway is 30 seconds.
+/// // Tokens are valid for 15 minutes, and the leeway is 30 seconds. OAuth access tokens are valid for an hour.
 /// let revoked = RevokedSessions::new(Duration::from_secs(15 * 60 + 30));
 /// revoked.revoke_session("https://app.example.com", "FwSmAw7Yk0Xvp3bZ")?;
 /// revoked.revoke_session("https://app.example.com", "FwSmAw7Yk0Xvp3bZ")?; // changes nothing
@@ -66,7 +66,8 @@ pub struct RevokedSessions {
 }
 
 impl RevokedSessions {
-    /// Creates an empty list. `retention` must be at least the maximum lifetime of a token plus the leeway.
+    /// Creates an empty list. `retention` must be at least the longest lifetime of any token that the service accepts, plus
+    /// the verifier's leeway.
     ///
     /// Better Auth's tokens are valid for 15 minutes unless `expirationTime` is set. If Better Auth's cookie cache can
     /// issue tokens for a revoked session, add that time.
