@@ -267,13 +267,15 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         Ok(self)
     }
 
-    /// Requires scopes that depend on the request, such as its method or, in gRPC, its path.
+    /// Requires scopes that depend on the request, such as its method or, in gRPC, its path, or on the claims: only OAuth
+    /// access tokens have scopes, so require none of other tokens. [`guides::grpc`](crate::guides::grpc) is a complete
+    /// example.
     ///
     /// ```
     /// # use better_auth_jwt::{GrpcRejection, JwtAuthLayer, test_util::Issuer};
     /// # let verifier = Issuer::new().verifier();
     /// let auth = JwtAuthLayer::new(verifier)
-    ///     .require_scopes_for(|parts| match parts.uri.path() {
+    ///     .require_scopes_for(|_, parts| match parts.uri.path() {
     ///         "/notes.v1.Notes/Get" | "/notes.v1.Notes/List" => &["notes:read"],
     ///         _ => &["notes:write"],
     ///     })
@@ -281,7 +283,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// ```
     pub fn require_scopes_for(
         mut self,
-        scopes: impl Fn(&Parts) -> &'static [&'static str] + Send + Sync + 'static,
+        scopes: impl Fn(&Claims, &Parts) -> &'static [&'static str] + Send + Sync + 'static,
     ) -> Self {
         self.policy_mut().scopes.require_by_request(scopes);
         self

@@ -153,8 +153,8 @@ impl VerifierBuilder<WantsAudience> {
         }
         let rules = Rules {
             expected: ExpectedToken::Access(Profile::default()),
+            names: issuers.names(),
             issuers,
-            logout_issuers: Vec::new(),
             audiences,
             leeway: LEEWAY,
             max_age: None,

@@ -19,8 +19,9 @@ const MAX_AUDIENCES: usize = 64;
 pub(crate) struct Rules {
     pub(super) expected: ExpectedToken,
     pub(super) issuers: Accepted,
-    /// Other names of the same issuer, for logout tokens only.
-    pub(super) logout_issuers: Vec<String>,
+    /// All names of the issuer: its sessions are the same under each, and its logout tokens may have any of them. Empty if
+    /// the issuers are not a list.
+    pub(super) names: Arc<[String]>,
     pub(super) audiences: Accepted,
     pub(super) leeway: Duration,
     pub(super) max_age: Option<Duration>,
@@ -92,8 +93,9 @@ impl Rules {
             user_id: non_empty_span(user_id).ok_or_else(|| invalid(self.user_id_claim.clone()))?,
             session_id,
         };
-        let (expires_at, valid_until, issuers) = (expires_at.floor(), period.end, self.issuers.names());
-        Ok((Claims { document, spans, expires_at, valid_until, issuers }, period))
+        let (expires_at, valid_until, issuers) = (expires_at.floor(), period.end, self.names.clone());
+        let is_access_token = self.expected != ExpectedToken::Access(Profile::Jwt);
+        Ok((Claims { document, spans, expires_at, valid_until, issuers, is_access_token }, period))
     }
 
     /// The rules for all kinds of tokens. Returns `exp`, and the period in which the token is valid.
@@ -160,7 +162,8 @@ impl Rules {
 
     pub(super) fn accepts_issuer(&self, issuer: Option<&str>) -> bool {
         self.issuers.accepts(issuer)
-            || issuer.is_some_and(|issuer| self.logout_issuers.iter().any(|accepted| accepted == issuer))
+            || self.expected == ExpectedToken::Logout
+                && issuer.is_some_and(|issuer| self.names.iter().any(|name| name == issuer))
     }
 
     /// The issuer of the session that an accepted logout token is about, as in the `iss` of access tokens.
@@ -194,9 +197,6 @@ impl ExpectedToken {
             Self::Logout => token_type == TokenType::Logout,
         }
     }
-}
-
-impl Accepted {
 
     /// How to accept this type of token, which is not accepted.
     pub(super) fn hint(self, token_type: TokenType) -> &'static str {
@@ -208,6 +208,9 @@ impl Accepted {
             (_, TokenType::Other) => "it is none of `JWT`, `at+jwt` and `logout+jwt`",
         }
     }
+}
+
+impl Accepted {
     pub(super) fn accepts(&self, value: Option<&str>) -> bool {
         match (self, value) {
             (Self::Any, _) => true,

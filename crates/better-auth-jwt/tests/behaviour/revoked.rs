@@ -9,7 +9,7 @@ use std::{
 };
 
 use better_auth_jwt::{
-    Claims, Clock, LogoutVerifier, RevokedSessions, SessionCheck, SessionState, Verifier,
+    BetterAuth, Claims, Clock, LogoutVerifier, RevokedSessions, SessionCheck, SessionState, Verifier,
     keys::KeySet,
     test_util::{self, Issuer},
 };
@@ -211,6 +211,33 @@ async fn an_issuer_with_two_names_has_the_same_sessions_under_both() {
             assert_eq!(revoked.check(&phone), SessionState::Revoked, "revoked by {name}, issued by {iss}");
             let laptop = verifier.verify(&token(iss, "laptop")).await.unwrap();
             assert_eq!(revoked.check(&laptop), SessionState::Active);
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_logout_token_of_a_server_ends_both_kinds_of_its_tokens() {
+    let issuer = Issuer::new().serve_jwks();
+    let (origin, oauth_issuer) = (issuer.origin(), format!("{}/api/auth", issuer.origin()));
+    let builder = || BetterAuth::new(issuer.origin()).unwrap().access_tokens("https://api.example.com");
+    for builder in [builder(), builder().allowed_hosts(|_| false)] {
+        let (verifier, _) = builder.build().unwrap();
+        let logouts = LogoutVerifier::from(&verifier)
+            .additional_issuer("https://another.example.com")
+            .additional_audience("client");
+        for (iss, aud) in [(origin, origin), (&*oauth_issuer, "client"), ("https://another.example.com", "client")] {
+            let mut claims = issuer.logout_claims("session");
+            (claims["iss"], claims["aud"]) = (json!(iss), json!(aud));
+            let logout = logouts.verify(&issuer.sign_with_header(&issuer.logout_header(), &claims)).await.unwrap();
+            let revoked = RevokedSessions::new(Duration::from_secs(3630));
+            revoked.apply(&logout).unwrap();
+            for (token, state) in [
+                (issuer.token_with_session("ada", "session"), SessionState::Revoked),
+                (issuer.token_with_session("ada", "another"), SessionState::Active),
+                (issuer.access_token("ada", "https://api.example.com", ""), SessionState::Revoked),
+            ] {
+                assert_eq!(revoked.check(&verifier.verify(&token).await.unwrap()), state, "{iss} {aud}");
+            }
         }
     }
 }

@@ -53,6 +53,18 @@ impl Remote {
     }
 }
 
+/// The claims with these changes; `null` removes a claim.
+fn with(base: &Value, changes: Value) -> Value {
+    let mut claims = base.clone();
+    for (name, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => _ = claims.as_object_mut().unwrap().remove(name),
+            value => claims[name] = value.clone(),
+        }
+    }
+    claims
+}
+
 #[tokio::test]
 async fn each_of_several_remote_key_sets_of_one_issuer_is_fetched() {
     let issuers = [Issuer::new(), Issuer::new(), Issuer::new()];
@@ -223,18 +235,6 @@ async fn the_remaining_time_of_a_token_ends_when_it_is_rejected() {
 }
 
 #[tokio::test]
-async fn an_error_names_the_claim_that_failed() {
-    let issuer = Issuer::new();
-    let now = issuer.clock().unix_time();
-    let verifier = issuer.verifier().max_age(Duration::from_secs(600)).user_id_claim("uid");
-    for (claim, value, name) in [
-        ("exp", json!("secret"), Some("exp")),
-        ("exp", json!(now - 100), Some("exp")),
-        ("nbf", json!(now + 100), Some("nbf")),
-        ("nbf", json!(null), Some("nbf")),
-        ("iat", json!(now + 100), Some("iat")),
-        ("iat", json!(now - 700), Some("iat")),
-#[tokio::test]
 async fn the_error_about_a_wrong_type_says_how_to_accept_it() {
     let issuer = Issuer::new();
     let access_token = issuer.access_token("ada", ORIGIN, "");
@@ -251,6 +251,18 @@ async fn the_error_about_a_wrong_type_says_how_to_accept_it() {
     assert!(message.ends_with("a logout token has the typ `logout+jwt`"), "{message}");
 }
 
+#[tokio::test]
+async fn an_error_names_the_claim_that_failed() {
+    let issuer = Issuer::new();
+    let now = issuer.clock().unix_time();
+    let verifier = issuer.verifier().max_age(Duration::from_secs(600)).user_id_claim("uid");
+    for (claim, value, name) in [
+        ("exp", json!("secret"), Some("exp")),
+        ("exp", json!(now - 100), Some("exp")),
+        ("nbf", json!(now + 100), Some("nbf")),
+        ("nbf", json!(null), Some("nbf")),
+        ("iat", json!(now + 100), Some("iat")),
+        ("iat", json!(now - 700), Some("iat")),
         ("iss", json!("https://secret.example"), Some("iss")),
         ("iss", json!(["secret"]), Some("iss")),
         ("aud", json!("secret"), Some("aud")),
@@ -319,16 +331,6 @@ async fn one_profile_accepts_old_and_new_access_tokens_and_never_an_id_token() {
     let lenient = Verifier::builder(keys()).insecure_any_issuer().insecure_any_audience().unwrap();
     let [strict, lenient] = [strict, lenient].map(|verifier| verifier.clock(issuer.clock()));
     let (access, id) = legacy_tokens(&issuer);
-    let with = |base: &Value, changes: Value| {
-        let mut claims = base.clone();
-        for (name, value) in changes.as_object().unwrap() {
-            match value {
-                Value::Null => _ = claims.as_object_mut().unwrap().remove(name),
-                value => claims[name] = value.clone(),
-            }
-        }
-        claims
-    };
     let typed = |typ: &str, claims: &Value| {
         let mut header = issuer.header();
         header["typ"] = json!(typ);
@@ -425,4 +427,45 @@ async fn better_auth_can_have_another_jwks_url_issuers_and_audiences() {
     ] {
         assert_eq!(verdict(&verifier, &sign(origin, origin)).await.is_none(), accepted, "{origin}");
     }
+}
+
+#[tokio::test]
+async fn better_auth_accepts_each_kind_of_token_from_its_own_issuer() {
+    use ErrorKind::*;
+    let issuer = Issuer::new().serve_jwks();
+    let (plain, access) = (issuer.claims("ada"), issuer.access_claims("ada", "https://api.example", "notes:read"));
+    let builder = BetterAuth::new(issuer.origin()).unwrap().access_tokens("https://api.example");
+    let (verifier, keys) = builder.clone().build().unwrap();
+    for (token, expected) in [
+        (issuer.sign(&plain), Ok(false)),
+        (issuer.sign_access(&access), Ok(true)),
+        (issuer.sign_access(&with(&access, json!({"iss": issuer.origin()}))), Err(InvalidIssuer)),
+        (issuer.sign_access(&with(&access, json!({"aud": issuer.origin()}))), Err(InvalidAudience)),
+        // As an ID token, or an access token of Better Auth before 1.7.
+        (issuer.sign(&with(&access, json!({"aud": issuer.origin()}))), Err(InvalidIssuer)),
+        (issuer.sign(&with(&plain, json!({"aud": "https://api.example"}))), Err(InvalidAudience)),
+    ] {
+        let accepted = verifier.verify(&token).await.map(|claims| claims.is_access_token());
+        assert_eq!(accepted.map_err(|error| error.kind()), expected);
+    }
+    assert_eq!(keys.status().fetches_ok, 1, "both kinds have the same keys");
+
+    let (verifier, _) = builder.clone().issuer("https://custom.example").build().unwrap();
+    let custom = json!({"iss": "https://custom.example"});
+    for token in [issuer.sign(&with(&plain, custom.clone())), issuer.sign_access(&with(&access, custom))] {
+        assert_eq!(verdict(&verifier, &token).await, None, "`jwt.issuer` of Better Auth is for both kinds");
+    }
+
+    let (verifier, _) = builder.clone().allowed_hosts(|host| host == "a.example").build().unwrap();
+    let scheme = issuer.origin().split_once("://").unwrap().0;
+    for (iss, expected) in [
+        (format!("{scheme}://a.example/api/auth"), None),
+        (format!("{scheme}://b.example/api/auth"), Some(InvalidIssuer)),
+        (format!("{scheme}://a.example"), Some(InvalidIssuer)),
+    ] {
+        let token = issuer.sign_access(&with(&access, json!({"iss": iss})));
+        assert_eq!(verdict(&verifier, &token).await, expected, "{iss}");
+    }
+
+    assert!(builder.access_tokens("").build().is_err());
 }
