@@ -226,7 +226,7 @@ pub enum ErrorKind {
     InvalidPath,
     /// Keys are unavailable.
     KeysUnavailable,
-    /// Whether the token's session has been revoked cannot be determined.
+    /// The session check cannot tell whether the token's session has been revoked.
     SessionsUnavailable,
     /// An async rule failed or took too long.
     RuleUnavailable,
@@ -363,7 +363,7 @@ impl fmt::Display for ErrorKind {
             Self::InvalidPath => "a value in the path is invalid",
             Self::KeysUnavailable => "keys are unavailable; is the issuer reachable?",
             Self::RuleUnavailable => "an async rule failed or took too long",
-            Self::SessionsUnavailable => "whether the token's session has been revoked cannot be determined",
+            Self::SessionsUnavailable => "the session check cannot tell whether the token's session has been revoked",
         })
     }
 }

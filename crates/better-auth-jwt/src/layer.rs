@@ -135,7 +135,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         self
     }
 
-    /// Rejects tokens of revoked sessions with 401, and with 503 while that cannot be determined. Cached
+    /// Rejects tokens of revoked sessions with 401, and responds with 503 while the check cannot tell. Cached
     /// tokens are checked too.
     ///
     /// [`RevokedSessions`](crate::RevokedSessions) is such a check. You decide how to treat tokens without a

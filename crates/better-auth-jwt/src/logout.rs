@@ -38,7 +38,7 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 ///
 /// With several issuers, `LogoutVerifier::from(&a.or(b))` accepts the logout tokens of both. Each is verified with the
 /// keys of its own issuer and revokes that issuer's sessions only. Issuers and audiences that you add to the result are
-/// added to both; to add them to one of the two, use [`or`](Self::or):
+/// added to both. To add them to one of the two, use [`or`](Self::or):
 ///
 /// ```
 /// # use better_auth_jwt::{LogoutVerifier, test_util::Issuer};
