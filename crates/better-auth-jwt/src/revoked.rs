@@ -30,9 +30,9 @@ const LEEWAY: u64 = 30;
 /// A session is identified by its issuer and its id (`sid`), a user by the issuer and the user's id (`sub`). Equal ids
 /// of another issuer are not affected.
 ///
-/// - **Issuer**: one of the verifier's [`issuers`](crate::VerifierBuilder::issuers), usually the token's `iss`. If a
-///   verifier has several, a session that is revoked under one name is revoked under all. Verifiers joined by
-///   [`or`](crate::Verifier::or) are separate, except the two of `BetterAuth::access_tokens`. Tokens of a verifier
+/// - **Issuer**: the `iss` of the tokens. If a verifier has several [`issuers`](crate::VerifierBuilder::issuers), they are
+///   names of one: a session that is revoked under one name is revoked under all. The same applies to both kinds of tokens
+///   of `BetterAuth::access_tokens`. Verifiers joined by [`or`](crate::Verifier::or) are separate. Tokens of a verifier
 ///   without a list of issuers, such as with `insecure_any_issuer`, match the ids of every issuer.
 /// - **Expiry**: an entry is dropped once every token that it covers has expired.
 /// - **Capacity**: a million entries by default. When the list is full, adding returns a [`CapacityError`]; entries that
