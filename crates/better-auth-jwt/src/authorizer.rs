@@ -324,14 +324,14 @@ fn log(error: &Error) {
     #[cfg(feature = "tracing")]
     {
         let kind = error.kind();
-        let (claim, rule) = (error.claim(), error.rule());
+        let (name, claim, rule) = (kind.as_str(), error.claim(), error.rule());
         match kind {
             // A misconfigured service, or one whose dependencies are down. Unauthenticated clients can
             // cause everything else, and must not fill the log.
             ErrorKind::MissingPathValue | ErrorKind::SessionsUnavailable | ErrorKind::RuleUnavailable => {
-                tracing::warn!(?kind, claim, rule, "request rejected: {error}");
+                tracing::warn!(kind = name, claim, rule, "request rejected: {error}");
             }
-            _ => tracing::debug!(?kind, claim, rule, "request rejected: {error}"),
+            _ => tracing::debug!(kind = name, claim, rule, "request rejected: {error}"),
         }
     }
     #[cfg(not(feature = "tracing"))]

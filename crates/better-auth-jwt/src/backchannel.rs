@@ -192,7 +192,7 @@ impl LogoutError {
             Self::Request(description) => invalid_request(description),
             Self::Token(kind) => {
                 #[cfg(feature = "tracing")]
-                tracing::info!(?kind, "logout token rejected: {kind}");
+                tracing::info!(kind = kind.as_str(), "logout token rejected: {kind}");
                 let mut response = invalid_request("the logout token is not valid");
                 response.extensions_mut().insert(kind);
                 response

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    BetterAuthUrls, ConfigError, Verifier,
+    BetterAuthUrls, ConfigError, Profile, Verifier,
     keys::{RemoteKeySet, RemoteKeySetBuilder},
     verifier::Predicate,
 };
@@ -11,7 +11,7 @@ use crate::{
 /// Builds a [`Verifier`] and its [`RemoteKeySet`] for the JWT plugin of a Better Auth server.
 ///
 /// [`Verifier::better_auth`] is the short form. Use this builder if your service accesses the server at another address
-/// than the users, or if the server has several origins:
+/// than the users, if the server has several origins, or for [access tokens](Self::access_tokens) of its OAuth provider:
 ///
 /// ```
 /// use better_auth_jwt::BetterAuth;
@@ -34,6 +34,7 @@ pub struct BetterAuth {
     keys: RemoteKeySetBuilder,
     issuers: Vec<String>,
     audiences: Vec<String>,
+    resources: Vec<String>,
     allowed_hosts: Option<Arc<Predicate>>,
 }
 
@@ -46,7 +47,7 @@ impl BetterAuth {
     pub fn new(url: &str) -> Result<Self, ConfigError> {
         let urls = BetterAuthUrls::new(url)?;
         let keys = RemoteKeySet::builder(urls.jwks_url());
-        Ok(Self { urls, keys, issuers: Vec::new(), audiences: Vec::new(), allowed_hosts: None })
+        Ok(Self { urls, keys, issuers: Vec::new(), audiences: Vec::new(), resources: Vec::new(), allowed_hosts: None })
     }
 
     /// Fetches the keys from this URL, instead of the one derived from the base URL.
@@ -89,6 +90,26 @@ impl BetterAuth {
         self
     }
 
+    /// Also accepts access tokens that Better Auth's OAuth provider issued for this resource: see
+    /// [`Profile::AccessToken`]. Call it again to accept several resources.
+    ///
+    /// Their `iss` is the origin with the base path, or an [`issuer`](Self::issuer) that you set. It is another name of the
+    /// same issuer: a logout ends a session for both kinds of tokens. [`Claims::is_access_token`] tells them apart.
+    ///
+    /// ```
+    /// use better_auth_jwt::BetterAuth;
+    ///
+    /// let (verifier, _) =
+    ///     BetterAuth::new("https://app.example.com")?.access_tokens("https://api.example.com").build()?;
+    /// # Ok::<(), better_auth_jwt::ConfigError>(())
+    /// ```
+    ///
+    /// [`Claims::is_access_token`]: crate::Claims::is_access_token
+    pub fn access_tokens(mut self, resource: impl Into<String>) -> Self {
+        self.resources.push(resource.into());
+        self
+    }
+
     /// Also accepts these origins as `iss` and `aud`: those with the scheme of the base URL, and a host for which the
     /// function returns `true`. The host includes the port, unless it is the scheme's default.
     pub fn allowed_hosts(mut self, is_allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
@@ -100,20 +121,38 @@ impl BetterAuth {
     ///
     /// # Errors
     ///
-    /// The errors of [`RemoteKeySetBuilder::build`], or an issuer or audience is empty.
+    /// The errors of [`RemoteKeySetBuilder::build`], or an issuer, audience or resource is empty.
     pub fn build(self) -> Result<(Verifier, RemoteKeySet), ConfigError> {
-        let Self { urls, keys, issuers, audiences, allowed_hosts } = self;
+        let Self { urls, keys, issuers, audiences, resources, allowed_hosts } = self;
         let keys = keys.build()?;
 
-        let or_origin = |values: Vec<String>| if values.is_empty() { vec![urls.origin().to_owned()] } else { values };
-        let mut verifier =
-            Verifier::builder(keys.clone()).issuers(or_origin(issuers)).audiences(or_origin(audiences))?;
-        if let Some(is_allowed) = allowed_hosts {
-            let scheme = urls.origin().split_inclusive("://").next().unwrap_or_default().to_owned();
-            verifier = verifier.add_matching(move |origin| {
+        let origin = urls.origin().to_owned();
+        let oauth_issuer = urls.oauth_issuer();
+        let is_allowed_origin = allowed_hosts.map(|is_allowed| -> Arc<Predicate> {
+            let scheme = origin.split_inclusive("://").next().unwrap_or_default().to_owned();
+            Arc::new(move |origin| {
                 let host = origin.strip_prefix(&*scheme).filter(|host| !host.contains(['/', '?', '#', '@', '\\']));
                 host.is_some_and(|host| is_allowed(host))
-            });
+            })
+        });
+        let or_origin = |values: &[String]| if values.is_empty() { vec![origin.clone()] } else { values.to_vec() };
+
+        let mut verifier =
+            Verifier::builder(keys.clone()).issuers(or_origin(&issuers)).audiences(or_origin(&audiences))?;
+        if let Some(is_allowed) = &is_allowed_origin {
+            verifier = verifier.add_matching_issuers(is_allowed.clone()).add_matching_audiences(is_allowed.clone());
+        }
+        if !resources.is_empty() {
+            // ID tokens have this issuer too, and no `typ`: it is not accepted in tokens of the JWT plugin.
+            let issuers = issuers.into_iter().chain([oauth_issuer.clone()]);
+            let mut access = Verifier::builder(keys.clone()).issuers(issuers).audiences(resources)?;
+            if let Some(is_allowed) = is_allowed_origin {
+                let base_path = oauth_issuer.strip_prefix(&origin).unwrap_or_default().to_owned();
+                access = access.add_matching_issuers(Arc::new(move |issuer| {
+                    issuer.strip_suffix(&*base_path).is_some_and(|origin| is_allowed(origin))
+                }));
+            }
+            verifier = verifier.or(access.profile(Profile::AccessToken)).join_issuers();
         }
         Ok((verifier, keys))
     }

@@ -41,6 +41,7 @@ pub struct Claims {
     pub(crate) valid_until: u64,
     /// The names of the issuer whose keys verified the token; empty if any is accepted.
     pub(crate) issuers: Arc<[String]>,
+    pub(crate) is_access_token: bool,
 }
 
 /// Where the claims that identify user and session are in the document.
@@ -120,6 +121,15 @@ impl Claims {
     /// `name`.
     pub fn name(&self) -> Option<&str> {
         self.text("name")
+    }
+
+    /// Whether the token is an OAuth access token: whether a verifier with [`Profile::AccessToken`] or
+    /// [`Profile::LegacyAccessToken`] accepted it.
+    ///
+    /// [`Profile::AccessToken`]: crate::Profile::AccessToken
+    /// [`Profile::LegacyAccessToken`]: crate::Profile::LegacyAccessToken
+    pub fn is_access_token(&self) -> bool {
+        self.is_access_token
     }
 
     /// `scope`, the scopes of an OAuth access token (RFC 8693, section 4.2).

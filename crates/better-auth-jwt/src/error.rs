@@ -21,6 +21,7 @@ pub struct Error {
 
 #[derive(Debug, Clone, Default)]
 struct Details {
+    hint: Option<&'static str>,
     claim: Option<Cow<'static, str>>,
     rule: Option<Cow<'static, str>>,
     missing_scopes: Option<Box<str>>,
@@ -91,6 +92,12 @@ impl Error {
         self.details.as_ref()?.missing_scopes.as_deref()
     }
 
+    /// What to change, for the log.
+    pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
+        self.details.get_or_insert_default().hint = Some(hint);
+        self
+    }
+
     pub(crate) fn with_rule(mut self, rule: impl Into<Cow<'static, str>>) -> Self {
         self.details.get_or_insert_default().rule = Some(rule.into());
         self
@@ -131,6 +138,9 @@ impl From<ErrorKind> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.kind.fmt(f)?;
+        if let Some(hint) = self.details.as_ref().and_then(|details| details.hint) {
+            write!(f, ": {hint}")?;
+        }
         if let Some(claim) = self.claim() {
             // Escaped: the name of a custom claim comes from the token.
             write!(f, " (claim `{}`)", claim.escape_debug())?;
@@ -223,7 +233,7 @@ pub enum ErrorKind {
     InvalidPath,
     /// Keys are unavailable.
     KeysUnavailable,
-    /// Whether the token's session has been revoked cannot be determined.
+    /// The session check cannot tell whether the token's session has been revoked.
     SessionsUnavailable,
     /// An async rule failed or took too long.
     RuleUnavailable,
@@ -303,12 +313,15 @@ impl ErrorKind {
             Self::Expired => ("expired", "the token expired"),
             Self::NotYetValid => ("not_yet_valid", "the token is not valid yet; check that the clocks agree"),
             Self::MaxAgeExceeded => ("max_age_exceeded", "the token was issued too long ago"),
-            Self::InvalidIssuer => {
-                ("invalid_issuer", "iss is not a configured issuer; Better Auth uses the origin of its baseURL")
-            }
+            Self::InvalidIssuer => (
+                "invalid_issuer",
+                "iss is not a configured issuer; Better Auth uses the origin of its baseURL, followed by the base path in \
+                 OAuth access tokens",
+            ),
             Self::InvalidAudience => (
                 "invalid_audience",
-                "aud contains none of the configured audiences; Better Auth uses the origin of its baseURL",
+                "aud contains none of the configured audiences; Better Auth uses the origin of its baseURL, and in OAuth \
+                 access tokens the requested resource",
             ),
             Self::ClientToken => ("client_token", "the token belongs to a client, not to a user"),
             Self::IdToken => ("id_token", "the token is an ID token; send an access token"),
@@ -331,7 +344,7 @@ impl ErrorKind {
             Self::InvalidPath => ("invalid_path", "a value in the path is invalid"),
             Self::KeysUnavailable => ("keys_unavailable", "keys are unavailable; check that the issuer is reachable"),
             Self::SessionsUnavailable => {
-                ("sessions_unavailable", "whether the token's session has been revoked cannot be determined")
+                ("sessions_unavailable", "the session check cannot tell whether the token's session has been revoked")
             }
             Self::RuleUnavailable => ("rule_unavailable", "an async rule failed or took too long"),
         }

@@ -58,7 +58,7 @@ use crate::{
 ///
 /// Clients learn the status and a fixed description. Which check failed is logged with the feature
 /// `tracing`, passed to [`on_outcome`](Self::on_outcome), and in the response's extensions as an
-/// [`ErrorKind`](crate::ErrorKind). Rejected requests are logged at `debug`, because clients without a
+/// [`ErrorKind`](crate::ErrorKind). The log's field `kind` is its [name](crate::ErrorKind::as_str). Rejected requests are logged at `debug`, because clients without a
 /// valid token can cause them; misconfigured routes and failing dependencies are logged at `warn`.
 #[must_use = "layers do nothing until they are applied to a service"]
 pub struct JwtAuthLayer<C = Claims, R = BearerRejection> {
@@ -135,7 +135,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         self
     }
 
-    /// Rejects tokens of revoked sessions with 401, and with 503 while that cannot be determined. Cached
+    /// Rejects tokens of revoked sessions with 401, and responds with 503 while the check cannot tell. Cached
     /// tokens are checked too.
     ///
     /// [`RevokedSessions`](crate::RevokedSessions) is such a check. You decide how to treat tokens without a
@@ -147,7 +147,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// # use better_auth_jwt::test_util::Issuer;
     /// # let verifier = Issuer::new().verifier();
     ///
-    /// let revoked = RevokedSessions::new(Duration::from_secs(16 * 60)); // tokens are valid for 15 minutes
+    /// let revoked = RevokedSessions::new(Duration::from_secs(15 * 60 + 30)); // the tokens' lifetime and the leeway
     /// let auth = JwtAuthLayer::new(verifier).sessions(revoked.clone(), MissingSession::Reject);
     /// revoked.revoke_session("https://app.example.com", "FwSmAw7Yk0Xvp3bZ")?; // its tokens get 401 from now on
     /// # let _ = auth;
@@ -267,13 +267,15 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         Ok(self)
     }
 
-    /// Requires scopes that depend on the request, such as its method or, in gRPC, its path.
+    /// Requires scopes that depend on the request, such as its method or, in gRPC, its path, or on the claims: only OAuth
+    /// access tokens have scopes, so require none of other tokens. [`guides::grpc`](crate::guides::grpc) is a complete
+    /// example.
     ///
     /// ```
     /// # use better_auth_jwt::{GrpcRejection, JwtAuthLayer, test_util::Issuer};
     /// # let verifier = Issuer::new().verifier();
     /// let auth = JwtAuthLayer::new(verifier)
-    ///     .require_scopes_for(|parts| match parts.uri.path() {
+    ///     .require_scopes_for(|_, parts| match parts.uri.path() {
     ///         "/notes.v1.Notes/Get" | "/notes.v1.Notes/List" => &["notes:read"],
     ///         _ => &["notes:write"],
     ///     })
@@ -281,7 +283,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// ```
     pub fn require_scopes_for(
         mut self,
-        scopes: impl Fn(&Parts) -> &'static [&'static str] + Send + Sync + 'static,
+        scopes: impl Fn(&Claims, &Parts) -> &'static [&'static str] + Send + Sync + 'static,
     ) -> Self {
         self.policy_mut().scopes.require_by_request(scopes);
         self

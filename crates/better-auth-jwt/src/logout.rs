@@ -26,7 +26,9 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// # let issuer = Issuer::new();
 /// # let (verifier, token) = (issuer.verifier(), issuer.logout_token("phone"));
 ///
-/// let verifier = LogoutVerifier::from(&verifier).issuer("https://app.example.com/api/auth").audience("client-id");
+/// let verifier = LogoutVerifier::from(&verifier)
+///     .additional_issuer("https://app.example.com/api/auth")
+///     .additional_audience("client-id");
 /// let logout = verifier.verify(&token).await?;
 /// assert_eq!(logout.issuer(), "https://app.example.com");
 /// assert_eq!(logout.target(), LogoutTarget::Session("phone"));
@@ -36,12 +38,14 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 ///
 /// With several issuers, `LogoutVerifier::from(&a.or(b))` accepts the logout tokens of both. Each is verified with the
 /// keys of its own issuer and revokes that issuer's sessions only. Issuers and audiences that you add to the result are
-/// added to both; to add them to one of the two, use [`or`](Self::or):
+/// added to both. To add them to one of the two, use [`or`](Self::or):
 ///
 /// ```
 /// # use better_auth_jwt::{LogoutVerifier, test_util::Issuer};
 /// # let [a, b] = ["https://a.example.com", "https://b.example.com"].map(|url| Issuer::new().with_origin(url).verifier());
-/// let verifier = LogoutVerifier::from(&a).issuer("https://a.example.com/api/auth").or(LogoutVerifier::from(&b));
+/// let verifier = LogoutVerifier::from(&a)
+///     .additional_issuer("https://a.example.com/api/auth")
+///     .or(LogoutVerifier::from(&b));
 /// ```
 #[derive(Debug, Clone)]
 pub struct LogoutVerifier(Verifier);
@@ -50,13 +54,13 @@ impl LogoutVerifier {
     /// Accepts one more issuer in logout tokens. It is another name of the verifier's issuer: its logout tokens are
     /// verified with the same keys and revoke the same sessions.
     #[must_use]
-    pub fn issuer(self, issuer: impl Into<String>) -> Self {
+    pub fn additional_issuer(self, issuer: impl Into<String>) -> Self {
         Self(self.0.add_logout_issuer(issuer.into()))
     }
 
     /// Accepts one more audience.
     #[must_use]
-    pub fn audience(self, audience: impl Into<String>) -> Self {
+    pub fn additional_audience(self, audience: impl Into<String>) -> Self {
         Self(self.0.add_audience(audience.into()))
     }
 
@@ -114,7 +118,7 @@ pub enum LogoutTarget<'t> {
 
 impl LogoutToken {
     /// The issuer of the sessions, as in the `iss` of its access tokens: the logout token's `iss`, or the verifier's first
-    /// issuer if that `iss` was added for [logout tokens only](LogoutVerifier::issuer).
+    /// issuer if that `iss` was added for [logout tokens only](LogoutVerifier::additional_issuer).
     ///
     /// Empty if the token has no `iss`, which only a verifier that accepts any issuer allows.
     pub fn issuer(&self) -> &str {

@@ -30,9 +30,10 @@ const LEEWAY: u64 = 30;
 /// A session is identified by its issuer and its id (`sid`), a user by the issuer and the user's id (`sub`). Equal ids
 /// of another issuer are not affected.
 ///
-/// - **Issuer**: any name that was given to [`issuer`](crate::VerifierBuilder::issuer) for the keys that verify the token.
-///   All names of one verifier are the same issuer; verifiers joined by [`or`](crate::Verifier::or) are separate.
-///   Tokens of a verifier with `insecure_any_issuer` match the ids of every issuer.
+/// - **Issuer**: the `iss` of the tokens. If a verifier has several [`issuers`](crate::VerifierBuilder::issuers), they are
+///   names of one: a session that is revoked under one name is revoked under all. The same applies to both kinds of tokens
+///   of `BetterAuth::access_tokens`. Verifiers joined by [`or`](crate::Verifier::or) are separate. Tokens of a verifier
+///   without a list of issuers, such as with `insecure_any_issuer`, match the ids of every issuer.
 /// - **Expiry**: an entry is dropped once every token that it covers has expired.
 /// - **Capacity**: a million entries by default. When the list is full, adding returns a [`CapacityError`]; entries that
 ///   are still needed are never evicted.
@@ -47,7 +48,7 @@ const LEEWAY: u64 = 30;
 /// use std::time::Duration;
 /// use better_auth_jwt::RevokedSessions;
 ///
-/// // Tokens are valid for 15 minutes, and the verifier's leeway is 30 seconds.
+/// // Tokens are valid for 15 minutes, and the leeway is 30 seconds. OAuth access tokens are valid for an hour.
 /// let revoked = RevokedSessions::new(Duration::from_secs(15 * 60 + 30));
 /// revoked.revoke_session("https://app.example.com", "FwSmAw7Yk0Xvp3bZ")?;
 /// revoked.revoke_session("https://app.example.com", "FwSmAw7Yk0Xvp3bZ")?; // changes nothing
@@ -66,10 +67,13 @@ pub struct RevokedSessions {
 }
 
 impl RevokedSessions {
-    /// Creates an empty list. `retention` must be at least the maximum lifetime of a token plus the leeway.
+    /// Creates an empty list. `retention` must be at least the longest lifetime of any token that the service accepts, plus
+    /// the verifier's leeway.
     ///
-    /// Better Auth's tokens are valid for 15 minutes unless `expirationTime` is set. If Better Auth's cookie cache can
-    /// issue tokens for a revoked session, add that time.
+    /// By default, tokens of Better Auth's JWT plugin are valid for 15 minutes (`expirationTime`), and access tokens of its
+    /// OAuth provider for an hour (`accessTokenExpiresIn`): with the leeway of 30 seconds, the retention is 930 seconds, or
+    /// 3630 if access tokens are accepted. If Better Auth's cookie cache can issue tokens for a revoked session, add that
+    /// time.
     pub fn new(retention: Duration) -> Self {
         Self {
             retention: retention.as_secs().saturating_add(u64::from(retention.subsec_nanos() > 0)),
@@ -106,6 +110,8 @@ impl RevokedSessions {
     }
 
     /// Revokes a session now: all its tokens are rejected, whenever they were issued.
+    ///
+    /// The issuer is that of the tokens: [`Claims::issuer`]. With another one, revoking has no effect.
     ///
     /// # Errors
     ///

@@ -123,7 +123,7 @@ pub(crate) struct Scopes {
     by_request: Vec<Arc<ScopesFn>>,
 }
 
-type ScopesFn = dyn Fn(&Parts) -> &'static [&'static str] + Send + Sync;
+type ScopesFn = dyn Fn(&Claims, &Parts) -> &'static [&'static str] + Send + Sync;
 
 impl Scopes {
     pub(crate) fn require(&mut self, scopes: impl IntoIterator<Item = Box<str>>) {
@@ -132,14 +132,14 @@ impl Scopes {
 
     pub(crate) fn require_by_request(
         &mut self,
-        scopes: impl Fn(&Parts) -> &'static [&'static str] + Send + Sync + 'static,
+        scopes: impl Fn(&Claims, &Parts) -> &'static [&'static str] + Send + Sync + 'static,
     ) {
         self.by_request.push(Arc::new(scopes));
     }
 
     /// Returns an error that lists all missing scopes.
     pub(crate) fn check(&self, claims: &Claims, parts: &Parts) -> Result<(), Error> {
-        let by_request = self.by_request.iter().flat_map(|scopes| scopes(parts).iter().copied());
+        let by_request = self.by_request.iter().flat_map(|scopes| scopes(claims, parts).iter().copied());
         let required = self.always.iter().map(|scope| &**scope).chain(by_request);
         let missing: Vec<&str> = required.filter(|scope| !claims.scopes().any(|granted| granted == *scope)).collect();
         if missing.is_empty() {

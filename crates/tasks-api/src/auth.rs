@@ -31,10 +31,13 @@ pub(crate) fn verifier(config: &AuthConfig) -> Result<(Verifier, Option<RemoteKe
 /// Accepts the logout tokens of whoever issues these tokens, and those of the same server's OAuth provider.
 pub(crate) fn logout_verifier(verifier: &Verifier, config: &AuthConfig) -> LogoutVerifier {
     let mut logout = LogoutVerifier::from(verifier);
-    logout = config.logout_issuer.iter().fold(logout, |logout, issuer| logout.issuer(issuer.as_str()));
+    logout = config.logout_issuer.iter().fold(logout, |logout, issuer| logout.additional_issuer(issuer.as_str()));
     // If any audience is accepted, adding one would make it the only one.
     if config.audience.is_some() {
-        logout = config.logout_audiences.iter().fold(logout, |logout, audience| logout.audience(audience.as_str()));
+        logout = config
+            .logout_audiences
+            .iter()
+            .fold(logout, |logout, audience| logout.additional_audience(audience.as_str()));
     }
     logout
 }

@@ -10,7 +10,7 @@ fn claims(json: &str) -> Claims {
     let span = |name| document.find(name).and_then(Value::span);
     let subject = span("sub").unwrap_or_default();
     let spans = ClaimSpans { issuer: span("iss"), subject, user_id: subject, session_id: span("sid") };
-    Claims { document, spans, expires_at: 2, valid_until: 32, issuers: Arc::default() }
+    Claims { document, spans, expires_at: 2, valid_until: 32, issuers: Arc::default(), is_access_token: false }
 }
 
 const ADA: &str = r#"{"iat":1.5,"name":"Ada \"L\"","email":null,"sub":"ada","exp":2,"iss":"https://a","aud":["x","y\u007a"],

@@ -161,18 +161,9 @@ impl Issuer {
     }
 
     /// An access token as Better Auth's OAuth provider issues it, for
-    /// [`Profile::AccessToken`](crate::Profile::AccessToken): its issuer is the origin with
-    /// `/api/auth`, its audience the resource.
+    /// [`Profile::AccessToken`](crate::Profile::AccessToken). It expires after an hour.
     pub fn access_token(&self, user: &str, resource: &str, scope: &str) -> String {
-        let mut header = self.header();
-        header["typ"] = json!("at+jwt");
-        let now = self.clock.unix_time();
-        let claims = json!({
-            "sub": user, "aud": resource, "client_id": "client", "azp": "client", "scope": scope, "sid": "session",
-            "iss": format!("{}/api/auth", self.origin), "iat": now, "exp": now + 3600,
-            "jti": base64url::encode(random(24)),
-        });
-        self.sign_with_header(&header, &claims)
+        self.sign_access(&self.access_claims(user, resource, scope))
     }
 
     /// A valid token with a session id, as Better Auth issues it if `definePayload` adds `sid`.
@@ -223,6 +214,17 @@ impl Issuer {
         })
     }
 
+    /// The claims of a valid access token, to be modified: `iss` is the origin with `/api/auth`, `aud` the resource,
+    /// `client_id` and `azp` are `client`, `sid` is `session`, and `exp` is in 3600 seconds.
+    pub fn access_claims(&self, user: &str, resource: &str, scope: &str) -> Value {
+        let now = self.clock.unix_time();
+        json!({
+            "sub": user, "aud": resource, "client_id": "client", "azp": "client", "scope": scope, "sid": "session",
+            "iss": format!("{}/api/auth", self.origin), "iat": now, "exp": now + 3600,
+            "jti": base64url::encode(random(24)),
+        })
+    }
+
     /// The JOSE header of a valid token, to be modified.
     pub fn header(&self) -> Value {
         let mut header = json!({ "alg": self.algorithm.to_string() });
@@ -235,6 +237,13 @@ impl Issuer {
     /// A token with these claims and a valid header.
     pub fn sign(&self, claims: &Value) -> String {
         self.sign_with_header(&self.header(), claims)
+    }
+
+    /// An access token with these claims and a valid header.
+    pub fn sign_access(&self, claims: &Value) -> String {
+        let mut header = self.header();
+        header["typ"] = json!("at+jwt");
+        self.sign_with_header(&header, claims)
     }
 
     /// A token with this header and these claims.
@@ -277,7 +286,7 @@ impl Issuer {
         format!("{signing_input}.{}", base64url::encode(signature))
     }
 
-    /// The public key as a JWK, in the form Better Auth publishes it.
+    /// The public key as a JWK with the members that Better Auth publishes.
     ///
     /// # Panics
     ///

@@ -81,7 +81,8 @@ use crate::{
 
 /// Creates claims for tests of handlers, without a token.
 ///
-/// `exp` is in 15 minutes unless it is specified.
+/// `exp` is in 15 minutes unless it is specified. With an `iss`, they are the claims of that issuer's session and user;
+/// without one, [`RevokedSessions`](crate::RevokedSessions) compares the ids with those of every issuer.
 ///
 /// # Panics
 ///
@@ -89,7 +90,11 @@ use crate::{
 pub fn claims(claims: Value) -> Arc<Claims> {
     // The secret is long enough; the panics on invalid claims are documented above.
     let keys = SharedSecret::allowing_well_known(Algorithm::HS256, [[7; 32]]).expect("a secret");
-    let verifier = Verifier::builder(keys).insecure_any_issuer().insecure_any_audience().expect("a configuration");
+    let verifier = match claims["iss"].as_str() {
+        Some(issuer) => Verifier::builder(keys).issuer(issuer),
+        None => Verifier::builder(keys).insecure_any_issuer(),
+    };
+    let verifier = verifier.insecure_any_audience().expect("an issuer");
     let mut all = json!({ "exp": SystemClock.unix_time() + 900 });
     match (all.as_object_mut(), claims) {
         (Some(all), Value::Object(claims)) => all.extend(claims),

@@ -139,20 +139,22 @@ impl VerifierBuilder<WantsAudience> {
         let issuers = self.state.issuers;
         if issuers.has_no_value() {
             return Err(ConfigError::new(
-                "an issuer is empty or missing; with Better Auth it is the origin of its baseURL",
+                "an issuer is empty or missing; with Better Auth it is the origin of its baseURL; for OAuth access tokens, \
+                 iss ends with the base path",
             )
             .with_kind(ConfigErrorKind::Issuer));
         }
         if audiences.has_no_value() {
             return Err(ConfigError::new(
-                "an audience is empty or missing; with Better Auth it is the origin of its baseURL",
+                "an audience is empty or missing; with Better Auth it is the origin of its baseURL; for OAuth access \
+                 tokens, aud is the requested resource",
             )
             .with_kind(ConfigErrorKind::Audience));
         }
         let rules = Rules {
             expected: ExpectedToken::Access(Profile::default()),
+            names: issuers.names(),
             issuers,
-            logout_issuers: Vec::new(),
             audiences,
             leeway: LEEWAY,
             max_age: None,

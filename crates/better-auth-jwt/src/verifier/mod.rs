@@ -66,7 +66,8 @@ pub enum Profile {
     /// OAuth access tokens (RFC 9068): `typ` is `at+jwt`, and `client_id`, `iat` and `jti` are required.
     ///
     /// Better Auth's OAuth provider signs them with the keys of the JWT plugin, but under another issuer, and for the
-    /// `resource` that the client requests:
+    /// `resource` that the client requests. `BetterAuth::access_tokens` accepts them beside the tokens of the JWT plugin. To
+    /// accept access tokens only:
     ///
     #[cfg_attr(feature = "jwks-reqwest", doc = "```")]
     #[cfg_attr(not(feature = "jwks-reqwest"), doc = "```ignore")]
@@ -151,7 +152,8 @@ impl Verifier {
         self.with_rules(|rules| rules.leeway = leeway)
     }
 
-    /// Rejects tokens that were issued longer ago than this, whatever their `exp`. `iat` is then required.
+    /// Rejects tokens once this time and the [`leeway`](Self::leeway) have passed since `iat`, whatever their `exp`. `iat` is
+    /// then required.
     pub fn max_age(self, age: Duration) -> Self {
         self.with_rules(|rules| rules.max_age = Some(age))
     }
@@ -287,7 +289,7 @@ impl Verifier {
 
     /// Accepts one more issuer, in logout tokens.
     pub(crate) fn add_logout_issuer(self, issuer: String) -> Self {
-        self.with_rules(|rules| rules.logout_issuers.push(issuer.clone()))
+        self.with_rules(|rules| rules.names = rules.names.iter().chain([&issuer]).cloned().collect())
     }
 
     /// The configured issuers, in the order in which they were added. Empty if the verifier accepts any issuer, or those
@@ -301,14 +303,26 @@ impl Verifier {
         self.with_rules(|rules| rules.audiences.add(audience.clone()))
     }
 
-    /// Also accepts the issuers and audiences for which the function returns `true`.
+    /// Also accepts the issuers for which the function returns `true`.
     #[cfg(feature = "jwks-reqwest")]
-    pub(crate) fn add_matching(self, accepts: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        let accepts: Arc<Predicate> = Arc::new(accepts);
+    pub(crate) fn add_matching_issuers(self, accepts: Arc<Predicate>) -> Self {
         self.with_rules(|rules| {
             rules.issuers.add_matching(accepts.clone());
-            rules.audiences.add_matching(accepts.clone());
+            rules.names = rules.issuers.names();
         })
+    }
+
+    /// Also accepts the audiences for which the function returns `true`.
+    #[cfg(feature = "jwks-reqwest")]
+    pub(crate) fn add_matching_audiences(self, accepts: Arc<Predicate>) -> Self {
+        self.with_rules(|rules| rules.audiences.add_matching(accepts.clone()))
+    }
+
+    /// Makes all issuers of this verifier names of one: a session that is revoked under one name is revoked under all.
+    #[cfg(feature = "jwks-reqwest")]
+    pub(crate) fn join_issuers(self) -> Self {
+        let names: Arc<[String]> = self.issuers().collect();
+        self.with_rules(|rules| rules.names = names.clone())
     }
 
     fn parse<'t>(&self, token: &'t [u8]) -> Result<(CompactJws<'t>, Header), Error> {

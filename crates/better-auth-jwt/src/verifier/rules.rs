@@ -19,8 +19,9 @@ const MAX_AUDIENCES: usize = 64;
 pub(crate) struct Rules {
     pub(super) expected: ExpectedToken,
     pub(super) issuers: Accepted,
-    /// Other names of the same issuer, for logout tokens only.
-    pub(super) logout_issuers: Vec<String>,
+    /// All names of the issuer: its sessions are the same under each, and its logout tokens may have any of them. Empty if
+    /// the issuers are not a list.
+    pub(super) names: Arc<[String]>,
     pub(super) audiences: Accepted,
     pub(super) leeway: Duration,
     pub(super) max_age: Option<Duration>,
@@ -92,8 +93,9 @@ impl Rules {
             user_id: non_empty_span(user_id).ok_or_else(|| invalid(self.user_id_claim.clone()))?,
             session_id,
         };
-        let (expires_at, valid_until, issuers) = (expires_at.floor(), period.end, self.issuers.names());
-        Ok((Claims { document, spans, expires_at, valid_until, issuers }, period))
+        let (expires_at, valid_until, issuers) = (expires_at.floor(), period.end, self.names.clone());
+        let is_access_token = self.expected != ExpectedToken::Access(Profile::Jwt);
+        Ok((Claims { document, spans, expires_at, valid_until, issuers, is_access_token }, period))
     }
 
     /// The rules for all kinds of tokens. Returns `exp`, and the period in which the token is valid.
@@ -124,8 +126,6 @@ impl Rules {
         issued_at: Option<NumericDate>,
         now: u64,
     ) -> Result<Range<u64>, Error> {
-        // The clock has whole seconds, so dates with a fraction are rounded up.
-        let rounded_up = |time: Duration| time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
         let seconds = Duration::from_secs;
 
         // RFC 7519, section 4.1.4: the token is expired on and after `exp`.
@@ -148,7 +148,7 @@ impl Rules {
     fn max_age_exceeded_at(&self, issued_at: Option<NumericDate>, now: u64) -> Result<u64, Error> {
         let Some(max_age) = self.max_age else { return Ok(u64::MAX) };
         let issued_at = Duration::from_secs(issued_at.ok_or_else(|| invalid("iat"))?.floor());
-        let end = issued_at.saturating_add(max_age).saturating_add(self.leeway).as_secs().saturating_add(1);
+        let end = rounded_up(issued_at.saturating_add(max_age).saturating_add(self.leeway));
         if now < end { Ok(end) } else { Err(Error::from(ErrorKind::MaxAgeExceeded).with_claim("iat")) }
     }
 
@@ -162,7 +162,8 @@ impl Rules {
 
     pub(super) fn accepts_issuer(&self, issuer: Option<&str>) -> bool {
         self.issuers.accepts(issuer)
-            || issuer.is_some_and(|issuer| self.logout_issuers.iter().any(|accepted| accepted == issuer))
+            || self.expected == ExpectedToken::Logout
+                && issuer.is_some_and(|issuer| self.names.iter().any(|name| name == issuer))
     }
 
     /// The issuer of the session that an accepted logout token is about, as in the `iss` of access tokens.
@@ -194,6 +195,17 @@ impl ExpectedToken {
                 matches!(token_type, TokenType::Untyped | TokenType::AccessToken)
             }
             Self::Logout => token_type == TokenType::Logout,
+        }
+    }
+
+    /// How to accept this type of token, which is not accepted.
+    pub(super) fn hint(self, token_type: TokenType) -> &'static str {
+        match (self, token_type) {
+            (Self::Logout, _) => "a logout token has the typ `logout+jwt`",
+            (_, TokenType::AccessToken) => "typ is `at+jwt`; use Profile::AccessToken",
+            (_, TokenType::Logout) => "typ is `logout+jwt`; send logout tokens to BackChannelLogout",
+            (_, TokenType::Untyped | TokenType::Jwt) => "typ is absent or `JWT`; use Profile::Jwt",
+            (_, TokenType::Other) => "it is none of `JWT`, `at+jwt` and `logout+jwt`",
         }
     }
 }
@@ -302,6 +314,11 @@ impl<'d> RegisteredClaims<'d> {
             _ => Err(ErrorKind::IdToken.into()),
         }
     }
+}
+
+/// The first second that the clock, which has whole seconds, shows at or after this time.
+fn rounded_up(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 /// An error about a claim that is missing, or has a wrong type or value.

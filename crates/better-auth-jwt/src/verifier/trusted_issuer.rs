@@ -71,7 +71,11 @@ pub(super) fn verify_with_each<'v, T>(
         0 if issuers.iter().any(|issuer| issuer.rules.expected.accepts(header.token_type())) => {
             return Err(ErrorKind::UnsupportedAlgorithm.into());
         }
-        0 => return Err(ErrorKind::InvalidType.into()),
+        0 => {
+            // All issuers expect access tokens, or all expect logout tokens.
+            let hint = issuers.first().map_or("", |issuer| issuer.rules.expected.hint(header.token_type()));
+            return Err(Error::from(ErrorKind::InvalidType).with_hint(hint).into());
+        }
         1 => None,
         // Only `iss` says whose keys are meant. It is not verified yet: the token must satisfy the keys and rules of
         // that issuer (RFC 8725, section 3.8).

@@ -74,12 +74,12 @@ async fn only_problems_of_the_service_are_logged_as_warnings() {
         .require_async("member", async |_, _| Err::<bool, _>("no connection".into()));
     let token = issuer.token("ada");
     for (path, authorization, expected) in [
-        ("/api/ada/tasks", bearer(&format!("{token}x")), &[("DEBUG", "kind=Malformed")][..]),
-        ("/other", bearer(&token), &[("WARN", "kind=MissingPathValue")]),
+        ("/api/ada/tasks", bearer(&format!("{token}x")), &[("DEBUG", "kind=\"malformed\"")][..]),
+        ("/other", bearer(&token), &[("WARN", "kind=\"missing_path_value\"")]),
         (
             "/api/ada/tasks",
             bearer(&token),
-            &[("WARN", "the rule `member` failed: no connection"), ("WARN", "kind=RuleUnavailable")],
+            &[("WARN", "the rule `member` failed: no connection"), ("WARN", "kind=\"rule_unavailable\"")],
         ),
     ] {
         send(&layer, request(path, &authorization)).await;

@@ -209,9 +209,9 @@ async fn logout_tokens_of_the_oauth_provider_are_accepted_if_configured() {
     });
     let strict = LogoutVerifier::from(&issuer.verifier());
     assert_eq!(verdict(&strict, &token).await, Some(ErrorKind::InvalidIssuer));
-    let with_issuer = strict.issuer("https://app.example.com/api/auth");
+    let with_issuer = strict.additional_issuer("https://app.example.com/api/auth");
     assert_eq!(verdict(&with_issuer, &token).await, Some(ErrorKind::InvalidAudience));
-    let with_both = with_issuer.audience("client-1");
+    let with_both = with_issuer.additional_audience("client-1");
     assert_eq!(verdict(&with_both, &token).await, None);
     assert_eq!(verdict(&with_both, &issuer.logout_token("phone")).await, None, "others are still accepted");
     assert_eq!(
@@ -226,7 +226,7 @@ async fn an_audience_can_be_added_to_those_that_a_function_accepts() {
     let issuer = Issuer::new();
     let verifier = Verifier::builder(KeySet::from_json(issuer.jwks()).unwrap()).issuer(issuer.origin());
     let verifier = verifier.audience_matching(|audience| audience == "client-1").unwrap().clock(issuer.clock());
-    let logouts = LogoutVerifier::from(&verifier).audience("client-2");
+    let logouts = LogoutVerifier::from(&verifier).additional_audience("client-2");
     for (audience, expected) in [("client-1", None), ("client-2", None), ("client-3", Some(ErrorKind::InvalidAudience))]
     {
         let token = changed(&issuer, |claims| claims["aud"] = json!(audience));
@@ -269,7 +269,7 @@ async fn another_issuer_of_logout_tokens_revokes_the_verifiers_sessions() {
     let verifier =
         Verifier::builder(keys).issuers([issuer.origin(), "https://new.example.com"]).audience(issuer.origin());
     let verifier = verifier.unwrap().clock(issuer.clock());
-    let logouts = LogoutVerifier::from(&verifier).issuer("https://app.example.com/api/auth");
+    let logouts = LogoutVerifier::from(&verifier).additional_issuer("https://app.example.com/api/auth");
     for (iss, expected) in [
         ("https://app.example.com", "https://app.example.com"),
         ("https://new.example.com", "https://new.example.com"),
@@ -284,7 +284,7 @@ async fn another_issuer_of_logout_tokens_revokes_the_verifiers_sessions() {
         .insecure_any_issuer()
         .insecure_any_audience()
         .unwrap();
-    let logouts = LogoutVerifier::from(&verifier.clock(issuer.clock())).issuer("https://a.example.com");
+    let logouts = LogoutVerifier::from(&verifier.clock(issuer.clock())).additional_issuer("https://a.example.com");
     let token = changed(&issuer, |claims| claims["iss"] = json!("https://b.example.com"));
     assert_eq!(logouts.verify(&token).await.unwrap().issuer(), "https://b.example.com", "any is still accepted");
 }
@@ -298,7 +298,7 @@ async fn an_issuer_added_to_one_of_two_logout_verifiers_is_not_added_to_the_othe
         (claims["iss"], claims["aud"]) = (json!(alias), json!([a.origin(), b.origin()]));
         issuer.sign_with_header(&issuer.logout_header(), &claims)
     };
-    let one = LogoutVerifier::from(&a.verifier()).issuer(alias).or(LogoutVerifier::from(&b.verifier()));
+    let one = LogoutVerifier::from(&a.verifier()).additional_issuer(alias).or(LogoutVerifier::from(&b.verifier()));
     assert_eq!(one.verify(&of_alias(&a)).await.unwrap().issuer(), a.origin());
     assert_eq!(verdict(&one, &of_alias(&b)).await, Some(ErrorKind::UnknownKey));
     for issuer in [&a, &b] {
@@ -306,7 +306,7 @@ async fn an_issuer_added_to_one_of_two_logout_verifiers_is_not_added_to_the_othe
     }
 
     // Added to both, each still revokes its own sessions.
-    let both = LogoutVerifier::from(&a.verifier().or(b.verifier())).issuer(alias);
+    let both = LogoutVerifier::from(&a.verifier().or(b.verifier())).additional_issuer(alias);
     for issuer in [&a, &b] {
         assert_eq!(both.verify(&of_alias(issuer)).await.unwrap().issuer(), issuer.origin());
     }

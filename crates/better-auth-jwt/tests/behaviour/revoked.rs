@@ -9,8 +9,9 @@ use std::{
 };
 
 use better_auth_jwt::{
-    Claims, Clock, LogoutVerifier, RevokedSessions, SessionCheck, SessionState, Verifier, keys::KeySet,
-    test_util::Issuer,
+    BetterAuth, Claims, Clock, LogoutVerifier, RevokedSessions, SessionCheck, SessionState, Verifier,
+    keys::KeySet,
+    test_util::{self, Issuer},
 };
 use futures_util::FutureExt;
 use serde_json::json;
@@ -215,6 +216,33 @@ async fn an_issuer_with_two_names_has_the_same_sessions_under_both() {
 }
 
 #[tokio::test]
+async fn any_logout_token_of_a_server_ends_both_kinds_of_its_tokens() {
+    let issuer = Issuer::new().serve_jwks();
+    let (origin, oauth_issuer) = (issuer.origin(), format!("{}/api/auth", issuer.origin()));
+    let builder = || BetterAuth::new(issuer.origin()).unwrap().access_tokens("https://api.example.com");
+    for builder in [builder(), builder().allowed_hosts(|_| false)] {
+        let (verifier, _) = builder.build().unwrap();
+        let logouts = LogoutVerifier::from(&verifier)
+            .additional_issuer("https://another.example.com")
+            .additional_audience("client");
+        for (iss, aud) in [(origin, origin), (&*oauth_issuer, "client"), ("https://another.example.com", "client")] {
+            let mut claims = issuer.logout_claims("session");
+            (claims["iss"], claims["aud"]) = (json!(iss), json!(aud));
+            let logout = logouts.verify(&issuer.sign_with_header(&issuer.logout_header(), &claims)).await.unwrap();
+            let revoked = RevokedSessions::new(Duration::from_secs(3630));
+            revoked.apply(&logout).unwrap();
+            for (token, state) in [
+                (issuer.token_with_session("ada", "session"), SessionState::Revoked),
+                (issuer.token_with_session("ada", "another"), SessionState::Active),
+                (issuer.access_token("ada", "https://api.example.com", ""), SessionState::Revoked),
+            ] {
+                assert_eq!(revoked.check(&verifier.verify(&token).await.unwrap()), state, "{iss} {aud}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_verifier_of_any_issuer_finds_the_sessions_of_every_issuer() {
     let issuer = Issuer::with_secret([7; 32]);
     let verifier = Verifier::shared_secret([7; 32]).unwrap().insecure_any_issuer().insecure_any_audience().unwrap();
@@ -231,6 +259,18 @@ async fn a_verifier_of_any_issuer_finds_the_sessions_of_every_issuer() {
         (claims["sub"], claims["sid"]) = (json!(user), json!(session));
         let claims = verifier.verify(&issuer.sign(&claims)).await.unwrap();
         assert_eq!(revoked.check(&claims), state, "{user} {session}");
+    }
+}
+
+#[test]
+fn claims_for_tests_belong_to_their_issuer() {
+    let revoked = RevokedSessions::new(Duration::from_secs(RETENTION));
+    revoked.revoke_session("https://a.example.com", "phone").unwrap();
+    for (iss, state) in
+        [("https://a.example.com", SessionState::Revoked), ("https://b.example.com", SessionState::Active)]
+    {
+        let claims = test_util::claims(json!({ "sub": "ada", "sid": "phone", "iss": iss }));
+        assert_eq!(revoked.check(&claims), state, "{iss}");
     }
 }
 
@@ -258,6 +298,22 @@ async fn a_revocation_covers_an_issuer_with_a_fast_clock() {
     scene.advance(LEEWAY + 900 + LEEWAY - 1);
     for token in &last {
         assert_eq!(check(token).await, SessionState::Revoked, "as long as the verifier accepts the token");
+    }
+}
+
+#[tokio::test]
+async fn a_retention_of_the_maximum_age_plus_the_leeway_is_long_enough() {
+    let scene = Scene::with_max_entries(10);
+    let verifier = scene.issuer.verifier().max_age(Duration::from_secs(RETENTION - LEEWAY));
+    let mut claims = scene.issuer.claims("ada");
+    (claims["sid"], claims["exp"]) = (json!("phone"), json!(scene.now() + 10 * RETENTION));
+    let token = scene.issuer.sign(&claims);
+    assert!(scene.revoke("phone"));
+    for (seconds, accepted) in [(RETENTION - 1, true), (1, false)] {
+        scene.advance(seconds);
+        let claims = verifier.verify(&token).await.ok();
+        assert_eq!(claims.is_some(), accepted, "{seconds}");
+        assert!(claims.is_none_or(|claims| scene.revoked.check(&claims) == SessionState::Revoked));
     }
 }
 

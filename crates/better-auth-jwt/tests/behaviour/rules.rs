@@ -12,7 +12,7 @@ use std::{
 
 use better_auth_jwt::{
     Authenticated, Claims, Clock, ErrorKind, GrpcRejection, JwtAuthLayer, MissingSession, PathTemplate, PathValue,
-    RevokedSessions, Verifier,
+    Profile, RevokedSessions, Verifier,
     keys::{JwksResponse, RemoteKeySet},
     test_util::Issuer,
 };
@@ -310,7 +310,7 @@ async fn rules_of_both_claims_types_apply_sync_and_async() {
 async fn scopes_can_depend_on_the_method_of_a_grpc_service() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier())
-        .require_scopes_for(|parts| match parts.uri.path() {
+        .require_scopes_for(|_, parts| match parts.uri.path() {
             "/notes.v1.Notes/Get" => &["notes:read"],
             _ => &["notes:write"],
         })
@@ -329,6 +329,27 @@ async fn scopes_can_depend_on_the_method_of_a_grpc_service() {
 }
 
 #[tokio::test]
+async fn scopes_can_be_required_of_access_tokens_only() {
+    let issuer = Issuer::new();
+    let access = issuer.verifier().profile(Profile::AccessToken);
+    let layer = JwtAuthLayer::new(issuer.verifier().or(access))
+        .require_scopes_for(|claims, _| if claims.is_access_token() { &["notes:read"] } else { &[] });
+    let access_token = |scope: &str| {
+        let mut claims = issuer.access_claims("ada", issuer.origin(), scope);
+        claims["iss"] = json!(issuer.origin());
+        issuer.sign_access(&claims)
+    };
+    for (token, kind) in [
+        (issuer.token("ada"), None),
+        (access_token("notes:read"), None),
+        (access_token(""), Some(ErrorKind::InsufficientScope)),
+    ] {
+        let response = send(&layer, request("/", &bearer(&token))).await;
+        assert_eq!(response.extensions().get().copied(), kind);
+    }
+}
+
+#[tokio::test]
 async fn the_challenge_contains_all_missing_scopes() {
     let issuer = Issuer::new();
     let layer = JwtAuthLayer::new(issuer.verifier())
@@ -336,7 +357,7 @@ async fn the_challenge_contains_all_missing_scopes() {
         .unwrap()
         .require_scopes(["b", "c"].map(String::from))
         .unwrap()
-        .require_scopes_for(|_| &["d"]);
+        .require_scopes_for(|_, _| &["d"]);
     for (scope, missing) in [("", "a b c d"), ("b", "a c d"), ("d a b", "c"), ("a b c dd", "d")] {
         let token = token_with(&issuer, "scope", json!(scope));
         let response = send(&layer, request("/", &token)).await;

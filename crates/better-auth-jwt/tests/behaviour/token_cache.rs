@@ -125,9 +125,9 @@ async fn times_are_checked_for_a_cached_token() {
     let token = issuer.token("ada");
     for (passed, whole, young) in [
         (0, None, None),
-        (90, None, None),
+        (89, None, None),
         (1, None, Some(ErrorKind::MaxAgeExceeded)),
-        (838, None, Some(ErrorKind::MaxAgeExceeded)),
+        (839, None, Some(ErrorKind::MaxAgeExceeded)),
         (1, Some(ErrorKind::Expired), Some(ErrorKind::Expired)),
     ] {
         issuer.clock().advance(Duration::from_secs(passed));

@@ -53,6 +53,18 @@ impl Remote {
     }
 }
 
+/// The claims with these changes; `null` removes a claim.
+fn with(base: &Value, changes: Value) -> Value {
+    let mut claims = base.clone();
+    for (name, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => _ = claims.as_object_mut().unwrap().remove(name),
+            value => claims[name] = value.clone(),
+        }
+    }
+    claims
+}
+
 #[tokio::test]
 async fn each_of_several_remote_key_sets_of_one_issuer_is_fetched() {
     let issuers = [Issuer::new(), Issuer::new(), Issuer::new()];
@@ -167,9 +179,9 @@ async fn a_logout_verifier_of_any_issuer_still_accepts_any_when_an_issuer_is_add
     let issuer = Issuer::new();
     let any = Verifier::builder(KeySet::from_json(issuer.jwks()).unwrap()).insecure_any_issuer();
     let any = any.insecure_any_audience().unwrap().clock(issuer.clock());
-    let logouts = LogoutVerifier::from(&any).issuer("https://other.example").audience("client");
+    let logouts = LogoutVerifier::from(&any).additional_issuer("https://other.example").additional_audience("client");
     assert!(logouts.verify(&issuer.logout_token("phone")).await.is_ok());
-    let logouts = LogoutVerifier::from(&issuer.verifier()).issuer("").audience("");
+    let logouts = LogoutVerifier::from(&issuer.verifier()).additional_issuer("").additional_audience("");
     for name in ["iss", "aud"] {
         let mut claims = issuer.logout_claims("phone");
         claims[name] = json!("");
@@ -198,7 +210,8 @@ async fn fractions_of_a_second_count_in_leeway_and_maximum_age() {
     let aged = |age: u64, leeway: u64| of(leeway).max_age(millis(age));
     assert_eq!(verdict(&aged(1500, 0), &sign(now + 9, now - 1)).await, None);
     assert_eq!(verdict(&aged(1500, 0), &sign(now + 9, now - 2)).await, Some(ErrorKind::MaxAgeExceeded));
-    assert_eq!(verdict(&aged(1500, 500), &sign(now + 9, now - 2)).await, None);
+    assert_eq!(verdict(&aged(1500, 500), &sign(now + 9, now - 2)).await, Some(ErrorKind::MaxAgeExceeded));
+    assert_eq!(verdict(&aged(1500, 600), &sign(now + 9, now - 2)).await, None);
     assert_eq!(verdict(&issuer.verifier().leeway(Duration::MAX).max_age(Duration::MAX), &sign(1, 1)).await, None);
 }
 
@@ -208,7 +221,7 @@ async fn the_remaining_time_of_a_token_ends_when_it_is_rejected() {
     for (verifier, seconds) in [
         (issuer.verifier(), 930),
         (issuer.verifier().leeway(Duration::ZERO), 900),
-        (issuer.verifier().max_age(Duration::from_secs(60)), 91),
+        (issuer.verifier().max_age(Duration::from_secs(60)), 90),
     ] {
         let token = issuer.token("ada");
         let claims = verifier.verify(&token).await.unwrap();
@@ -222,6 +235,23 @@ async fn the_remaining_time_of_a_token_ends_when_it_is_rejected() {
         issuer.clock().advance(Duration::from_secs(1));
         assert_eq!(verifier.remaining(&claims), Duration::ZERO);
     }
+}
+
+#[tokio::test]
+async fn the_error_about_a_wrong_type_says_how_to_accept_it() {
+    let issuer = Issuer::new();
+    let access_token = issuer.access_token("ada", ORIGIN, "");
+    let (plain, access) = (issuer.verifier(), issuer.verifier().profile(Profile::AccessToken));
+    for (verifier, token, hint) in [
+        (&plain, &access_token, "typ is `at+jwt`; use Profile::AccessToken"),
+        (&access, &issuer.token("ada"), "typ is absent or `JWT`; use Profile::Jwt"),
+        (&plain, &issuer.logout_token("phone"), "typ is `logout+jwt`; send logout tokens to BackChannelLogout"),
+    ] {
+        let message = verifier.verify(token).await.unwrap_err().to_string();
+        assert_eq!(message, format!("the token's typ belongs to another kind of token: {hint}"));
+    }
+    let message = LogoutVerifier::from(&plain).verify(&access_token).await.unwrap_err().to_string();
+    assert!(message.ends_with("a logout token has the typ `logout+jwt`"), "{message}");
 }
 
 #[tokio::test]
@@ -304,16 +334,6 @@ async fn one_profile_accepts_old_and_new_access_tokens_and_never_an_id_token() {
     let lenient = Verifier::builder(keys()).insecure_any_issuer().insecure_any_audience().unwrap();
     let [strict, lenient] = [strict, lenient].map(|verifier| verifier.clock(issuer.clock()));
     let (access, id) = legacy_tokens(&issuer);
-    let with = |base: &Value, changes: Value| {
-        let mut claims = base.clone();
-        for (name, value) in changes.as_object().unwrap() {
-            match value {
-                Value::Null => _ = claims.as_object_mut().unwrap().remove(name),
-                value => claims[name] = value.clone(),
-            }
-        }
-        claims
-    };
     let typed = |typ: &str, claims: &Value| {
         let mut header = issuer.header();
         header["typ"] = json!(typ);
@@ -413,4 +433,45 @@ async fn better_auth_can_have_another_jwks_url_issuers_and_audiences() {
     ] {
         assert_eq!(verdict(&verifier, &sign(origin, origin)).await.is_none(), accepted, "{origin}");
     }
+}
+
+#[tokio::test]
+async fn better_auth_accepts_each_kind_of_token_from_its_own_issuer() {
+    use ErrorKind::*;
+    let issuer = Issuer::new().serve_jwks();
+    let (plain, access) = (issuer.claims("ada"), issuer.access_claims("ada", "https://api.example", "notes:read"));
+    let builder = || BetterAuth::new(issuer.origin()).unwrap().access_tokens("https://api.example");
+    let (verifier, keys) = builder().build().unwrap();
+    for (token, expected) in [
+        (issuer.sign(&plain), Ok(false)),
+        (issuer.sign_access(&access), Ok(true)),
+        (issuer.sign_access(&with(&access, json!({"iss": issuer.origin()}))), Err(InvalidIssuer)),
+        (issuer.sign_access(&with(&access, json!({"aud": issuer.origin()}))), Err(InvalidAudience)),
+        // As an ID token, or an access token of Better Auth before 1.7.
+        (issuer.sign(&with(&access, json!({"aud": issuer.origin()}))), Err(InvalidIssuer)),
+        (issuer.sign(&with(&plain, json!({"aud": "https://api.example"}))), Err(InvalidAudience)),
+    ] {
+        let accepted = verifier.verify(&token).await.map(|claims| claims.is_access_token());
+        assert_eq!(accepted.map_err(|error| error.kind()), expected);
+    }
+    assert_eq!(keys.status().fetches_ok, 1, "both kinds have the same keys");
+
+    let (verifier, _) = builder().issuer("https://custom.example").build().unwrap();
+    let custom = json!({"iss": "https://custom.example"});
+    for token in [issuer.sign(&with(&plain, custom.clone())), issuer.sign_access(&with(&access, custom))] {
+        assert_eq!(verdict(&verifier, &token).await, None, "`jwt.issuer` of Better Auth is for both kinds");
+    }
+
+    let (verifier, _) = builder().allowed_hosts(|host| host == "a.example").build().unwrap();
+    let scheme = issuer.origin().split_once("://").unwrap().0;
+    for (iss, expected) in [
+        (format!("{scheme}://a.example/api/auth"), None),
+        (format!("{scheme}://b.example/api/auth"), Some(InvalidIssuer)),
+        (format!("{scheme}://a.example"), Some(InvalidIssuer)),
+    ] {
+        let token = issuer.sign_access(&with(&access, json!({"iss": iss})));
+        assert_eq!(verdict(&verifier, &token).await, expected, "{iss}");
+    }
+
+    assert!(builder().access_tokens("").build().is_err());
 }

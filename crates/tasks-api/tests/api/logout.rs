@@ -231,7 +231,7 @@ async fn a_logout_token_opens_no_door() {
 async fn other_issuers_and_audiences_of_logout_tokens_are_those_that_were_named() {
     let verifier = Verifier::shared_secret(SECRET).unwrap().issuer(ORIGIN).audience(ORIGIN).unwrap();
     let mut rules = LogoutRules::new(&verifier);
-    rules.verifier = rules.verifier.issuer(format!("{ORIGIN}/api/auth")).audience("client");
+    rules.verifier = rules.verifier.additional_issuer(format!("{ORIGIN}/api/auth")).additional_audience("client");
     let database = Database::new();
     let start = async |database: &Database| AppState::connect(database.url(), verifier.clone(), rules.clone()).await;
     let app = TestApp::of(start(&database).await.unwrap(), database);
