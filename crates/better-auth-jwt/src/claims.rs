@@ -67,7 +67,7 @@ impl Claims {
     }
 
     /// `sub`, the subject (RFC 7519, section 4.1.2).
-    pub fn sub(&self) -> &str {
+    pub fn subject(&self) -> &str {
         self.document.get(self.spans.subject)
     }
 
@@ -85,7 +85,7 @@ impl Claims {
     }
 
     /// `aud`, the audiences (RFC 7519, section 4.1.3): one or several.
-    pub fn aud(&self) -> Vec<String> {
+    pub fn audiences(&self) -> Vec<String> {
         let Some(value) = self.document.find("aud") else { return Vec::new() };
         match value.as_str() {
             Some(one) => vec![one.to_owned()],
@@ -99,7 +99,7 @@ impl Claims {
     /// `exp` in seconds since 1970, rounded down.
     ///
     /// [`Verifier::remaining`](crate::Verifier::remaining) says how much longer the token is valid.
-    pub fn exp(&self) -> u64 {
+    pub fn expires_at(&self) -> u64 {
         self.expires_at
     }
 

@@ -240,8 +240,8 @@ fn assert_same_claims(claims: &Claims, members: &Map<String, Value>) {
         Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
         Some(one) => one.as_str().into_iter().collect(),
     };
-    assert_eq!(claims.aud(), audiences);
-    assert!(members["exp"].as_f64().is_some_and(|exp| (claims.exp() as f64 - exp).abs() <= 1.0));
+    assert_eq!(claims.audiences(), audiences);
+    assert!(members["exp"].as_f64().is_some_and(|exp| (claims.expires_at() as f64 - exp).abs() <= 1.0));
     for (name, value) in members {
         assert_eq!(claims.get::<Value>(name).ok().as_ref(), Some(value), "{name}");
     }

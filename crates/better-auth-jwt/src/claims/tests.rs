@@ -20,14 +20,14 @@ const ADA: &str = r#"{"iat":1.5,"name":"Ada \"L\"","email":null,"sub":"ada","exp
 fn the_claims_of_better_auth_have_accessors() {
     let claims = claims(ADA);
     assert_eq!(claims.user_id(), "ada");
-    assert_eq!(claims.sub(), "ada");
+    assert_eq!(claims.subject(), "ada");
     assert_eq!(claims.name(), Some("Ada \"L\""));
     assert_eq!(claims.email(), None);
     assert_eq!(claims.session_id(), None);
     assert_eq!(claims.issuer(), Some("https://a"));
-    assert_eq!(claims.aud(), ["x", "yz"]);
+    assert_eq!(claims.audiences(), ["x", "yz"]);
     assert_eq!(claims.issued_at(), Some(1));
-    assert_eq!(claims.exp(), 2);
+    assert_eq!(claims.expires_at(), 2);
     assert_eq!(claims.scopes().collect::<Vec<_>>(), ["openid", "tasks:read"]);
     assert_eq!(claims.roles().collect::<Vec<_>>(), ["admin"]);
 }
@@ -186,7 +186,7 @@ fn an_error_names_the_claim_and_not_its_value() {
 fn claims_of_another_type_count_as_absent() {
     let claims = claims(r#"{"sub":"ada","email":["a"],"name":{"first":"Ada"},"jti":7,"iat":"then","scope":1,"aud":7}"#);
     assert_eq!((claims.email(), claims.name(), claims.jti(), claims.issued_at()), (None, None, None, None));
-    assert_eq!(claims.scopes().count() + claims.aud().len(), 0);
+    assert_eq!(claims.scopes().count() + claims.audiences().len(), 0);
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub trait KeySource: Send + Sync + 'static {
     ///
     /// The issuer may have replaced the key under the same `kid`, so a source can fetch keys in the background. Most such
     /// tokens are forged, so it must limit the rate. By default nothing happens.
-    fn signature_invalid(&self, header: &Header) {
+    fn on_invalid_signature(&self, header: &Header) {
         let _ = header;
     }
 
@@ -89,8 +89,8 @@ impl<K: KeySource + ?Sized> KeySource for Arc<K> {
         (**self).refresh(header)
     }
 
-    fn signature_invalid(&self, header: &Header) {
-        (**self).signature_invalid(header);
+    fn on_invalid_signature(&self, header: &Header) {
+        (**self).on_invalid_signature(header);
     }
 
     fn generation(&self) -> Option<u64> {

@@ -55,7 +55,7 @@ impl List {
             return found;
         }
         let session = claims.session_id().map(key);
-        let user = key(claims.sub());
+        let user = key(claims.subject());
         let mut search = |issuer: &Issuer| {
             found.0 = found.0.max(session.as_ref().and_then(|session| issuer.sessions.get(session)));
             found.1 = found.1.max(issuer.users.get(&user));

@@ -84,7 +84,7 @@ impl Issuer {
 
     /// Sets the `kid`.
     #[must_use]
-    pub fn key_id(mut self, id: impl Into<String>) -> Self {
+    pub fn with_key_id(mut self, id: impl Into<String>) -> Self {
         self.key_id = Some(id.into());
         self
     }

@@ -99,7 +99,7 @@ pub(super) fn verify_with_each<'v, T>(
             },
             Err(error) => {
                 if error.kind() == ErrorKind::InvalidSignature {
-                    issuer.keys.signature_invalid(header);
+                    issuer.keys.on_invalid_signature(header);
                 }
                 rejection = Some(error);
             }

@@ -559,8 +559,8 @@ async fn a_token_needs_a_kid_if_two_keys_fit() {
 
 #[tokio::test]
 async fn each_issuer_is_bound_to_its_own_keys_and_rules() {
-    let web = Issuer::new().with_origin("https://web.example").key_id("1");
-    let admin = Issuer::new().with_origin("https://admin.example").key_id("1");
+    let web = Issuer::new().with_origin("https://web.example").with_key_id("1");
+    let admin = Issuer::new().with_origin("https://admin.example").with_key_id("1");
     let secret = Issuer::with_algorithm(Algorithm::HS256).with_origin("https://web.example");
     let verifier = web.verifier().or(admin.verifier()).or(secret.verifier());
     for valid in [&web, &admin, &secret] {
@@ -599,7 +599,7 @@ fn with_audience(issuer: &Issuer, audience: &str) -> Value {
 
 #[tokio::test]
 async fn one_issuer_with_an_old_key_set_and_a_new_one() {
-    let (old, new) = (Issuer::new().key_id("old"), Issuer::new().key_id("new"));
+    let (old, new) = (Issuer::new().with_key_id("old"), Issuer::new().with_key_id("new"));
     let verifier = old.verifier().or(new.verifier());
     assert_eq!(verdict(&verifier, &old.token("ada")).await, None);
     assert_eq!(verdict(&verifier, &new.token("ada")).await, None);

@@ -68,7 +68,7 @@ async fn a_new_key_is_found_behind_a_shared_cache_that_has_the_old_set() {
             _ => respond("200 OK", headers, stored),
         }
     }
-    let (issuer, rotated) = (Issuer::new(), Issuer::new().key_id("rotated"));
+    let (issuer, rotated) = (Issuer::new(), Issuer::new().with_key_id("rotated"));
     let both = format!(r#"{{"keys":[{},{}]}}"#, issuer.jwk(), rotated.jwk());
     let endpoint = Endpoint::start(Act::Respond(shared_cache, format!("{}\n{both}", issuer.jwks()))).await;
     let keys = endpoint.keys().clock(issuer.clock()).build().unwrap();

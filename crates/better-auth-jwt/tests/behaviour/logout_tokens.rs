@@ -195,7 +195,7 @@ async fn tokens_that_are_not_signed_by_the_keys_are_rejected() {
         assert_eq!(verdict(&logouts, &token).await, Some(expected), "{token:.60}");
     }
     // A public key is never used as a secret.
-    let secret = Issuer::with_secret(issuer.jwks()).key_id(issuer.jwk()["kid"].as_str().unwrap());
+    let secret = Issuer::with_secret(issuer.jwks()).with_key_id(issuer.jwk()["kid"].as_str().unwrap());
     assert_eq!(verdict(&logouts, &secret.logout_token("phone")).await, Some(UnsupportedAlgorithm));
 }
 

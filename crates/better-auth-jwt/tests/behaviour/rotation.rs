@@ -23,7 +23,7 @@ async fn get(setup: &Setup, issuer: &Issuer) -> (u16, Option<u64>) {
 }
 
 fn unknown_issuer(n: usize) -> Issuer {
-    Issuer::new().key_id(format!("unknown-{n}"))
+    Issuer::new().with_key_id(format!("unknown-{n}"))
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn one_failed_fetch_during_a_rotation_is_503_until_the_next_try() {
     let setup = setup();
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
-    let rotated = Issuer::new().key_id("rotated");
+    let rotated = Issuer::new().with_key_id("rotated");
     setup.endpoint.respond_with(Err(FetchError::Status { status: 502, retry_after: None }));
     assert_eq!(get(&setup, &rotated).await, (503, Some(1)));
     assert_eq!(get(&setup, &rotated).await, (503, Some(1)), "within the backoff");
@@ -51,7 +51,7 @@ async fn invented_kids_never_make_the_token_of_a_new_key_invalid() {
         let (status, retry_after) = get(&setup, &unknown_issuer(n)).await;
         assert!(status == 401 || status == 503 && retry_after.is_some(), "{n}: {status}");
     }
-    let rotated = Issuer::new().key_id("rotated");
+    let rotated = Issuer::new().with_key_id("rotated");
     setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
     let (status, retry_after) = get(&setup, &rotated).await;
     assert_eq!(status, 503, "no search has been made for it");
@@ -179,7 +179,7 @@ async fn a_logout_token_follows_the_same_rules() {
     for n in 0..3 {
         assert_eq!(outcome(&unknown_issuer(n)).await, Err((ErrorKind::UnknownKey, None)));
     }
-    let rotated = Issuer::new().key_id("rotated");
+    let rotated = Issuer::new().with_key_id("rotated");
     setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
     setup.advance(4);
     assert_eq!(outcome(&rotated).await, Err((ErrorKind::KeysUnavailable, Some(Duration::from_secs(6)))));
@@ -194,7 +194,7 @@ async fn a_key_that_was_replaced_under_the_same_kid_is_found_in_the_background()
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
     let kid = setup.issuer.header()["kid"].as_str().unwrap().to_owned();
-    let replaced = Issuer::new().key_id(kid.clone());
+    let replaced = Issuer::new().with_key_id(kid.clone());
     setup.endpoint.publish(&[replaced.jwk()]);
     assert_eq!(get(&setup, &replaced).await, (401, None), "no request waits for it");
     setup.settle().await;
@@ -202,7 +202,7 @@ async fn a_key_that_was_replaced_under_the_same_kid_is_found_in_the_background()
     assert_eq!(get(&setup, &setup.issuer).await.0, 401, "the old key is gone");
     setup.settle().await;
     // Also if the new key has another algorithm.
-    let replaced = Issuer::with_algorithm(Algorithm::ES256).key_id(kid);
+    let replaced = Issuer::with_algorithm(Algorithm::ES256).with_key_id(kid);
     setup.endpoint.publish(&[replaced.jwk()]);
     setup.advance(10);
     assert_eq!(get(&setup, &replaced).await, (401, None));
@@ -216,7 +216,7 @@ async fn forged_signatures_cause_at_most_one_fetch_per_ten_seconds_and_delay_no_
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert_eq!(get(&setup, &setup.issuer).await.0, 200);
     let kid = setup.issuer.header()["kid"].as_str().unwrap().to_owned();
-    let forger = Issuer::new().key_id(kid);
+    let forger = Issuer::new().with_key_id(kid);
     for _ in 0..100 {
         for _ in 0..20 {
             assert_eq!(get(&setup, &forger).await, (401, None));
@@ -227,7 +227,7 @@ async fn forged_signatures_cause_at_most_one_fetch_per_ten_seconds_and_delay_no_
     }
     assert!((10..=12).contains(&setup.endpoint.fetches()), "{} fetches in 100 s", setup.endpoint.fetches());
     // The rest of the limit is left to unknown keys.
-    let rotated = Issuer::new().key_id("rotated");
+    let rotated = Issuer::new().with_key_id("rotated");
     setup.endpoint.publish(&[setup.issuer.jwk(), rotated.jwk()]);
     assert_eq!(get(&setup, &rotated).await.0, 200);
 }

@@ -69,7 +69,7 @@ fn with(base: &Value, changes: Value) -> Value {
 async fn each_of_several_remote_key_sets_of_one_issuer_is_fetched() {
     let issuers = [Issuer::new(), Issuer::new(), Issuer::new()];
     for ids in [["a", "b", "c"], ["1", "1", "1"]] {
-        let issuers = [0, 1, 2].map(|n| Issuer::new().key_id(ids[n]));
+        let issuers = [0, 1, 2].map(|n| Issuer::new().with_key_id(ids[n]));
         let remotes = [0, 1, 2].map(|n| Remote::new(Some(issuers[n].jwks())));
         let [first, second, third] = [0, 1, 2].map(|n| verifier(remotes[n].keys.clone()));
         let any = first.or(second).or(third);

@@ -471,7 +471,7 @@ async fn a_token_that_arrives_during_an_older_fetch_gets_a_search_of_its_own() {
     let setup = Arc::new(setup());
     setup.endpoint.publish(&[setup.issuer.jwk()]);
     assert!(setup.accepted().await);
-    let rotated = Issuer::new().key_id("rotated");
+    let rotated = Issuer::new().with_key_id("rotated");
     let gate = setup.endpoint.block();
     setup.advance(520);
     assert!(setup.accepted().await, "starts a refresh, which hangs");

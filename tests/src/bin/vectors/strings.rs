@@ -74,7 +74,7 @@ fn another_is_rejected_on_the_path(user: &str) -> bool {
 fn key_id_is_found(id: &str) -> bool {
     // A key with an id that is too long is rejected, and the set then has no keys.
     id.len() > MAX_KEY_ID || {
-        let service = Protected::of(Issuer::new().key_id(id));
+        let service = Protected::of(Issuer::new().with_key_id(id));
         service.responds(PATH_OF_ADA, &service.issuer.token("ada"), StatusCode::OK)
     }
 }

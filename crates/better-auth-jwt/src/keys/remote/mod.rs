@@ -213,7 +213,7 @@ impl KeySource for RemoteKeySet {
         Refresh::Pending(wait(completed, self.shared.settings.max_wait()))
     }
 
-    fn signature_invalid(&self, _: &Header) {
+    fn on_invalid_signature(&self, _: &Header) {
         self.fetch_in_background(State::key_maybe_replaced);
     }
 
