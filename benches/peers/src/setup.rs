@@ -41,7 +41,7 @@ impl Setup {
             Algorithm::HS256 => Issuer::with_secret(Self::SECRET),
             _ => Issuer::with_algorithm(algorithm),
         };
-        let issuer = issuer.key_id(KEY_ID).with_origin(origin);
+        let issuer = issuer.with_key_id(KEY_ID).with_origin(origin);
         let jwk = match algorithm {
             Algorithm::HS256 => {
                 json!({ "kty": "oct", "k": BASE64_URL_SAFE_NO_PAD.encode(Self::SECRET), "alg": "HS256", "kid": KEY_ID })
