@@ -8,7 +8,7 @@ use crate::error::ConfigError;
 
 /// A signature algorithm of RFC 7518, RFC 8037 or RFC 9864.
 ///
-/// These are all algorithms of jsonwebtoken, and `ES512` and `Ed25519`, which Better Auth can use too.
+/// All algorithms of jsonwebtoken, plus `ES512` and `Ed25519`, which Better Auth can use too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {

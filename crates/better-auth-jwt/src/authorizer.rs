@@ -264,7 +264,7 @@ impl Policy {
 
 impl<C: 'static> Principal<C> {
     /// The size of the claims in bytes. How much a custom type owns on the heap is unknown; it is usually less than the
-    /// claims it was deserialised from.
+    /// claims it was deserialized from.
     fn size(&self) -> usize {
         let claims = self.claims.size();
         if has_custom_claims::<C>() { 2 * claims + size_of::<C>() } else { claims }

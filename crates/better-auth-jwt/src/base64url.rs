@@ -1,4 +1,4 @@
-//! base64url as defined in RFC 7515, section 2: without padding, whitespace and non-zero unused bits.
+//! base64url as defined in RFC 7515, section 2: without padding, whitespace or non-zero unused bits.
 //!
 //! With the decoder of the crate `base64`, a request with an uncached HS256 token takes 10 % longer.
 

@@ -11,7 +11,8 @@ use crate::{
 /// Builds a [`Verifier`] and its [`RemoteKeySet`] for the JWT plugin of a Better Auth server.
 ///
 /// [`Verifier::better_auth`] is the short form. Use this builder if your service accesses the server at another address
-/// than the users, if the server has several origins, or for [access tokens](Self::access_tokens) of its OAuth provider:
+/// than its users, if the server has several origins, or for [access tokens](Self::access_tokens) of its OAuth
+/// provider:
 ///
 /// ```
 /// use better_auth_jwt::BetterAuth;
@@ -93,8 +94,8 @@ impl BetterAuth {
     /// Also accepts access tokens that Better Auth's OAuth provider issued for this resource: see
     /// [`Profile::AccessToken`]. Call it again to accept several resources.
     ///
-    /// Their `iss` is the origin with the base path, or an [`issuer`](Self::issuer) that you set. It is another name of the
-    /// same issuer: a logout ends a session for both kinds of tokens. [`Claims::is_access_token`] tells them apart.
+    /// Their `iss` is the origin with the base path, or an [`issuer`](Self::issuer) that you set. It is another name of
+    /// the same issuer: a logout ends a session for both kinds of tokens. [`Claims::is_access_token`] tells them apart.
     ///
     /// ```
     /// use better_auth_jwt::BetterAuth;

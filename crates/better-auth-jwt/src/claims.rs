@@ -96,14 +96,14 @@ impl Claims {
         }
     }
 
-    /// `exp` in seconds since 1970, rounded down.
+    /// `exp`, when the token expires, in Unix seconds, rounded down.
     ///
     /// [`Verifier::remaining`](crate::Verifier::remaining) says how much longer the token is valid.
     pub fn expires_at(&self) -> u64 {
         self.expires_at
     }
 
-    /// `iat`, when the token was issued, in seconds since 1970, rounded down.
+    /// `iat`, when the token was issued, in Unix seconds, rounded down.
     pub fn issued_at(&self) -> Option<u64> {
         Some(NumericDate::parse(self.document.find("iat")?.raw())?.floor())
     }
@@ -149,9 +149,9 @@ impl Claims {
         self.text("role").unwrap_or_default().split(',').map(str::trim).filter(|role| !role.is_empty())
     }
 
-    /// Deserialises a claim by name, with serde_json.
+    /// Deserializes a claim by name, with serde_json.
     ///
-    /// A missing claim deserialises like `null`: use `Option` for optional claims.
+    /// A missing claim deserializes like `null`: use `Option` for optional claims.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl Claims {
         serde_json::from_str(json).map_err(|_| ClaimError::new(name.to_owned()))
     }
 
-    /// Deserialises all claims into one type, with serde_json.
+    /// Deserializes all claims into one type, with serde_json.
     ///
     /// # Errors
     ///
@@ -179,7 +179,7 @@ impl Claims {
         self.document.find(name)?.as_str()
     }
 
-    /// The name of the claim that could not be deserialised. The error's own message may quote the value.
+    /// The name of the claim that could not be deserialized. The error's own message may quote the value.
     fn claim_of(&self, error: &serde_json::Error) -> Option<Cow<'static, str>> {
         let text = self.document.text();
         let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();

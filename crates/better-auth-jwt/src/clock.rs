@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A clock. Provide your own to control the time in tests.
 pub trait Clock: Send + Sync + 'static {
-    /// Seconds since 1970, for `exp`, `nbf` and `iat`.
+    /// The time in Unix seconds, for `exp`, `nbf` and `iat`.
     fn unix_time(&self) -> u64;
 
     /// The time of a monotonic clock, for the age of keys.

@@ -2,8 +2,8 @@
 
 use std::{future::Future, time::Duration};
 
-/// How long a request waits for one fetch of keys. Key sources have their own timeouts; this bounds the wait if a source
-/// never finishes.
+/// How long a request waits for one fetch of keys. Key sources have their own timeouts; this bounds the wait if a
+/// source never finishes.
 const KEY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Waits for keys. Returns whether they arrived in time.

@@ -9,9 +9,9 @@ use http::{
 
 /// Why a request was rejected.
 ///
-/// The client receives [`status`](Self::status), [`challenge`](Self::challenge) and
-/// [`description`](Self::description). [`kind`](Self::kind), [`claim`](Self::claim) and [`rule`](Self::rule) are for the
-/// log. None of them contains a value of the request.
+/// The client receives [`status`](Self::status), [`challenge`](Self::challenge) and [`description`](Self::description).
+/// [`kind`](Self::kind), [`claim`](Self::claim) and [`rule`](Self::rule) are for the log. None of them contains a value
+/// of the request.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
@@ -169,8 +169,8 @@ pub(crate) fn whole_seconds(after: Duration) -> u64 {
 /// Which check rejected a request.
 ///
 /// `Display` prints a sentence for the log. The layer also puts the kind into the response's extensions, so that an
-/// outer layer can count it. [`Outcome::as_str`](crate::Outcome::as_str) lists all kinds with the status and description that
-/// the client receives.
+/// outer layer can count it. [`Outcome::as_str`](crate::Outcome::as_str) lists all kinds with the status and
+/// description that the client receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -222,14 +222,15 @@ pub enum ErrorKind {
     UserMismatch,
     /// A claim is not the value in the path that [`match_claim`](crate::JwtAuthLayer::match_claim) compares it with.
     ClaimMismatch,
-    /// The path does not contain the user id, or another value that the layer compares. The layer is on the wrong route:
-    /// this is a mistake in the service, not the client.
+    /// The path does not contain the user id, or another value that the layer compares. The layer is on the wrong
+    /// route: this is a mistake in the service, not the client.
     MissingPathValue,
     /// A rule given with [`require`](crate::JwtAuthLayer::require) or one of its variants rejected the request.
     Forbidden,
     /// The token lacks a scope that the route requires.
     InsufficientScope,
-    /// A value in the path is invalid: an encoded separator, a control character, or broken encoding.
+    /// A value in the path contains an encoded separator, a control character or a broken percent-encoding, or is `.`
+    /// or `..`.
     InvalidPath,
     /// Keys are unavailable.
     KeysUnavailable,
@@ -373,11 +374,11 @@ pub enum ConfigErrorKind {
     Issuer,
     /// An audience is empty or missing.
     Audience,
-    /// The URL of the Better Auth server or of the key set.
+    /// The URL of the Better Auth server or of the key set is invalid.
     Url,
     /// A shared secret is weak, missing or malformed.
     Secret,
-    /// A key, a key set, or an algorithm for them.
+    /// A key, a key set, or an algorithm for them is invalid.
     Keys,
     /// Anything else: the message says what.
     Other,

@@ -49,8 +49,8 @@ impl Header {
                 "typ" => token_type = TokenType::parse(text(value)?),
                 // RFC 7519, section 5.2: the payload is another JWT.
                 "cty" if TokenType::parse(text(value)?) == TokenType::Jwt => return Err(ErrorKind::InvalidType.into()),
-                // RFC 7515, section 4.1.11: tokens with critical extensions that are not supported must be rejected, and
-                // none is supported. RFC 7797, section 7: JWTs do not use b64.
+                // RFC 7515, section 4.1.11: tokens with critical extensions that are not supported must be rejected,
+                // and none is supported. RFC 7797, section 7: JWTs do not use b64.
                 "crit" | "b64" => return Err(ErrorKind::UnsupportedCriticalHeader.into()),
                 _ => {}
             }

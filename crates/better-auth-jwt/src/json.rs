@@ -1,11 +1,11 @@
 //! A strict parser for JSON objects.
 //!
-//! It rejects JSON that parsers interpret differently: duplicate member names at any depth (RFC 7515, section 4; RFC 7519,
-//! section 4), lone surrogates, nesting deeper than [`MAX_DEPTH`], and everything outside RFC 8259. serde_json keeps one
-//! of two duplicates, and does not check surrogates in values that it ignores. Checking both with serde_json takes three
-//! times as long, which would be more than half of the time to verify an HS256 token.
+//! It rejects JSON that parsers interpret differently: duplicate member names at any depth (RFC 7515, section 4; RFC
+//! 7519, section 4), lone surrogates, nesting deeper than [`MAX_DEPTH`], and everything outside RFC 8259. serde_json
+//! keeps one of two duplicates, and does not check surrogates in values that it ignores. Checking both with serde_json
+//! takes three times as long, which would be more than half of the time to verify an HS256 token.
 //!
-//! The parser builds no values. It records the position of each member of the outermost object; serde_json deserialises
+//! The parser builds no values. It records the position of each member of the outermost object; serde_json deserializes
 //! from there.
 
 use std::{borrow::Cow, ops::Range};
@@ -288,7 +288,7 @@ impl<'t> Scanner<'t> {
     fn skip_plain(&mut self) {
         let is_special = |byte: u8| (byte == b'"') | (byte == b'\\') | (byte < 0x20);
         let (bytes, mut end) = (self.text.as_bytes(), self.position);
-        // The compiler vectorises the comparison of eight bytes. Byte by byte, an object takes twice as long.
+        // The compiler vectorizes the comparison of eight bytes. Byte by byte, an object takes twice as long.
         while let Some(eight) = bytes.get(end..).and_then(<[u8]>::first_chunk::<8>)
             && !eight.iter().fold(false, |special, byte| special | is_special(*byte))
         {

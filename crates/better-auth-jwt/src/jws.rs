@@ -1,4 +1,4 @@
-//! The compact serialisation of a JWS (RFC 7515, section 7.1).
+//! The compact serialization of a JWS (RFC 7515, section 7.1).
 //!
 //! [`verify`] checks a signature and nothing else, for payloads that are not claims; a
 //! [`Verifier`](crate::Verifier) checks the claims too.
@@ -86,7 +86,7 @@ impl<'t> CompactJws<'t> {
     }
 }
 
-/// Recognises what clients send instead of a compact JWS, for the log.
+/// Recognizes what clients send instead of a compact JWS, for the log.
 fn classify_non_jws(token: &[u8]) -> ErrorKind {
     // RFC 7516, section 9: a JWE has five parts, all base64url.
     let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

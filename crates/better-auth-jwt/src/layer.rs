@@ -42,8 +42,8 @@ use crate::{
 /// The inner service must be `Clone`, as axum's and tonic's are; wrap other services in `tower::buffer`.
 /// Errors are those of the inner service: rejected requests get a response, not an error.
 ///
-/// Put concurrency limits and load shedding outside this layer, so that requests that wait for keys
-/// count. Put CORS outside too, so that error responses carry its headers.
+/// Put concurrency limits and load shedding outside this layer, so that requests that wait for keys are counted. Put
+/// CORS outside too, so that error responses carry its headers.
 ///
 /// Token and session are checked once, when the request starts; streams and WebSockets may outlive them. End
 /// long ones when the token expires or the session is revoked: see [`guides::streams`](crate::guides::streams).
@@ -56,10 +56,10 @@ use crate::{
 ///
 /// # What clients and logs learn
 ///
-/// Clients learn the status and a fixed description. Which check failed is logged with the feature
-/// `tracing`, passed to [`on_outcome`](Self::on_outcome), and in the response's extensions as an
-/// [`ErrorKind`](crate::ErrorKind). The log's field `kind` is its [name](crate::ErrorKind::as_str). Rejected requests are logged at `debug`, because clients without a
-/// valid token can cause them; misconfigured routes and failing dependencies are logged at `warn`.
+/// Clients learn the status and a fixed description. Which check failed is logged with the feature `tracing`, passed to
+/// [`on_outcome`](Self::on_outcome), and put into the response's extensions as an [`ErrorKind`](crate::ErrorKind). The
+/// log's field `kind` is its [name](crate::ErrorKind::as_str). Rejected requests are logged at `debug`, because clients
+/// without a valid token can cause them; misconfigured routes and failing dependencies are logged at `warn`.
 #[must_use = "layers do nothing until they are applied to a service"]
 pub struct JwtAuthLayer<C = Claims, R = BearerRejection> {
     /// Shared with the services: some routers make a service for each request.
@@ -77,9 +77,9 @@ impl JwtAuthLayer {
 impl<R> JwtAuthLayer<Claims, R> {
     /// Changes the type of the claims that handlers get, to any type that implements `Deserialize`.
     ///
-    /// A token whose claims do not deserialise is rejected with 401, which makes clients fetch another
-    /// one. Make optional claims an `Option` and reject them with [`require`](JwtAuthLayer::require), which
-    /// gives 403. Rules that are added after this see the new type; rules that were added before still apply.
+    /// A token whose claims do not deserialize is rejected with 401, which makes clients fetch another one. Make
+    /// optional claims an `Option` and reject them with [`require`](JwtAuthLayer::require), which gives 403. Rules that
+    /// are added after this see the new type; rules that were added before still apply.
     ///
     /// ```
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
@@ -147,7 +147,8 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// # use better_auth_jwt::test_util::Issuer;
     /// # let verifier = Issuer::new().verifier();
     ///
-    /// let revoked = RevokedSessions::new(Duration::from_secs(15 * 60 + 30)); // the tokens' lifetime and the leeway
+    /// // The longest lifetime of a token, plus the leeway:
+    /// let revoked = RevokedSessions::new(Duration::from_secs(15 * 60 + 30));
     /// let auth = JwtAuthLayer::new(verifier).sessions(revoked.clone(), MissingSession::Reject);
     /// revoked.revoke_session("https://app.example.com", "FwSmAw7Yk0Xvp3bZ")?; // its tokens get 401 from now on
     /// # let _ = auth;
@@ -260,16 +261,17 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         let scopes: Vec<Box<str>> = scopes.into_iter().map(Into::into).collect();
         if let Some(invalid) = scopes.iter().find(|scope| !is_scope_token(scope)) {
             return Err(ConfigError::new(format!(
-                "the scope {invalid:?} must be printable ASCII without spaces, quotes and backslashes"
+                "the scope {invalid:?} must be printable ASCII without spaces, quotes or backslashes"
             )));
         }
         self.policy_mut().scopes.require(scopes);
         Ok(self)
     }
 
-    /// Requires scopes that depend on the request, such as its method or, in gRPC, its path, or on the claims: only OAuth
-    /// access tokens have scopes, so require none of other tokens. [`guides::grpc`](crate::guides::grpc) is a complete
-    /// example.
+    /// Requires scopes that depend on the claims and the request, such as its method or (in gRPC) its path.
+    ///
+    /// Only OAuth access tokens have scopes: if the layer also accepts other tokens, require none of those.
+    /// [`guides::grpc`](crate::guides::grpc) is a complete example.
     ///
     /// ```
     /// # use better_auth_jwt::{GrpcRejection, JwtAuthLayer, test_util::Issuer};
@@ -315,9 +317,9 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
 
     /// The maximum size of the cache of verified tokens, in bytes. 16 MiB by default; 0 disables the cache.
     ///
-    /// A cached token costs no signature check. Times, keys, session, path and rules are still checked on every request.
-    /// A token of Better Auth takes about 2 KiB, so the default has room for 8,000. The least recently used tokens are
-    /// dropped first; tokens that are not used for half an hour are always dropped.
+    /// A cached token costs no signature check. Times, keys, session, path and rules are still checked on every
+    /// request. A token of Better Auth takes about 2 KiB, so the default has room for 8,000. The least recently used
+    /// tokens are dropped first; tokens that are not used for half an hour are always dropped.
     ///
     /// Clones of a layer share its cache. [`claims`](JwtAuthLayer::claims) creates a new one of the same size, because
     /// the type of its values changes.
@@ -343,7 +345,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
         self
     }
 
-    /// Customises the response to rejected requests: [`ProblemRejection`](crate::ProblemRejection),
+    /// Customizes the response to rejected requests: [`ProblemRejection`](crate::ProblemRejection),
     /// [`GrpcRejection`](crate::GrpcRejection), or a function.
     ///
     /// ```
@@ -386,9 +388,9 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
 
     /// Authorizes a request without a service: for WebSockets, workers and other frameworks.
     ///
-    /// All checks of the layer apply, and [`on_outcome`](Self::on_outcome) is called. On success the claims are returned
-    /// and inserted into the request's extensions, replacing those of an outer layer. `None` means an anonymous request
-    /// to an [optional](Self::optional) layer, or an allowed CORS preflight.
+    /// All checks of the layer apply, and [`on_outcome`](Self::on_outcome) is called. On success the claims are
+    /// returned and inserted into the request's extensions, replacing those of an outer layer. `None` means an
+    /// anonymous request to an [optional](Self::optional) layer, or an allowed CORS preflight.
     ///
     /// For a queue message, build the request that it represents, but do not format untrusted ids into its path.
     /// [`guides::workers`](crate::guides::workers) is a complete example.
@@ -424,8 +426,8 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     ///
     /// All other checks are those of [`authorize`](Self::authorize): sessions, for example, are checked now.
     ///
-    /// The time must not come from the sender of the token. Someone who has an expired token could otherwise choose a time
-    /// at which it was valid. [`guides::workers`](crate::guides::workers) is a complete example.
+    /// The time must not come from the sender of the token. Someone who has an expired token could otherwise choose a
+    /// time at which it was valid. [`guides::workers`](crate::guides::workers) is a complete example.
     ///
     /// # Errors
     ///

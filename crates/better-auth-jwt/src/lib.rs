@@ -8,7 +8,8 @@
 #![cfg_attr(all(feature = "backchannel-logout", not(doctest)), doc = include_str!("links/backchannel-logout.md"))]
 #![cfg_attr(all(feature = "test-util", not(doctest)), doc = include_str!("links/test-util.md"))]
 #![cfg_attr(not(doctest), doc = "")]
-// The page is the same with any features. Its examples need these features to compile; a `cfg` in them would be visible.
+// The page is the same with any features. Its examples need these features to compile; a `cfg` in them would be
+// visible.
 #![cfg_attr(
     any(not(doctest), all(feature = "axum", feature = "backchannel-logout", feature = "jwks-reqwest")),
     doc = include_str!("../README.md")

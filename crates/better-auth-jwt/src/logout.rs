@@ -13,11 +13,11 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// Verifies logout tokens, which an issuer sends when a session has been revoked.
 ///
-/// Create it from the [`Verifier`] of the access tokens: keys (also a shared secret), clock, leeway, issuers and audiences
-/// are the same. You can add issuers and audiences for logout tokens only: the logout tokens of Better Auth's OAuth
-/// provider have another issuer, and the client's id as their audience.
+/// Create it from the service's [`Verifier`]: keys (also a shared secret), clock, leeway, issuers and audiences are the
+/// same. You can add issuers and audiences for logout tokens only: the logout tokens of Better Auth's OAuth provider
+/// have another issuer, and the client's id as their audience.
 ///
-/// `typ` must be `logout+jwt`, so that no access token is accepted as a logout token, or the other way round.
+/// `typ` must be `logout+jwt`, so that no other token is accepted as a logout token, or the other way round.
 ///
 /// ```
 /// use better_auth_jwt::{LogoutTarget, LogoutVerifier};
@@ -58,7 +58,7 @@ impl LogoutVerifier {
         Self(self.0.add_logout_issuer(issuer.into()))
     }
 
-    /// Accepts one more audience.
+    /// Accepts one more audience in logout tokens.
     #[must_use]
     pub fn additional_audience(self, audience: impl Into<String>) -> Self {
         Self(self.0.add_audience(audience.into()))
@@ -117,7 +117,7 @@ pub enum LogoutTarget<'t> {
 }
 
 impl LogoutToken {
-    /// The issuer of the sessions, as in the `iss` of its access tokens: the logout token's `iss`, or the verifier's first
+    /// The issuer of the sessions, as in the `iss` of their tokens: the logout token's `iss`, or the verifier's first
     /// issuer if that `iss` was added for [logout tokens only](LogoutVerifier::additional_issuer).
     ///
     /// Empty if the token has no `iss`, which only a verifier that accepts any issuer allows.

@@ -25,8 +25,8 @@ impl Outcome<'_> {
     /// A stable name for a metric's label: `verified`, `anonymous`, `preflight`, or the name of the
     /// [`ErrorKind`](crate::ErrorKind).
     ///
-    /// With these statuses and [descriptions](crate::ErrorKind::description) the layer rejects requests; the codes are those
-    /// of [`GrpcRejection`](crate::GrpcRejection):
+    /// The layer rejects requests with these statuses and [descriptions](crate::ErrorKind::description); the gRPC codes
+    /// are those of [`GrpcRejection`](crate::GrpcRejection):
     ///
     #[doc = include_str!("labels.md")]
     #[must_use]

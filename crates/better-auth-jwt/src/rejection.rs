@@ -15,8 +15,8 @@ use crate::{
 /// closures from [`&Error`](Error) to a response. The request is not available, so the response cannot
 /// echo any of it.
 ///
-/// Implement it for a type of your own if you need to name the layer's type, or if a closure fails to compile with
-/// "one type is more general than the other": rustc reports that in spawned tasks if the body contains a `dyn Error`, as in
+/// Implement it for a type of your own if you need to name the layer's type, or if a closure fails to compile with "one
+/// type is more general than the other": rustc reports that in spawned tasks if the body contains a `dyn Error`, as in
 /// `UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>`. `examples/tower.rs` has such a type.
 pub trait RejectionResponse<B> {
     /// Builds the response.
@@ -188,7 +188,7 @@ fn validate_quoted_string(name: &str, text: &str) -> Result<String, ConfigError>
     if !text.is_empty() && text.bytes().all(is_allowed) {
         Ok(text.to_owned())
     } else {
-        Err(ConfigError::new(format!("the {name} must be printable ASCII without quotes and backslashes")))
+        Err(ConfigError::new(format!("the {name} must be printable ASCII without quotes or backslashes")))
     }
 }
 

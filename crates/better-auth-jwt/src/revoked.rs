@@ -30,15 +30,15 @@ const LEEWAY: u64 = 30;
 /// A session is identified by its issuer and its id (`sid`), a user by the issuer and the user's id (`sub`). Equal ids
 /// of another issuer are not affected.
 ///
-/// - **Issuer**: the `iss` of the tokens. If a verifier has several [`issuers`](crate::VerifierBuilder::issuers), they are
-///   names of one: a session that is revoked under one name is revoked under all. The same applies to both kinds of tokens
-///   of `BetterAuth::access_tokens`. Verifiers joined by [`or`](crate::Verifier::or) are separate. Tokens of a verifier
-///   without a list of issuers, such as with `insecure_any_issuer`, match the ids of every issuer.
+/// - **Issuer**: the `iss` of the tokens. If a verifier has several [`issuers`](crate::VerifierBuilder::issuers), they
+///   are names of one: a session that is revoked under one name is revoked under all. The same applies to both kinds of
+///   tokens of `BetterAuth::access_tokens`. Verifiers joined by [`or`](crate::Verifier::or) are separate. Tokens of a
+///   verifier without a list of issuers, such as with `insecure_any_issuer`, match the ids of every issuer.
 /// - **Expiry**: an entry is dropped once every token that it covers has expired.
-/// - **Capacity**: a million entries by default. When the list is full, adding returns a [`CapacityError`]; entries that
-///   are still needed are never evicted.
-/// - **Memory**: 110 to 165 bytes per entry for ids of 32 characters, and 100 bytes more for the longest. Ids of more
-///   than 128 bytes are kept as their SHA-256.
+/// - **Capacity**: a million entries by default. When the list is full, adding returns a [`CapacityError`]; entries
+///   that are still needed are never evicted.
+/// - **Memory**: 110 to 165 bytes per entry for ids of 32 characters, and up to 100 bytes more for longer ones. Ids of
+///   more than 128 bytes are kept as their SHA-256.
 ///
 /// Clones share one list: give one to the [layer](crate::JwtAuthLayer::sessions) and another to the code that receives
 /// revocations, usually `BackChannelLogout`. The list starts empty and is local to this process;
@@ -67,13 +67,13 @@ pub struct RevokedSessions {
 }
 
 impl RevokedSessions {
-    /// Creates an empty list. `retention` must be at least the longest lifetime of any token that the service accepts, plus
-    /// the verifier's leeway.
+    /// Creates an empty list. `retention` must be at least the longest lifetime of any token that the service accepts,
+    /// plus the verifier's leeway.
     ///
-    /// By default, tokens of Better Auth's JWT plugin are valid for 15 minutes (`expirationTime`), and access tokens of its
-    /// OAuth provider for an hour (`accessTokenExpiresIn`): with the leeway of 30 seconds, the retention is 930 seconds, or
-    /// 3630 if access tokens are accepted. If Better Auth's cookie cache can issue tokens for a revoked session, add that
-    /// time.
+    /// By default, tokens of Better Auth's JWT plugin are valid for 15 minutes (`expirationTime`), and access tokens of
+    /// its OAuth provider for an hour (`accessTokenExpiresIn`): with the leeway of 30 seconds, the retention is 930
+    /// seconds, or 3630 if access tokens are accepted. If Better Auth's cookie cache can issue tokens for a revoked
+    /// session, add that time.
     pub fn new(retention: Duration) -> Self {
         Self {
             retention: retention.as_secs().saturating_add(u64::from(retention.subsec_nanos() > 0)),
@@ -94,8 +94,8 @@ impl RevokedSessions {
         self
     }
 
-    /// How far the issuer's clock may be ahead of this one, in whole seconds. 30 seconds by default, like the verifier's
-    /// [`leeway`](crate::Verifier::leeway). Set it before cloning.
+    /// How far the issuer's clock may be ahead of this one, in whole seconds. 30 seconds by default, like the
+    /// verifier's [`leeway`](crate::Verifier::leeway). Set it before cloning.
     #[must_use]
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway.as_secs();
@@ -143,8 +143,8 @@ impl RevokedSessions {
         self.revoke_user_at(issuer, sub, self.clock.unix_time().saturating_add(self.leeway))
     }
 
-    /// Revokes every token of this `sub` that was issued at or before a time, in Unix seconds by the issuer's clock, and
-    /// tokens without `iat`.
+    /// Revokes every token of this `sub` that was issued at or before a time, in Unix seconds by the issuer's clock,
+    /// and tokens without `iat`.
     ///
     /// # Errors
     ///

@@ -61,9 +61,9 @@ pub enum SessionState {
 
 /// How to treat tokens without a session id, which stay valid when a session is revoked.
 ///
-/// Tokens of Better Auth's JWT plugin have a session id if `definePayload` adds it as `sid`. OAuth access tokens have `sid`
-/// by default, if there is a session. There is none for client credentials, and none for a client with `offline_access`
-/// that refreshes its token after the user has signed out.
+/// Tokens of Better Auth's JWT plugin have a session id if `definePayload` adds it as `sid`. OAuth access tokens have
+/// `sid` by default, if there is a session. There is none for client credentials, and none for a client with
+/// `offline_access` that refreshes its token after the user has signed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MissingSession {
     /// Accept them until they expire, or until all sessions of their user are revoked.

@@ -21,9 +21,9 @@ type Tag = [u8; 16];
 /// Only verified tokens are inserted, so forged ones cannot evict entries.
 ///
 /// There are two generations. New entries go into the current one; an entry of the previous one moves there when it is
-/// used. When the current generation takes half of the bytes, or is too old, it becomes the previous one, and the entries
-/// of the previous one are dropped. So the least recently used entries are dropped first, and expired ones within two
-/// generations.
+/// used. When the current generation takes half of the bytes, or is too old, it becomes the previous one, and the
+/// entries of the previous one are dropped. So the least recently used entries are dropped first, and expired ones
+/// within two generations.
 ///
 /// Values may contain the user's types, and their `Drop` may run any code: they are dropped after the lock is released.
 pub(crate) struct TokenCache<V> {

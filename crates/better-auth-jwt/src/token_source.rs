@@ -65,8 +65,7 @@ impl TokenSource {
     ///
     /// Do not take tokens from the query: they end up in logs and browser histories.
     ///
-    /// Browsers cannot set headers for a WebSocket, but they can offer
-    /// `new WebSocket(url, ["bearer", token])`; the service then selects the subprotocol `bearer`:
+    /// For example, from the subprotocols of a WebSocket, as in [`guides::streams`](crate::guides::streams):
     ///
     /// ```
     /// use better_auth_jwt::TokenSource;

@@ -22,8 +22,8 @@ const SMALL_ORDER: [Number; 5] = [
     (0x7a03_ac92_77fd_c74e_c6cc_392c_fa53_202a, 0x0f67_100d_760b_3cba_4fd8_4d3d_706a_17c7),
 ];
 
-/// Rejects points of small order. Also rejects encodings that RFC 8032, section 5.1.3, does not allow, because they could
-/// be such points.
+/// Rejects points of small order. Also rejects encodings that RFC 8032, section 5.1.3, does not allow, because they
+/// could be such points.
 pub(super) fn check_public_key(bytes: &[u8]) -> Result<(), JwkError> {
     let ([low, high], []) = bytes.as_chunks() else { return Err(JwkError::InvalidLength) };
     // RFC 8032, section 5.1.2: little-endian, and the top bit is the sign of x.
@@ -47,8 +47,9 @@ mod tests {
 
     /// Whether anyone can sign some message for this key.
     ///
-    /// RFC 8032, section 5.1.7: a signature (R, S) verifies if S B = R + k A, with k a hash of R, A and the message. With
-    /// S = 0 that is R = -k A. If the order of A divides 8, one of at most eight points fits, whatever the private key.
+    /// RFC 8032, section 5.1.7: a signature (R, S) verifies if S B = R + k A, with k a hash of R, A and the message.
+    /// With S = 0 that is R = -k A. If the order of A divides 8, one of at most eight points fits, whatever the private
+    /// key.
     fn can_be_forged(key: &[u8; 32]) -> bool {
         let candidates = SMALL_ORDER.into_iter().flat_map(with_either_sign);
         candidates.into_iter().any(|r| {

@@ -38,8 +38,8 @@ use crate::header::Header;
 pub trait KeySource: Send + Sync + 'static {
     /// Whether keys of this source can have this algorithm.
     ///
-    /// A source of public keys must return false for `HS256`, `HS384` and `HS512`, so that a public key is never used as
-    /// a secret.
+    /// A source of public keys must return false for `HS256`, `HS384` and `HS512`, so that a public key is never used
+    /// as a secret.
     fn supports(&self, algorithm: Algorithm) -> bool;
 
     /// The key for a token with this JOSE header, from memory.
@@ -56,8 +56,8 @@ pub trait KeySource: Send + Sync + 'static {
     /// Called when a signature did not verify with the key that [`find`](Self::find) returned. The token is rejected in
     /// any case.
     ///
-    /// The issuer may have replaced the key under the same `kid`, so a source can fetch keys in the background. Most such
-    /// tokens are forged, so it must limit the rate. By default nothing happens.
+    /// The issuer may have replaced the key under the same `kid`, so a source can fetch keys in the background. Most
+    /// such tokens are forged, so it must limit the rate. By default nothing happens.
     fn on_invalid_signature(&self, header: &Header) {
         let _ = header;
     }

@@ -29,7 +29,8 @@ impl SharedSecret {
         Self::keyring([secret])
     }
 
-    /// Creates a key source from several secrets for `HS256`, the newest first. Tokens signed with any of them are accepted.
+    /// Creates a key source from several secrets for `HS256`, the newest first. Tokens signed with any of them are
+    /// accepted.
     ///
     /// # Errors
     ///
@@ -51,8 +52,8 @@ impl SharedSecret {
     ///
     /// # Errors
     ///
-    /// The errors of [`split_better_auth_secrets`](Self::split_better_auth_secrets), or one of the secrets is rejected as
-    /// in [`new`](Self::new).
+    /// The errors of [`split_better_auth_secrets`](Self::split_better_auth_secrets), or one of the secrets is rejected
+    /// as in [`new`](Self::new).
     pub fn from_better_auth_secrets(text: &str) -> Result<Self, ConfigError> {
         Self::keyring(Self::split_better_auth_secrets(text)?)
     }

@@ -1,5 +1,5 @@
-//! Utilities to test services that use the layer: an issuer of valid and invalid tokens, a JWKS endpoint on loopback, and
-//! a manually advanced clock.
+//! Utilities to test services that use the layer: an issuer of valid and invalid tokens, a JWKS endpoint on loopback,
+//! and a manually advanced clock.
 //!
 //! If the test can pass a verifier to the service:
 //!

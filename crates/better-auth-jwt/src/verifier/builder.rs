@@ -19,8 +19,8 @@ const LEEWAY: Duration = Duration::from_secs(30);
 /// The default of [`Verifier::max_token_size`].
 const MAX_TOKEN_SIZE: usize = 8 * 1024;
 
-/// Builds a [`Verifier`]. Set the issuers first, then the audiences. All other settings have defaults, and are methods of
-/// [`Verifier`].
+/// Builds a [`Verifier`]. Set the issuers first, then the audiences. All other settings have defaults, and are methods
+/// of [`Verifier`].
 ///
 /// ```
 /// use better_auth_jwt::{Verifier, keys::SharedSecret};

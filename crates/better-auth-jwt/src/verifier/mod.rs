@@ -66,8 +66,8 @@ pub enum Profile {
     /// OAuth access tokens (RFC 9068): `typ` is `at+jwt`, and `client_id`, `iat` and `jti` are required.
     ///
     /// Better Auth's OAuth provider signs them with the keys of the JWT plugin, but under another issuer, and for the
-    /// `resource` that the client requests. `BetterAuth::access_tokens` accepts them beside the tokens of the JWT plugin. To
-    /// accept access tokens only:
+    /// `resource` that the client requests. `BetterAuth::access_tokens` accepts them beside the tokens of the JWT
+    /// plugin. To accept access tokens only:
     ///
     #[cfg_attr(feature = "jwks-reqwest", doc = "```")]
     #[cfg_attr(not(feature = "jwks-reqwest"), doc = "```ignore")]
@@ -83,8 +83,8 @@ pub enum Profile {
     /// # Ok::<(), better_auth_jwt::ConfigError>(())
     /// ```
     AccessToken,
-    /// Like [`AccessToken`](Self::AccessToken), and also accepts the access tokens of Better Auth 1.4 to 1.6, which have
-    /// no `typ`, `client_id` and `jti`. Use it while an issuer is upgraded to 1.7.
+    /// Like [`AccessToken`](Self::AccessToken), and also accepts the access tokens of Better Auth 1.4 to 1.6, which
+    /// have no `typ`, `client_id` or `jti`. Use it while an issuer is upgraded to 1.7.
     ///
     /// ID tokens have no `typ` either. A token without `typ` is therefore accepted only if it has `azp`, `scope` and
     /// `iat`, its `aud` does not contain the client, and it has no claim of an ID token (`nonce`, `at_hash`, `c_hash`,
@@ -107,8 +107,8 @@ impl Verifier {
         Ok(Self::builder(SharedSecret::new(secret)?))
     }
 
-    /// Creates a verifier for the tokens of Better Auth's JWT plugin. Keys, issuer and audience follow from the base URL
-    /// of the Better Auth server: the keys are at `/api/auth/jwks`, and `iss` and `aud` are its origin.
+    /// Creates a verifier for the tokens of Better Auth's JWT plugin. Keys, issuer and audience follow from the base
+    /// URL of the Better Auth server: the keys are at `/api/auth/jwks`, and `iss` and `aud` are its origin.
     ///
     /// A path in the URL is the base path, instead of `/api/auth`. [`BetterAuth`](crate::BetterAuth) has more settings.
     /// For access tokens of the OAuth provider see [`Profile::AccessToken`].
@@ -131,12 +131,12 @@ impl Verifier {
 
     /// Accepts the tokens that either verifier accepts, each by its own keys and rules.
     ///
-    /// The token's `typ`, `alg` and `iss` decide which of the verifiers are tried. Keys of one verifier never verify a token
-    /// for the other. If both have the same issuer, a token needs to satisfy only one of them, so check that neither has
-    /// weaker settings than you want.
+    /// The token's `typ`, `alg` and `iss` decide which of the verifiers are tried. Keys of one verifier never verify a
+    /// token for the other. If both have the same issuer, a token needs to satisfy only one of them, so check that
+    /// neither has weaker settings than you want.
     ///
-    /// The clock and the maximum token size are those of `self`; the other verifier's are ignored. Later settings apply to
-    /// both.
+    /// The clock and the maximum token size are those of `self`; the other verifier's are ignored. Later settings apply
+    /// to both.
     ///
     /// A user is identified by [`Claims::issuer`] and [`Claims::user_id`] together, and a session likewise. A path
     /// usually contains the user id alone: combine issuers only if equal user ids are always the same user, as with
@@ -152,8 +152,8 @@ impl Verifier {
         self.with_rules(|rules| rules.leeway = leeway)
     }
 
-    /// Rejects tokens once this time and the [`leeway`](Self::leeway) have passed since `iat`, whatever their `exp`. `iat` is
-    /// then required.
+    /// Rejects tokens once this time and the [`leeway`](Self::leeway) have passed since `iat`, whatever their `exp`.
+    /// `iat` is then required.
     pub fn max_age(self, age: Duration) -> Self {
         self.with_rules(|rules| rules.max_age = Some(age))
     }
@@ -292,8 +292,8 @@ impl Verifier {
         self.with_rules(|rules| rules.names = rules.names.iter().chain([&issuer]).cloned().collect())
     }
 
-    /// The configured issuers, in the order in which they were added. Empty if the verifier accepts any issuer, or those
-    /// that a function accepts.
+    /// The configured issuers, in the order in which they were added. Empty if the verifier accepts any issuer, or
+    /// those that a function accepts.
     pub fn issuers(&self) -> impl Iterator<Item = String> {
         self.issuers.iter().flat_map(|issuer| issuer.rules.issuers.names().iter().cloned().collect::<Vec<_>>())
     }

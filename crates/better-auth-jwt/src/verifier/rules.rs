@@ -19,8 +19,8 @@ const MAX_AUDIENCES: usize = 64;
 pub(crate) struct Rules {
     pub(super) expected: ExpectedToken,
     pub(super) issuers: Accepted,
-    /// All names of the issuer: its sessions are the same under each, and its logout tokens may have any of them. Empty if
-    /// the issuers are not a list.
+    /// All names of the issuer: its sessions are the same under each, and its logout tokens may have any of them. Empty
+    /// if the issuers are not a list.
     pub(super) names: Arc<[String]>,
     pub(super) audiences: Accepted,
     pub(super) leeway: Duration,
@@ -104,8 +104,8 @@ impl Rules {
         claims: &RegisteredClaims<'_>,
         now: u64,
     ) -> Result<(NumericDate, Range<u64>), Error> {
-        // RFC 7800, section 3: only a presenter that proves possession of the key may use the token, and this crate does
-        // not verify proofs. A `cnf` without a usable key, such as null, is rejected too.
+        // RFC 7800, section 3: only a presenter that proves possession of the key may use the token, and this crate
+        // does not verify proofs. A `cnf` without a usable key, such as null, is rejected too.
         if claims.cnf.is_some() {
             return Err(Error::from(ErrorKind::SenderConstrained).with_claim("cnf"));
         }
@@ -205,7 +205,7 @@ impl ExpectedToken {
             (_, TokenType::AccessToken) => "typ is `at+jwt`; use Profile::AccessToken",
             (_, TokenType::Logout) => "typ is `logout+jwt`; send logout tokens to BackChannelLogout",
             (_, TokenType::Untyped | TokenType::Jwt) => "typ is absent or `JWT`; use Profile::Jwt",
-            (_, TokenType::Other) => "it is none of `JWT`, `at+jwt` and `logout+jwt`",
+            (_, TokenType::Other) => "typ is none of `JWT`, `at+jwt` and `logout+jwt`",
         }
     }
 }
@@ -300,7 +300,7 @@ impl<'d> RegisteredClaims<'d> {
         required(self.jti, "jti").map(drop)
     }
 
-    /// The access tokens of Better Auth before 1.7 have no `typ`, `client_id` and `jti`. Its ID tokens have the same
+    /// The access tokens of Better Auth before 1.7 have no `typ`, `client_id` or `jti`. Its ID tokens have the same
     /// keys and issuer; their audience is the client.
     fn check_legacy_access_token(&self) -> Result<(), Error> {
         if self.nonce.is_some() || self.id_token.is_some() {

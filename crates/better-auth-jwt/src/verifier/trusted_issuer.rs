@@ -56,7 +56,8 @@ impl TrustedIssuer {
     }
 }
 
-/// Verifies a token with each issuer that may have signed it, in turn. `check` checks the payload by the issuer's rules.
+/// Verifies a token with each issuer that may have signed it, in turn. `check` checks the payload by the issuer's
+/// rules.
 ///
 /// A token is accepted if it satisfies the keys and rules of one issuer. It is rejected only if no fetch of keys can
 /// change that.
@@ -113,7 +114,8 @@ pub(super) fn verify_with_each<'v, T>(
     for (_, issuer) in candidates().filter(|(_, issuer)| issuer.keys.find(header).is_none()) {
         match issuer.refresh(header) {
             Failure::Pending(keys) => pending.push(keys),
-            // An issuer whose keys are unavailable might accept the token, so this overrides another issuer's rejection.
+            // An issuer whose keys are unavailable might accept the token, so this overrides another issuer's
+            // rejection.
             Failure::Rejected(error) if rejection.is_none() || error.retry_after().is_some() => rejection = Some(error),
             Failure::Rejected(_) => {}
         }

@@ -18,8 +18,8 @@ use crate::{
 
 /// Configures a [`RemoteKeySet`]. The defaults suit Better Auth.
 ///
-/// Durations of more than ten years are reduced to ten years. Durations that determine how often the keys are fetched are
-/// raised to at least 10 ms.
+/// Durations of more than ten years are reduced to ten years. Durations that determine how often the keys are fetched
+/// are raised to at least 10 ms.
 #[must_use]
 pub struct RemoteKeySetBuilder {
     source: Source,
@@ -69,10 +69,11 @@ impl RemoteKeySetBuilder {
         self
     }
 
-    /// Trusts the root certificates in this PEM file content, one or several, in addition to the system's. Call it again
-    /// to add another file.
+    /// Trusts the root certificates in this PEM file content, one or several, in addition to the system's. Call it
+    /// again to add another file.
     ///
-    /// If the content is not valid PEM, [`build`](Self::build) returns an error. Plain `http` does not use certificates.
+    /// If the content is not valid PEM, [`build`](Self::build) returns an error. Plain `http` does not use
+    /// certificates.
     #[cfg(feature = "jwks-reqwest")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.http.root_certificates.push(pem.into());
@@ -108,11 +109,11 @@ impl RemoteKeySetBuilder {
         self
     }
 
-    /// How often the set may be fetched again for unknown `kid`s: up to `burst` times in a row, then once per `interval`. 3
-    /// and 10 seconds by default.
+    /// How often the set may be fetched again for unknown `kid`s: up to `burst` times in a row, then once per
+    /// `interval`. 3 and 10 seconds by default.
     ///
-    /// When the limit is reached, tokens with unknown `kid`s get 503 with the time until the next fetch. A `kid` that a fetch
-    /// did not return is not searched for again during one `interval`: its tokens get 401 at once.
+    /// When the limit is reached, tokens with unknown `kid`s get 503 with the time until the next fetch. A `kid` that a
+    /// fetch did not return is not searched for again during one `interval`: its tokens get 401 at once.
     pub fn refetch_limit(mut self, burst: u32, interval: Duration) -> Self {
         (self.settings.search_burst, self.settings.search_interval) = (burst, interval);
         self
@@ -151,14 +152,15 @@ impl RemoteKeySetBuilder {
 
     /// Builds the key set. Nothing is fetched yet.
     ///
-    /// For an `https` URL this reads the system's root certificates from disk, which blocks for some 100 ms in debug builds.
-    /// Build the key set once, at start-up, before other work that must not be delayed.
+    /// For an `https` URL this reads the system's root certificates from disk, which blocks for some 100 ms in debug
+    /// builds. Build the key set once, at start-up, before other work that must not be delayed.
     ///
     /// # Errors
     ///
-    /// The URL is invalid, has credentials, or is plain `http` to another machine; the HTTP client cannot be created, for
-    /// example because an `https` URL needs root certificates and there are none; a limit is zero; bounds are in the wrong
-    /// order; the default RSA algorithm is not an RSA algorithm; or HTTP settings are combined with a fetch function.
+    /// The URL is invalid, has credentials, or is plain `http` to another machine; the HTTP client cannot be created,
+    /// for example because an `https` URL needs root certificates and there are none; a limit is zero; bounds are in
+    /// the wrong order; the default RSA algorithm is not an RSA algorithm; or HTTP settings are combined with a fetch
+    /// function.
     pub fn build(self) -> Result<RemoteKeySet, ConfigError> {
         let settings = self.settings.validate()?;
         let (fetch, source) = match self.source {

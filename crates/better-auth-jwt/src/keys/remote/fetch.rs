@@ -21,7 +21,8 @@ pub(super) struct RunningFetch {
     pub(super) outcome: Option<Result<Loaded, FetchError>>,
 }
 
-/// Runs the fetch in a separate task, which outlives the request that caused it. The channel closes when it is complete.
+/// Runs the fetch in a separate task, which outlives the request that caused it. The channel closes when it is
+/// complete.
 ///
 /// A runtime that is shutting down drops the task immediately, and the fetch with it.
 pub(super) fn spawn(shared: Arc<Shared>, fetch: Fetch, runtime: &Handle) -> watch::Receiver<()> {

@@ -96,7 +96,7 @@ impl Endpoint {
     pub(super) fn new(url: &str, settings: HttpSettings) -> Result<Self, ConfigError> {
         let invalid = |what: &str| ConfigError::url(format!("the JWKS URL {what}"));
         let url = Url::parse(url)
-            .map_err(|_| invalid("is invalid; expected something like https://app.example.com/api/auth/jwks"))?;
+            .map_err(|_| invalid("is invalid; it should look like https://app.example.com/api/auth/jwks"))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(invalid("must not contain a user or a password"));
         }

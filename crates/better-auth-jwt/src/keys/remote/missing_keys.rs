@@ -35,8 +35,8 @@ impl MissingKeys {
         Self { searched_from: HashMap::new(), last_search: None, retention, purged: 0 }
     }
 
-    /// Whether a search that started after the first request for the key did not return it. Otherwise, only a search with
-    /// the id `next_fetch` or higher can confirm that the key is missing.
+    /// Whether a search that started after the first request for the key did not return it. Otherwise, only a search
+    /// with the id `next_fetch` or higher can confirm that the key is missing.
     ///
     /// A missing key is searched for again after the retention, because the issuer may have published it.
     pub(super) fn is_confirmed(&mut self, header: &Header, next_fetch: FetchId, now: Instant) -> bool {

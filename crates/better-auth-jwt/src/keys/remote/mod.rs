@@ -50,9 +50,9 @@ use crate::jws::Header;
 
 /// The keys of a JWKS endpoint.
 ///
-/// A known key is looked up in memory, without a lock, and never waits for the network. The set is fetched for the first
-/// token and refreshed in the background before it becomes stale. If the issuer cannot be reached, the last valid set is
-/// used for up to 24 hours.
+/// A known key is looked up in memory, without a lock, and never waits for the network. The set is fetched for the
+/// first token and refreshed in the background before it becomes stale. If the issuer cannot be reached, the last valid
+/// set is used for up to 24 hours by default.
 ///
 /// A request with an unknown `kid` waits while the set is fetched again, bypassing shared caches. It is rejected (401)
 /// only if a set fetched after the `kid` was first seen lacks that key; until then, such as after a failed fetch, the
@@ -69,9 +69,9 @@ impl RemoteKeySet {
     /// Creates a key set that is fetched from this URL with reqwest.
     ///
     /// Plain `http` never goes through a proxy; `https` does if `HTTPS_PROXY` or `ALL_PROXY` is set and `NO_PROXY` does
-    /// not exclude the host. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's root certificates. `localhost` and its
-    /// subdomains resolve to loopback without a DNS query; the system resolves other names. Redirects, cookies and `.netrc`
-    /// are not used.
+    /// not exclude the host. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's root certificates. `localhost` and
+    /// its subdomains resolve to loopback without a DNS query; the system resolves other names. Redirects, cookies and
+    /// `.netrc` are not used.
     ///
     /// # Errors
     ///
@@ -109,8 +109,8 @@ impl RemoteKeySet {
     /// # Ok::<(), better_auth_jwt::ConfigError>(())
     /// ```
     ///
-    /// The key set's timeout also applies to your function. The maximum size of a document is checked after your function
-    /// has read it.
+    /// The key set's timeout also applies to your function. The maximum size of a document is checked after your
+    /// function has read it.
     pub fn with_fetch<F>(fetch: impl Fn(JwksRequest) -> F + Send + Sync + 'static) -> RemoteKeySetBuilder
     where
         F: Future<Output = Result<JwksResponse, FetchError>> + Send + 'static,
@@ -144,8 +144,10 @@ impl RemoteKeySet {
         self.shared.change(|state, _| state.invalidate());
     }
 
-    /// The current status of the keys, for metrics. For health checks use [`readiness`](KeySource::readiness), which also
-    /// starts a fetch if there are no keys. This does not.
+    /// The current status of the keys, for metrics.
+    ///
+    /// Nothing is fetched. For health checks use [`readiness`](KeySource::readiness), which starts a fetch if there are
+    /// no keys.
     pub fn status(&self) -> KeyStatus {
         self.shared.with_state(|state, now| {
             let usable = state.usable(now);
@@ -245,8 +247,8 @@ pub struct KeyStatus {
     /// How many have failed, by [`FetchError::as_str`].
     pub fetch_errors: HashMap<&'static str, u64>,
     /// How often an unknown `kid` caused no fetch: a recent fetch had not returned it, or
-    /// [`refetch_limit`](RemoteKeySetBuilder::refetch_limit) or [`backoff`](RemoteKeySetBuilder::backoff) did not allow another
-    /// fetch yet.
+    /// [`refetch_limit`](RemoteKeySetBuilder::refetch_limit) or [`backoff`](RemoteKeySetBuilder::backoff) did not allow
+    /// another fetch yet.
     pub refetches_suppressed: u64,
     /// Why the last fetch failed, if it did.
     pub last_error: Option<FetchError>,

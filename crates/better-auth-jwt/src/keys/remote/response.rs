@@ -74,7 +74,8 @@ impl JwksResponse {
         Self { body: Some(body.into()), ..Self::default() }
     }
 
-    /// A response that says that the document with the request's [`etag`](JwksRequest::etag) is still current (status 304).
+    /// A response that says that the document with the request's [`etag`](JwksRequest::etag) is still current (status
+    /// 304).
     pub fn not_modified() -> Self {
         Self::default()
     }
@@ -121,8 +122,8 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 
 /// The freshness lifetime (RFC 9111, section 4.2.1), if the response has one.
 ///
-/// `s-maxage` and `private` are for shared caches, so they are ignored here. `no-store` and `no-cache` count as a lifetime
-/// of zero: the set is refreshed as often as the settings allow.
+/// `s-maxage` and `private` are for shared caches, so they are ignored here. `no-store` and `no-cache` count as a
+/// lifetime of zero: the set is refreshed as often as the settings allow.
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let values = || headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
     let mut max_age = None;

@@ -43,8 +43,8 @@ pub(super) struct Fetch {
     pub(super) id: FetchId,
     /// The set at the start of the fetch.
     pub(super) current: Option<Arc<Snapshot>>,
-    /// Request an unconditional response from the issuer: a cache could respond to a conditional request with a stored one
-    /// (RFC 9111, section 4.3.2).
+    /// Request an unconditional response from the issuer: a cache could respond to a conditional request with a stored
+    /// one (RFC 9111, section 4.3.2).
     pub(super) bypass_caches: bool,
     /// Closes the channel of waiting requests when it is dropped. Nothing is sent on it.
     pub(super) completed: watch::Sender<()>,

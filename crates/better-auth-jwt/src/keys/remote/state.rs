@@ -1,7 +1,7 @@
 //! When to fetch the key set, and what a missing key means.
 //!
-//! A state machine without locks, clock, network or runtime: the caller reports what happened and when, and gets the next
-//! step. The rules are:
+//! A state machine without locks, clock, network or runtime: the caller reports what happened and when, and gets the
+//! next step. The rules are:
 //!
 //! - At most one fetch is in flight; requests that arrive in the meantime share it.
 //! - A key is *not found* only if a search that started after the first request for it did not return it. A search is a
@@ -166,9 +166,9 @@ impl State {
         }
     }
 
-    /// A signature did not verify with a key of the set, or a token specifies such a key with another algorithm. The issuer
-    /// may have replaced the key, but more likely the token is forged. So this starts a search only if the rate limit is
-    /// unused, and leaves the rest of the limit to missing keys.
+    /// A signature did not verify with a key of the set, or a token specifies such a key with another algorithm. The
+    /// issuer may have replaced the key, but more likely the token is forged. So this starts a search only if the rate
+    /// limit is unused, and leaves the rest of the limit to missing keys.
     pub(super) fn key_maybe_replaced(&mut self, now: Instant) -> Option<Fetch> {
         self.drop_lost_fetch(now);
         let may_search = self.in_flight.is_none()
