@@ -252,13 +252,13 @@ fn by_status(status: StatusCode) -> Problem {
     }
 }
 
-/// For statements that cannot have had an effect: those that read, and those of a transaction that is not committed.
 impl From<DbErr> for Problem {
     fn from(error: DbErr) -> Self {
         let cause = Cause::of(&error);
         error!(%error, "{}", cause.describe());
         match cause {
             Cause::Rejected => Self::Internal,
+            Cause::OutcomeUnknown => Self::OutcomeUnknown,
             _ => Self::Unavailable,
         }
     }

@@ -2,8 +2,10 @@ use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::shapes::{PageRequest, Sort};
-use crate::entity::task;
+use super::{
+    entity::Model,
+    shapes::{PageRequest, Sort},
+};
 
 /// Where a page ended: at this task, or where it would be if it is gone by now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    pub(crate) fn after(row: &task::Model, sort: Sort) -> Self {
+    pub(crate) fn after(row: &Model, sort: Sort) -> Self {
         Self { id: row.id, title: if sort.by_title { row.title.clone() } else { String::new() } }
     }
 

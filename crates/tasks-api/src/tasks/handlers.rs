@@ -1,89 +1,98 @@
 use std::convert::Infallible;
 
 use axum::{
+    Json,
     extract::{FromRequestParts, RawPathParams},
     http::{
         HeaderName, HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK, LOCATION},
+        header::{CACHE_CONTROL, ETAG, LINK, LOCATION},
         request::Parts,
     },
     response::{AppendHeaders, IntoResponse, Response},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    idempotency::IdempotencyKey,
+    entity,
     preconditions::{Preconditions, etag},
-    queries::Tasks,
+    repository::TaskRepository,
     shapes::{Completion, NewTask, PageRequest, Task, TaskPage, TaskReplacement},
 };
-use crate::{body::Valid, entity::task, problem::Problem};
+use crate::{body::Valid, idempotency::Idempotency, problem::Problem, unit_of_work::UserDatabase};
 
-pub(crate) async fn list(tasks: Tasks, request: PageRequest) -> Result<Response, Problem> {
-    let tasks = tasks.open().await?;
-    let (rows, next) = tasks.page(&request).await?;
+pub(crate) async fn list(db: UserDatabase, request: PageRequest) -> Result<Response, Problem> {
+    let work = db.connect().await?;
+    let (tasks, next) = TaskRepository::new(&work).page(&request).await?;
     // RFC 8288; relative to this server, whatever name it goes by outside.
     let link = next.as_deref().map(|next| {
         let query = request.at(next);
-        [(LINK, format!("<{}?{query}>; rel=\"next\"", list_path(&tasks.user)))]
+        [(LINK, format!("<{}?{query}>; rel=\"next\"", list_path(work.user_id())))]
     });
-    let page = TaskPage { items: rows.into_iter().map(Task::from).collect(), next_cursor: next };
-    Ok((PRIVATE, link.map(AppendHeaders), json(&page)).into_response())
+    let page = TaskPage { items: tasks.into_iter().map(Task::from).collect(), next_cursor: next };
+    Ok((PRIVATE, link.map(AppendHeaders), Json(page)).into_response())
 }
 
 pub(crate) async fn create(
-    tasks: Tasks,
-    key: Option<IdempotencyKey>,
+    db: UserDatabase,
+    idempotency: Idempotency,
     Valid(new): Valid<NewTask>,
 ) -> Result<Response, Problem> {
-    let row = match key {
-        Some(key) => tasks.begin().await?.create_once(key, new).await?,
-        None => tasks.open().await?.create(new).await?,
-    };
-    let location = [(LOCATION, location(&row))];
-    Ok((StatusCode::CREATED, location, answer(row)).into_response())
+    let (work, request) = idempotency.begin(db, &new).await?;
+    if let Some(response) = request.stored_response(&work).await? {
+        return Ok(response);
+    }
+    let task = TaskRepository::new(&work).create(new).await?;
+    let response = (StatusCode::CREATED, [(LOCATION, location(&task))], respond(task)).into_response();
+    request.commit(work, response).await
 }
 
-pub(crate) async fn read(tasks: Tasks, id: TaskId, when: Preconditions) -> Result<Response, Problem> {
+pub(crate) async fn read(db: UserDatabase, id: TaskId, preconditions: Preconditions) -> Result<Response, Problem> {
     let id = id.existing()?;
-    let row = tasks.open().await?.find(id).await?;
-    when.allow(&row)?;
-    if when.client_has(&row) {
-        return Ok((StatusCode::NOT_MODIFIED, PRIVATE, [(ETAG, etag(&row))]).into_response());
+    let work = db.connect().await?;
+    let task = TaskRepository::new(&work).find(id).await?;
+    preconditions.allow(&task)?;
+    if preconditions.client_has(&task) {
+        return Ok((StatusCode::NOT_MODIFIED, PRIVATE, [(ETAG, etag(&task))]).into_response());
     }
-    Ok(answer(row))
+    Ok(respond(task))
 }
 
 pub(crate) async fn replace(
-    tasks: Tasks,
+    db: UserDatabase,
     id: TaskId,
-    when: Preconditions,
+    preconditions: Preconditions,
     Valid(new): Valid<TaskReplacement>,
 ) -> Result<Response, Problem> {
     let id = id.existing()?;
-    tasks.open().await?.replace(id, new, &when).await.map(answer)
+    let work = db.connect().await?;
+    let task = TaskRepository::new(&work).replace(id, new, &preconditions).await?;
+    work.commit().await?;
+    Ok(respond(task))
 }
 
 pub(crate) async fn complete(
-    tasks: Tasks,
+    db: UserDatabase,
     id: TaskId,
-    when: Preconditions,
+    preconditions: Preconditions,
     completion: Option<Valid<Completion>>,
 ) -> Result<Response, Problem> {
     let id = id.existing()?;
-    let tasks = tasks.open().await?;
-    let row = match completion {
-        Some(Valid(Completion { completed })) => tasks.complete(id, completed, &when).await?,
-        None => tasks.toggle(id, &when).await?,
+    let work = db.connect().await?;
+    let tasks = TaskRepository::new(&work);
+    let task = match completion {
+        Some(Valid(Completion { completed })) => tasks.set_completed(id, completed, &preconditions).await?,
+        None => tasks.toggle_completed(id, &preconditions).await?,
     };
-    Ok(answer(row))
+    work.commit().await?;
+    Ok(respond(task))
 }
 
-pub(crate) async fn delete(tasks: Tasks, id: TaskId, when: Preconditions) -> Result<Response, Problem> {
+pub(crate) async fn delete(db: UserDatabase, id: TaskId, preconditions: Preconditions) -> Result<Response, Problem> {
     let id = id.existing()?;
-    tasks.open().await?.delete(id, &when).await?;
+    let work = db.connect().await?;
+    TaskRepository::new(&work).delete(id, &preconditions).await?;
+    work.commit().await?;
     Ok((StatusCode::NO_CONTENT, PRIVATE).into_response())
 }
 
@@ -115,22 +124,13 @@ const PRIVATE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "private, no-cache")];
 /// RFC 3986: everything but the unreserved characters is encoded, and `.` too, lest a segment be `..`.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
-fn answer(row: task::Model) -> Response {
-    (PRIVATE, [(ETAG, etag(&row))], json(&Task::from(row))).into_response()
+fn respond(task: entity::Model) -> Response {
+    (PRIVATE, [(ETAG, etag(&task))], Json(Task::from(task))).into_response()
 }
 
-/// Not `axum::Json`: its buffer is slower than a `Vec`, which shows in a list.
-fn json(content: &impl Serialize) -> Response {
-    // Room for a task, which would otherwise be made step by step.
-    let mut body = Vec::with_capacity(512);
-    if serde_json::to_writer(&mut body, content).is_err() {
-        return Problem::Internal.into_response();
-    }
-    ([(CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-fn location(row: &task::Model) -> HeaderValue {
-    HeaderValue::from_str(&format!("{}/{}", list_path(&row.user_id), row.id)).expect("a percent-encoded path is ASCII")
+fn location(task: &entity::Model) -> HeaderValue {
+    HeaderValue::from_str(&format!("{}/{}", list_path(&task.user_id), task.id))
+        .expect("a percent-encoded path is ASCII")
 }
 
 fn list_path(user: &str) -> String {

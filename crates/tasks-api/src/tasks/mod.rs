@@ -1,10 +1,10 @@
-//! Tasks: handlers, their shapes, their queries.
+//! Tasks.
 
 mod cursor;
+mod entity;
 mod handlers;
-mod idempotency;
 mod preconditions;
-mod queries;
+mod repository;
 mod shapes;
 
 pub(crate) use handlers::{complete, create, delete, list, read, replace};

@@ -9,7 +9,8 @@ use axum::{
     },
 };
 
-use crate::{entity::task, problem::Problem};
+use super::entity::Model;
+use crate::problem::Problem;
 
 /// `If-Match` and `If-None-Match` (RFC 9110, section 13).
 pub(crate) struct Preconditions {
@@ -25,7 +26,7 @@ impl Preconditions {
     }
 
     /// May the request go on, the task being as it is?
-    pub(super) fn allow(&self, row: &task::Model) -> Result<(), Problem> {
+    pub(super) fn allow(&self, row: &Model) -> Result<(), Problem> {
         if self.is_empty() {
             return Ok(());
         }
@@ -36,7 +37,7 @@ impl Preconditions {
     }
 
     /// Does a reading client have the task already?
-    pub(super) fn client_has(&self, row: &task::Model) -> bool {
+    pub(super) fn client_has(&self, row: &Model) -> bool {
         self.is_read && self.if_none_match.is_some() && self.excluded(&tag(row))
     }
 
@@ -59,11 +60,11 @@ impl<S: Sync> FromRequestParts<S> for Preconditions {
 }
 
 /// A strong tag: one for each version of the task.
-pub(super) fn etag(row: &task::Model) -> HeaderValue {
+pub(super) fn etag(row: &Model) -> HeaderValue {
     HeaderValue::from_str(&tag(row)).expect("digits in quotes are visible ASCII")
 }
 
-fn tag(row: &task::Model) -> String {
+fn tag(row: &Model) -> String {
     ["\"", &row.version.to_string(), "\""].concat()
 }
 

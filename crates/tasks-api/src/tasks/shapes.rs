@@ -3,14 +3,15 @@ use std::borrow::Cow;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::Serialize;
 use serde_json::Value;
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::entity;
 use crate::{
     body::{Fields, FromFields},
-    entity::task,
-    moment::Moment,
     problem::Problem,
+    timestamp,
 };
 
 /// A task, as the client sees it.
@@ -26,10 +27,12 @@ pub(crate) struct Task {
     #[schema(required, example = "Two litres")]
     description: Option<String>,
     completed: bool,
+    #[serde(serialize_with = "timestamp::rfc3339::serialize")]
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T08:00:00.000000Z")]
-    created_at: Moment,
+    created_at: OffsetDateTime,
+    #[serde(serialize_with = "timestamp::rfc3339::serialize")]
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T08:00:00.000000Z")]
-    updated_at: Moment,
+    updated_at: OffsetDateTime,
 }
 
 /// A page of a list.
@@ -42,7 +45,7 @@ pub(crate) struct TaskPage {
 }
 
 /// The body of POST.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct NewTask {
     #[schema(example = "Buy milk", max_length = 200, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
     pub(crate) title: String,
@@ -85,16 +88,16 @@ pub(crate) struct Sort {
     pub(crate) descending: bool,
 }
 
-impl From<task::Model> for Task {
-    fn from(row: task::Model) -> Self {
+impl From<entity::Model> for Task {
+    fn from(row: entity::Model) -> Self {
         Self {
             id: row.id,
             user_id: row.user_id,
             title: row.title,
             description: row.description,
             completed: row.completed,
-            created_at: Moment::at(row.created_at),
-            updated_at: Moment::at(row.updated_at),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
         }
     }
 }
@@ -155,11 +158,6 @@ impl<S: Sync> FromRequestParts<S> for PageRequest {
 }
 
 impl PageRequest {
-    /// The first page of everything, newest first.
-    pub(super) fn is_the_usual(&self) -> bool {
-        self.cursor.is_none() && self.completed.is_none() && self.q.is_empty() && self.sort == Sort::NEWEST_FIRST
-    }
-
     /// The query that asks for the same list from another place on.
     pub(super) fn at(&self, cursor: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
