@@ -28,7 +28,7 @@ use tokio::time::interval;
 use tracing::warn;
 
 use crate::{
-    problem::Problem,
+    http::problem::Problem,
     store::Store,
     timestamp,
     unit_of_work::{UnitOfWork, UserDatabase},

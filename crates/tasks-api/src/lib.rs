@@ -26,6 +26,7 @@ mod db_error;
 mod dev;
 mod docs;
 mod health;
+mod http;
 mod idempotency;
 mod limits;
 mod log;
@@ -34,7 +35,6 @@ mod metrics;
 mod migration;
 mod observe;
 mod openapi;
-mod problem;
 mod rate_limit;
 mod router;
 mod serve;
@@ -44,6 +44,8 @@ mod timestamp;
 mod token;
 mod unit_of_work;
 mod writability;
+
+use http::problem;
 
 pub use cli::{Failure, main};
 pub use logout::LogoutRules;

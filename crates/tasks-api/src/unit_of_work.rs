@@ -18,7 +18,7 @@ use sea_orm::{
 
 use crate::{
     db_error::outcome_unknown,
-    problem::Problem,
+    http::problem::Problem,
     store::{Store, uninterrupted},
     writability::Writability,
 };

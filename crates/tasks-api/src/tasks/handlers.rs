@@ -1,70 +1,80 @@
-use std::convert::Infallible;
+//! The six endpoints.
 
 use axum::{
     Json,
-    extract::{FromRequestParts, RawPathParams},
     http::{
-        HeaderName, HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, ETAG, LINK, LOCATION},
-        request::Parts,
+        HeaderName, StatusCode,
+        header::{CACHE_CONTROL, LOCATION},
     },
-    response::{AppendHeaders, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
+use headers::{ETag, HeaderMapExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use uuid::Uuid;
 
 use super::{
+    dto::{Completion, ListQuery, NewTask, Task, TaskPage, TaskReplacement},
     entity,
-    preconditions::{Preconditions, etag},
     repository::TaskRepository,
-    shapes::{Completion, NewTask, PageRequest, Task, TaskPage, TaskReplacement},
 };
-use crate::{body::Valid, idempotency::Idempotency, problem::Problem, unit_of_work::UserDatabase};
+use crate::{
+    http::{
+        json::ValidJson,
+        pagination::next_link,
+        path::Id,
+        preconditions::{Preconditions, etag},
+        problem::Problem,
+        query::Query,
+    },
+    idempotency::Idempotency,
+    unit_of_work::UserDatabase,
+};
 
-pub(crate) async fn list(db: UserDatabase, request: PageRequest) -> Result<Response, Problem> {
+pub(crate) async fn list(db: UserDatabase, Query(query): Query<ListQuery>) -> Result<Response, Problem> {
     let work = db.connect().await?;
-    let (tasks, next) = TaskRepository::new(&work).page(&request).await?;
-    // RFC 8288; relative to this server, whatever name it goes by outside.
-    let link = next.as_deref().map(|next| {
-        let query = request.at(next);
-        [(LINK, format!("<{}?{query}>; rel=\"next\"", list_path(work.user_id())))]
-    });
-    let page = TaskPage { items: tasks.into_iter().map(Task::from).collect(), next_cursor: next };
-    Ok((PRIVATE, link.map(AppendHeaders), Json(page)).into_response())
+    let (tasks, next_cursor) = TaskRepository::new(&work).page(&query).await?;
+    let next = ListQuery { cursor: next_cursor.clone(), ..query };
+    let link = match &next_cursor {
+        Some(_) => {
+            let query = serde_urlencoded::to_string(next).map_err(|_| Problem::Internal)?;
+            Some(next_link(&list_path(work.user_id()), &query))
+        }
+        None => None,
+    };
+    let page = TaskPage { items: tasks.into_iter().map(Task::from).collect(), next_cursor };
+    Ok((PRIVATE, link, Json(page)).into_response())
 }
 
 pub(crate) async fn create(
     db: UserDatabase,
     idempotency: Idempotency,
-    Valid(new): Valid<NewTask>,
+    ValidJson(new): ValidJson<NewTask>,
 ) -> Result<Response, Problem> {
     let (work, request) = idempotency.begin(db, &new).await?;
     if let Some(response) = request.stored_response(&work).await? {
         return Ok(response);
     }
     let task = TaskRepository::new(&work).create(new).await?;
-    let response = (StatusCode::CREATED, [(LOCATION, location(&task))], respond(task)).into_response();
+    let location = format!("{}/{}", list_path(&task.user_id), task.id);
+    let response = (StatusCode::CREATED, [(LOCATION, location)], respond(task)).into_response();
     request.commit(work, response).await
 }
 
-pub(crate) async fn read(db: UserDatabase, id: TaskId, preconditions: Preconditions) -> Result<Response, Problem> {
-    let id = id.existing()?;
+pub(crate) async fn read(db: UserDatabase, Id(id): Id, preconditions: Preconditions) -> Result<Response, Problem> {
     let work = db.connect().await?;
     let task = TaskRepository::new(&work).find(id).await?;
-    preconditions.allow(&task)?;
-    if preconditions.client_has(&task) {
-        return Ok((StatusCode::NOT_MODIFIED, PRIVATE, [(ETAG, etag(&task))]).into_response());
+    preconditions.check(task.version)?;
+    if preconditions.is_not_modified(task.version) {
+        return Ok(with_etag(etag(task.version), (StatusCode::NOT_MODIFIED, PRIVATE).into_response()));
     }
     Ok(respond(task))
 }
 
 pub(crate) async fn replace(
     db: UserDatabase,
-    id: TaskId,
+    Id(id): Id,
     preconditions: Preconditions,
-    Valid(new): Valid<TaskReplacement>,
+    ValidJson(new): ValidJson<TaskReplacement>,
 ) -> Result<Response, Problem> {
-    let id = id.existing()?;
     let work = db.connect().await?;
     let task = TaskRepository::new(&work).replace(id, new, &preconditions).await?;
     work.commit().await?;
@@ -73,66 +83,41 @@ pub(crate) async fn replace(
 
 pub(crate) async fn complete(
     db: UserDatabase,
-    id: TaskId,
+    Id(id): Id,
     preconditions: Preconditions,
-    completion: Option<Valid<Completion>>,
+    completion: Option<ValidJson<Completion>>,
 ) -> Result<Response, Problem> {
-    let id = id.existing()?;
     let work = db.connect().await?;
     let tasks = TaskRepository::new(&work);
     let task = match completion {
-        Some(Valid(Completion { completed })) => tasks.set_completed(id, completed, &preconditions).await?,
+        Some(ValidJson(Completion { completed })) => tasks.set_completed(id, completed, &preconditions).await?,
         None => tasks.toggle_completed(id, &preconditions).await?,
     };
     work.commit().await?;
     Ok(respond(task))
 }
 
-pub(crate) async fn delete(db: UserDatabase, id: TaskId, preconditions: Preconditions) -> Result<Response, Problem> {
-    let id = id.existing()?;
+pub(crate) async fn delete(db: UserDatabase, Id(id): Id, preconditions: Preconditions) -> Result<Response, Problem> {
     let work = db.connect().await?;
     TaskRepository::new(&work).delete(id, &preconditions).await?;
     work.commit().await?;
     Ok((StatusCode::NO_CONTENT, PRIVATE).into_response())
 }
 
-/// The `{id}` of the path. One that is no UUID names no task: it is looked for like any other, and found like none.
-pub(crate) struct TaskId(Option<Uuid>);
-
-impl TaskId {
-    fn existing(self) -> Result<Uuid, Problem> {
-        self.0.ok_or(Problem::NotFound)
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for TaskId {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let path = RawPathParams::from_request_parts(parts, state).await;
-        let id = path.ok().and_then(|path| {
-            let (_, id) = path.iter().find(|(name, _)| *name == "id")?;
-            // Hyphenated only: the other ways to write a UUID would be other addresses of the same task.
-            if id.len() == 36 { id.parse().ok() } else { None }
-        });
-        Ok(Self(id))
-    }
-}
-
 const PRIVATE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "private, no-cache")];
 
-/// RFC 3986: everything but the unreserved characters is encoded, and `.` too, lest a segment be `..`.
+/// RFC 3986: everything but the unreserved characters is encoded, and `.` too, so that no segment is `..`.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
+fn list_path(user_id: &str) -> String {
+    format!("/api/{}/tasks", utf8_percent_encode(user_id, PATH_SEGMENT))
+}
+
 fn respond(task: entity::Model) -> Response {
-    (PRIVATE, [(ETAG, etag(&task))], Json(Task::from(task))).into_response()
+    with_etag(etag(task.version), (PRIVATE, Json(Task::from(task))).into_response())
 }
 
-fn location(task: &entity::Model) -> HeaderValue {
-    HeaderValue::from_str(&format!("{}/{}", list_path(&task.user_id), task.id))
-        .expect("a percent-encoded path is ASCII")
-}
-
-fn list_path(user: &str) -> String {
-    format!("/api/{}/tasks", utf8_percent_encode(user, PATH_SEGMENT))
+fn with_etag(etag: ETag, mut response: Response) -> Response {
+    response.headers_mut().typed_insert(etag);
+    response
 }

@@ -1,11 +1,9 @@
 //! Tasks.
 
-mod cursor;
+mod dto;
 mod entity;
 mod handlers;
-mod preconditions;
 mod repository;
-mod shapes;
 
+pub(crate) use dto::{Completion, NewTask, Task, TaskPage, TaskReplacement};
 pub(crate) use handlers::{complete, create, delete, list, read, replace};
-pub(crate) use shapes::{Completion, NewTask, Task, TaskPage, TaskReplacement};

@@ -5,16 +5,23 @@ use sea_orm::{
     QueryOrder, QuerySelect, Select, Set, UpdateMany,
     sea_query::{CaseStatement, Expr, Func, SimpleExpr},
 };
+use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    cursor::Cursor,
+    dto::{ListQuery, NewTask, Position, Sort, TaskReplacement},
     entity::{ActiveModel, Column, Entity, Model},
-    preconditions::Preconditions,
-    shapes::{NewTask, PageRequest, Sort, TaskReplacement},
 };
-use crate::{problem::Problem, timestamp, unit_of_work::UnitOfWork};
+use crate::{
+    http::{
+        pagination::{decode_cursor, encode_cursor},
+        preconditions::Preconditions,
+        problem::Problem,
+    },
+    timestamp,
+    unit_of_work::UnitOfWork,
+};
 
 /// It takes the user from the unit of work, which takes it from a verified token.
 pub(super) struct TaskRepository<'a> {
@@ -27,15 +34,19 @@ impl<'a> TaskRepository<'a> {
     }
 
     /// A page of the list; with the cursor of the next page, if there is one.
-    pub(super) async fn page(&self, request: &PageRequest) -> Result<(Vec<Model>, Option<String>), Problem> {
+    pub(super) async fn page(&self, query: &ListQuery) -> Result<(Vec<Model>, Option<String>), Problem> {
+        let limit = query.limit.get();
         // One row more tells whether there is a next page.
-        let list = self.list(request)?.limit(request.limit + 1);
-        let mut tasks = list.all(self.work).await?;
-        let is_last = tasks.len() as u64 <= request.limit;
-        tasks.truncate(request.limit as usize);
-        let last = tasks.last().filter(|_| !is_last);
-        let next = last.map(|last| Cursor::after(last, request.sort).write(self.work.user_id(), request));
-        Ok((tasks, next))
+        let mut tasks = self.list(query)?.limit(limit + 1).all(self.work).await?;
+        if tasks.len() as u64 <= limit {
+            return Ok((tasks, None));
+        }
+        tasks.truncate(limit as usize);
+        let next = tasks.last().map(|last| {
+            let title = query.sort.is_by_title().then(|| last.title.clone());
+            encode_cursor(&Position { id: last.id, title }, &self.identity(query))
+        });
+        Ok((tasks, next.transpose().map_err(|_| Problem::Internal)?))
     }
 
     pub(super) async fn create(&self, new: NewTask) -> Result<Model, Problem> {
@@ -133,7 +144,7 @@ impl<'a> TaskRepository<'a> {
             return Ok(owned);
         }
         let task = self.find(id).await?;
-        preconditions.allow(&task)?;
+        preconditions.check(task.version)?;
         Ok(owned.add(Column::Version.eq(task.version)))
     }
 
@@ -141,26 +152,31 @@ impl<'a> TaskRepository<'a> {
         Condition::all().add(Column::UserId.eq(self.work.user_id()))
     }
 
-    fn list(&self, request: &PageRequest) -> Result<Select<Entity>, Problem> {
+    /// What makes this list different from others.
+    fn identity<'q>(&'q self, query: &'q ListQuery) -> impl Serialize + 'q {
+        (self.work.user_id(), query.completed, &query.q, query.sort)
+    }
+
+    fn list(&self, query: &ListQuery) -> Result<Select<Entity>, Problem> {
         let mut filter = self.owned();
         // The column itself and not a comparison with a bound value, so that the database uses the index of open tasks.
-        match request.completed {
+        match query.completed {
             Some(true) => filter = filter.add(Column::Completed.into_expr()),
             Some(false) => filter = filter.add(Column::Completed.into_expr().not()),
             None => {}
         }
-        if !request.q.is_empty() {
-            let matches = |column| contains(column, &request.q, self.work.get_database_backend());
+        if !query.q.is_empty() {
+            let matches = |column| contains(column, &query.q, self.work.get_database_backend());
             filter = filter.add(matches(Column::Title).or(matches(Column::Description)));
         }
-        if let Some(text) = &request.cursor {
+        if let Some(cursor) = &query.cursor {
             let unknown = || Problem::InvalidQuery("cursor does not match this user, filter or sort order".into());
-            let cursor = Cursor::read(text, self.work.user_id(), request).ok_or_else(unknown)?;
-            filter = filter.add(after(cursor, request.sort));
+            let position = decode_cursor(cursor, &self.identity(query)).ok_or_else(unknown)?;
+            filter = filter.add(after(position, query.sort));
         }
-        let order = if request.sort.descending { Order::Desc } else { Order::Asc };
+        let order = query.sort.order();
         let mut list = Entity::find().filter(filter);
-        if request.sort.by_title {
+        if query.sort.is_by_title() {
             list = list.order_by(Column::Title, order.clone());
         }
         Ok(list.order_by(Column::Id, order))
@@ -182,15 +198,29 @@ fn contains(column: Column, text: &str, backend: DbBackend) -> SimpleExpr {
     Expr::expr(Func::cust(position).args([Func::lower(column.into_expr()).into(), Expr::value(text)])).gt(0)
 }
 
-/// What follows the cursor in this order.
-fn after(cursor: Cursor, sort: Sort) -> SimpleExpr {
-    let (key, cursor) = if sort.by_title {
-        let key = Expr::tuple([Column::Title.into_expr(), Column::Id.into_expr()]);
-        (key, Expr::tuple([Expr::value(cursor.title), Expr::value(cursor.id)]))
-    } else {
-        (Column::Id.into_expr(), Expr::value(cursor.id))
+/// What follows this position in this order.
+fn after(position: Position, sort: Sort) -> SimpleExpr {
+    let (key, position) = match position.title {
+        Some(title) => {
+            let key = Expr::tuple([Column::Title.into_expr(), Column::Id.into_expr()]);
+            (key, Expr::tuple([Expr::value(title), Expr::value(position.id)]))
+        }
+        None => (Column::Id.into_expr(), Expr::value(position.id)),
     };
-    if sort.descending { key.lt(cursor) } else { key.gt(cursor) }
+    if sort.order() == Order::Desc { key.lt(position) } else { key.gt(position) }
+}
+
+impl Sort {
+    fn is_by_title(self) -> bool {
+        matches!(self, Self::Title | Self::TitleDescending)
+    }
+
+    fn order(self) -> Order {
+        match self {
+            Self::Oldest | Self::Title => Order::Asc,
+            Self::Newest | Self::TitleDescending => Order::Desc,
+        }
+    }
 }
 
 /// An update that makes a new version only if `differs`: a repeated request changes nothing.
@@ -208,7 +238,9 @@ mod tests {
     use sea_orm::{QueryTrait, Statement};
 
     use super::*;
-    use crate::{database, database_url::DatabaseUrl, store::Store, unit_of_work::UserDatabase};
+    use crate::{
+        database, database_url::DatabaseUrl, http::pagination::Limit, store::Store, unit_of_work::UserDatabase,
+    };
 
     /// SQLite's plan of a statement: its parts.
     async fn plan(work: &UnitOfWork, mut statement: Statement) -> String {
@@ -225,11 +257,10 @@ mod tests {
     #[tokio::test]
     async fn lists_in_the_order_of_creation_are_read_from_an_index_without_sorting() {
         let work = unit_of_work().await;
-        for descending in [false, true] {
-            let sort = Sort { by_title: false, descending };
+        for sort in [Sort::Oldest, Sort::Newest] {
             for completed in [None, Some(false), Some(true)] {
-                let request = PageRequest { limit: 20, completed, q: String::new(), sort, cursor: None };
-                let list = TaskRepository::new(&work).list(&request).unwrap().limit(21).build(DbBackend::Sqlite);
+                let query = ListQuery { limit: Limit::default(), completed, q: String::new(), sort, cursor: None };
+                let list = TaskRepository::new(&work).list(&query).unwrap().limit(21).build(DbBackend::Sqlite);
                 let plan = plan(&work, list).await;
                 let index = if completed == Some(false) { "USING INDEX open_tasks" } else { "SEARCH tasks" };
                 assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{completed:?}: {plan}");
