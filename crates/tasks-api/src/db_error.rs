@@ -11,6 +11,8 @@ pub(crate) enum Cause {
     NoConnection,
     /// The session ended while a statement was under way. Whether the statement was carried out is unknown.
     ConnectionLost,
+    /// The same for a change that commits: whether it was carried out is unknown. See [`outcome_unknown`].
+    OutcomeUnknown,
     /// A standby, a primary that was demoted, or a file that must not be written. Nothing was changed.
     ReadOnly,
     /// No disk space, memory or connections, or an I/O error. Nothing was changed.
@@ -31,8 +33,7 @@ impl Cause {
             DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
                 Self::of_driver(error)
             }
-            // The task that ran the statement has ended.
-            DbErr::Exec(RuntimeErr::Internal(_)) => Self::ConnectionLost,
+            DbErr::Exec(RuntimeErr::Internal(_)) => Self::OutcomeUnknown,
             _ => Self::Rejected,
         }
     }
@@ -89,6 +90,9 @@ impl Cause {
         match self {
             Self::NoConnection => "no connection to the database in time",
             Self::ConnectionLost => "the connection to the database was lost",
+            Self::OutcomeUnknown => {
+                "the connection to the database was lost; whether a change was committed is unknown"
+            }
             Self::ReadOnly => "the database is read-only",
             Self::NoResources => "the database is out of resources",
             Self::Contention => "the database is locked or too slow",
@@ -97,6 +101,14 @@ impl Cause {
             }
             Self::Rejected => "the database rejected a statement",
         }
+    }
+}
+
+/// Marks the error of a change that may have been committed before the connection was lost. SeaORM has no such error itself.
+pub(crate) fn outcome_unknown(error: DbErr) -> DbErr {
+    match Cause::of(&error) {
+        Cause::ConnectionLost => DbErr::Exec(RuntimeErr::Internal(error.to_string())),
+        _ => error,
     }
 }
 

@@ -15,7 +15,7 @@ use axum::{
 use tokio::{sync::Semaphore, time::timeout};
 use tower::{Layer, Service};
 
-use crate::{body, effect::Effect, problem::Problem};
+use crate::{body, problem::Problem, unit_of_work::CommitFlag};
 
 /// Requests in flight; more are rejected, for they would only wait for the database.
 const MAX_IN_FLIGHT: usize = 2048;
@@ -105,11 +105,12 @@ where
                 Ok(admitted) => admitted,
                 Err(problem) => return Ok(Problem::into_response(problem)),
             };
-            let effect = Effect::default();
-            request.extensions_mut().insert(effect.clone());
+            let commit_flag = CommitFlag::default();
+            request.extensions_mut().insert(commit_flag.clone());
             match timeout(REQUEST_TIMEOUT, inner.call(request)).await {
                 Ok(response) => response.map(IntoResponse::into_response),
-                Err(_) => Ok(effect.timed_out().into_response()),
+                Err(_) if commit_flag.is_set() => Ok(Problem::OutcomeUnknown.into_response()),
+                Err(_) => Ok(Problem::Unavailable.into_response()),
             }
         })
     }

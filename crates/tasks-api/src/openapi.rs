@@ -6,7 +6,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::{
     auth,
-    problem::{self, FieldFault, Problem, ProblemDocument},
+    problem::{self, FieldError, Problem, ProblemDocument},
     tasks::{Completion, NewTask, Task, TaskPage, TaskReplacement},
 };
 
@@ -115,7 +115,7 @@ pub(crate) fn document() -> Value {
                 "TaskReplacement": closed(schema::<TaskReplacement>()),
                 "Completion": closed(schema::<Completion>()),
                 "Problem": schema::<ProblemDocument<'static>>(),
-                "FieldFault": schema::<FieldFault>(),
+                "FieldError": schema::<FieldError>(),
             },
             "headers": {
                 "ETag": { "description": "The task's version, for If-Match and If-None-Match", "schema": { "type": "string" } },
@@ -192,11 +192,11 @@ impl Operation {
     fn body(mut self, schema: &str, required: bool) -> Self {
         let content = json!({ "application/json": { "schema": reference("schemas", schema) } });
         self.about.insert("requestBody".into(), json!({ "required": required, "content": content }));
-        let fault = FieldFault { pointer: "/title".into(), detail: "must not be empty".into() };
+        let fault = FieldError { pointer: "/title".into(), detail: "must not be empty".into() };
         self.fails([
             Problem::InvalidJson("the body is not JSON (line 1, column 2)".into()),
             Problem::UnsupportedMediaType,
-            Problem::Invalid(vec![fault]),
+            Problem::Validation(vec![fault]),
         ])
     }
 

@@ -9,6 +9,7 @@ use std::{
 
 use axum::{
     Router,
+    extract::FromRef,
     handler::Handler,
     http::{HeaderName, HeaderValue, Method, header},
     middleware,
@@ -116,6 +117,12 @@ pub struct AppState {
     draining: Arc<AtomicBool>,
     rate_limit: Option<Arc<RateLimit>>,
     cors_origins: Vec<HeaderValue>,
+}
+
+impl FromRef<Arc<AppState>> for Store {
+    fn from_ref(state: &Arc<AppState>) -> Self {
+        state.store.clone()
+    }
 }
 
 impl AppState {

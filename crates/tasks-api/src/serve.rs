@@ -31,7 +31,7 @@ use crate::{
     cli::Failure,
     config::{Config, RateLimit},
     connection::GentleStream,
-    database,
+    database, idempotency,
     logout::LogoutRules,
     router::{AppState, app},
 };
@@ -113,7 +113,7 @@ pub(crate) async fn state(config: &Config) -> Result<AppState, Failure> {
 pub(crate) async fn run(listener: TcpListener, state: AppState, mut signals: Signals) {
     raise_file_limit();
     let server = Server::new(app(state.clone()));
-    tokio::spawn(state.store.clone().forget_old_keys());
+    tokio::spawn(idempotency::purge_expired(state.store.clone()));
     tokio::spawn(state.logouts.clone().forget_old());
     tokio::spawn(state.logouts.clone().follow());
     let mut last_call = pin!(async {

@@ -11,10 +11,10 @@ use sea_orm::{
     Statement, sea_query::Order,
 };
 use sqlx::AssertSqlSafe;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-#[expect(unreachable_pub, reason = "the source belongs to another crate")]
-#[path = "../../../../crates/tasks-api/src/entity/task.rs"]
+#[path = "../../../../crates/tasks-api/src/tasks/entity.rs"]
 mod task;
 
 use task::{ActiveModel, Column, Entity, Model};
@@ -137,7 +137,7 @@ const ONE: &str = "SELECT user_id, id, title, description, completed, version, c
 const PAGE: &str = "SELECT user_id, id, title, description, completed, version, created_at, updated_at FROM tasks \
                     WHERE user_id = $1 ORDER BY id DESC LIMIT 21";
 
-type Row = (String, Uuid, String, Option<String>, bool, i64, i64, i64);
+type Row = (String, Uuid, String, Option<String>, bool, i64, OffsetDateTime, OffsetDateTime);
 
 async fn sqlx_rows(db: &DatabaseConnection, rows: Rows) -> Result<usize, DbErr> {
     macro_rules! fetch {
@@ -185,6 +185,7 @@ async fn database() -> Result<DatabaseConnection, DbErr> {
     let db = Database::connect(options).await?;
     let backend = db.get_database_backend();
     db.execute(&Schema::new(backend).create_table_from_entity(Entity)).await?;
+    let created_at = OffsetDateTime::from_unix_timestamp(1_790_000_000).map_err(|error| DbErr::Custom(error.to_string()))?;
     for n in 0..1000 {
         let row = ActiveModel {
             user_id: Set(USER.to_owned()),
@@ -193,8 +194,8 @@ async fn database() -> Result<DatabaseConnection, DbErr> {
             description: Set((n % 3 > 0).then(|| "to the house, in time for the post".to_owned())),
             completed: Set(n % 4 == 0),
             version: Set(1),
-            created_at: Set(1_790_000_000_000_000),
-            updated_at: Set(1_790_000_000_000_000),
+            created_at: Set(created_at),
+            updated_at: Set(created_at),
         };
         row.insert(&db).await?;
     }

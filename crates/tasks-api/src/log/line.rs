@@ -11,7 +11,7 @@ use tracing_subscriber::{
 };
 
 use super::REQUEST_ID;
-use crate::moment::Moment;
+use crate::timestamp;
 
 /// How an event becomes a line: when, how grave, from where, what, and during which request.
 ///
@@ -35,8 +35,12 @@ where
     }
 }
 
+fn now() -> String {
+    timestamp::now().format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
+}
+
 fn text(line: &mut Writer<'_>, event: &Event<'_>) -> fmt::Result {
-    line.write_str(Moment::now().as_str())?;
+    line.write_str(&now())?;
     line.write_str(match (*event.metadata().level(), line.has_ansi_escapes()) {
         (Level::ERROR, true) => " \x1b[31mERROR\x1b[0m ",
         (Level::WARN, true) => " \x1b[33m WARN\x1b[0m ",
@@ -107,7 +111,7 @@ fn json(event: &Event<'_>) -> serde_json::Result<String> {
     let mut line = Vec::with_capacity(256);
     let mut json = serde_json::Serializer::new(&mut line);
     let mut members = json.serialize_map(None)?;
-    members.serialize_entry("timestamp", Moment::now().as_str())?;
+    members.serialize_entry("timestamp", &now())?;
     members.serialize_entry("level", event.metadata().level().as_str())?;
     let mut fields = Json { members, result: Ok(()) };
     event.record(&mut fields);

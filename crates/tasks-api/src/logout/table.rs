@@ -66,7 +66,7 @@ impl Table {
         // Page by page: nobody waits long for one, and memory holds no more of them.
         const PAGE: usize = 5000;
         let sql = format!(
-            "SELECT sid, user_id, ended_at FROM logouts WHERE written_in >= $1 AND (sid, user_id) > ($2, $3) \
+            "SELECT sid, user_id, revoked_at FROM revocations WHERE xid >= $1 AND (sid, user_id) > ($2, $3) \
              ORDER BY sid, user_id LIMIT {PAGE}"
         );
         let (mut sid, mut user_id) = (String::new(), String::new());
@@ -91,8 +91,8 @@ impl Table {
         // Replicas that do the same at the same time leave each other's rows alone.
         let lock = if self.is_shared() { "FOR UPDATE SKIP LOCKED" } else { "" };
         let sql = format!(
-            "DELETE FROM logouts WHERE (sid, user_id) IN \
-             (SELECT sid, user_id FROM logouts WHERE ended_at < $1 ORDER BY ended_at LIMIT {BATCH} {lock})"
+            "DELETE FROM revocations WHERE (sid, user_id) IN \
+             (SELECT sid, user_id FROM revocations WHERE revoked_at < $1 ORDER BY revoked_at LIMIT {BATCH} {lock})"
         );
         loop {
             // Small batches: no logout waits long for its turn.
@@ -129,9 +129,9 @@ impl TryFrom<QueryResult> for Row {
 /// `ended_at` only ever grows.
 fn upsert(transaction: &str) -> String {
     format!(
-        "INSERT INTO logouts (sid, user_id, ended_at, written_in) VALUES ($1, $2, $3, {transaction}) \
-         ON CONFLICT (sid, user_id) DO UPDATE SET ended_at = excluded.ended_at, written_in = excluded.written_in \
-         WHERE logouts.ended_at < excluded.ended_at"
+        "INSERT INTO revocations (sid, user_id, revoked_at, xid) VALUES ($1, $2, $3, {transaction}) \
+         ON CONFLICT (sid, user_id) DO UPDATE SET revoked_at = excluded.revoked_at, xid = excluded.xid \
+         WHERE revocations.revoked_at < excluded.revoked_at"
     )
 }
 

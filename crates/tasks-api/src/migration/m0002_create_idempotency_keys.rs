@@ -1,3 +1,5 @@
+//! The table of idempotency keys: which response a request with this key has had.
+
 use sea_orm_migration::{prelude::*, schema::*};
 
 #[derive(DeriveMigrationName)]
@@ -8,9 +10,10 @@ enum IdempotencyKeys {
     Table,
     UserId,
     Key,
-    TaskId,
-    Title,
-    Description,
+    RequestHash,
+    Status,
+    Headers,
+    Body,
     CreatedAt,
 }
 
@@ -21,14 +24,15 @@ impl MigrationTrait for Migration {
             .table(IdempotencyKeys::Table)
             .col(text(IdempotencyKeys::UserId))
             .col(text(IdempotencyKeys::Key))
-            .col(uuid(IdempotencyKeys::TaskId))
-            .col(text(IdempotencyKeys::Title))
-            .col(text_null(IdempotencyKeys::Description))
-            .col(big_integer(IdempotencyKeys::CreatedAt))
+            .col(blob(IdempotencyKeys::RequestHash))
+            .col(small_integer(IdempotencyKeys::Status))
+            .col(json_binary(IdempotencyKeys::Headers))
+            .col(blob(IdempotencyKeys::Body))
+            .col(timestamp_with_time_zone(IdempotencyKeys::CreatedAt))
             .primary_key(Index::create().col(IdempotencyKeys::UserId).col(IdempotencyKeys::Key))
             .to_owned();
         manager.create_table(keys).await?;
-        // For the one query that is about no user: what is too old is deleted.
+        // For the only query that is not about one user: expired keys are purged.
         let by_age = Index::create()
             .name("idempotency_keys_by_age")
             .table(IdempotencyKeys::Table)

@@ -1,138 +1,123 @@
-use std::convert::Infallible;
+//! The six endpoints.
 
 use axum::{
-    extract::{FromRequestParts, RawPathParams},
+    Json,
     http::{
-        HeaderName, HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK, LOCATION},
-        request::Parts,
+        HeaderName, StatusCode,
+        header::{CACHE_CONTROL, LOCATION},
     },
-    response::{AppendHeaders, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
+use headers::{ETag, HeaderMapExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
-use uuid::Uuid;
 
 use super::{
-    idempotency::IdempotencyKey,
-    preconditions::{Preconditions, etag},
-    queries::Tasks,
-    shapes::{Completion, NewTask, PageRequest, Task, TaskPage, TaskReplacement},
+    dto::{Completion, ListQuery, NewTask, Task, TaskPage, TaskReplacement},
+    entity,
+    repository::TaskRepository,
 };
-use crate::{body::Valid, entity::task, problem::Problem};
+use crate::{
+    http::{
+        json::ValidJson,
+        pagination::next_link,
+        path::Id,
+        preconditions::{Preconditions, etag},
+        problem::Problem,
+        query::Query,
+    },
+    idempotency::Idempotency,
+    unit_of_work::UserDatabase,
+};
 
-pub(crate) async fn list(tasks: Tasks, request: PageRequest) -> Result<Response, Problem> {
-    let tasks = tasks.open().await?;
-    let (rows, next) = tasks.page(&request).await?;
-    // RFC 8288; relative to this server, whatever name it goes by outside.
-    let link = next.as_deref().map(|next| {
-        let query = request.at(next);
-        [(LINK, format!("<{}?{query}>; rel=\"next\"", list_path(&tasks.user)))]
-    });
-    let page = TaskPage { items: rows.into_iter().map(Task::from).collect(), next_cursor: next };
-    Ok((PRIVATE, link.map(AppendHeaders), json(&page)).into_response())
+pub(crate) async fn list(db: UserDatabase, Query(query): Query<ListQuery>) -> Result<Response, Problem> {
+    let work = db.connect().await?;
+    let (tasks, next_cursor) = TaskRepository::new(&work).page(&query).await?;
+    let next = ListQuery { cursor: next_cursor.clone(), ..query };
+    let link = match &next_cursor {
+        Some(_) => {
+            let query = serde_urlencoded::to_string(next).map_err(|_| Problem::Internal)?;
+            Some(next_link(&list_path(work.user_id()), &query))
+        }
+        None => None,
+    };
+    let page = TaskPage { items: tasks.into_iter().map(Task::from).collect(), next_cursor };
+    Ok((PRIVATE, link, Json(page)).into_response())
 }
 
 pub(crate) async fn create(
-    tasks: Tasks,
-    key: Option<IdempotencyKey>,
-    Valid(new): Valid<NewTask>,
+    db: UserDatabase,
+    idempotency: Idempotency,
+    ValidJson(new): ValidJson<NewTask>,
 ) -> Result<Response, Problem> {
-    let row = match key {
-        Some(key) => tasks.begin().await?.create_once(key, new).await?,
-        None => tasks.open().await?.create(new).await?,
-    };
-    let location = [(LOCATION, location(&row))];
-    Ok((StatusCode::CREATED, location, answer(row)).into_response())
+    let (work, request) = idempotency.begin(db, &new).await?;
+    if let Some(response) = request.stored_response(&work).await? {
+        return Ok(response);
+    }
+    let task = TaskRepository::new(&work).create(new).await?;
+    let location = format!("{}/{}", list_path(&task.user_id), task.id);
+    let response = (StatusCode::CREATED, [(LOCATION, location)], respond(task)).into_response();
+    request.commit(work, response).await
 }
 
-pub(crate) async fn read(tasks: Tasks, id: TaskId, when: Preconditions) -> Result<Response, Problem> {
-    let id = id.existing()?;
-    let row = tasks.open().await?.find(id).await?;
-    when.allow(&row)?;
-    if when.client_has(&row) {
-        return Ok((StatusCode::NOT_MODIFIED, PRIVATE, [(ETAG, etag(&row))]).into_response());
+pub(crate) async fn read(db: UserDatabase, Id(id): Id, preconditions: Preconditions) -> Result<Response, Problem> {
+    let work = db.connect().await?;
+    let task = TaskRepository::new(&work).find(id).await?;
+    preconditions.check(task.version)?;
+    if preconditions.is_not_modified(task.version) {
+        return Ok(with_etag(etag(task.version), (StatusCode::NOT_MODIFIED, PRIVATE).into_response()));
     }
-    Ok(answer(row))
+    Ok(respond(task))
 }
 
 pub(crate) async fn replace(
-    tasks: Tasks,
-    id: TaskId,
-    when: Preconditions,
-    Valid(new): Valid<TaskReplacement>,
+    db: UserDatabase,
+    Id(id): Id,
+    preconditions: Preconditions,
+    ValidJson(new): ValidJson<TaskReplacement>,
 ) -> Result<Response, Problem> {
-    let id = id.existing()?;
-    tasks.open().await?.replace(id, new, &when).await.map(answer)
+    let work = db.connect().await?;
+    let task = TaskRepository::new(&work).replace(id, new, &preconditions).await?;
+    work.commit().await?;
+    Ok(respond(task))
 }
 
 pub(crate) async fn complete(
-    tasks: Tasks,
-    id: TaskId,
-    when: Preconditions,
-    completion: Option<Valid<Completion>>,
+    db: UserDatabase,
+    Id(id): Id,
+    preconditions: Preconditions,
+    completion: Option<ValidJson<Completion>>,
 ) -> Result<Response, Problem> {
-    let id = id.existing()?;
-    let tasks = tasks.open().await?;
-    let row = match completion {
-        Some(Valid(Completion { completed })) => tasks.complete(id, completed, &when).await?,
-        None => tasks.toggle(id, &when).await?,
+    let work = db.connect().await?;
+    let tasks = TaskRepository::new(&work);
+    let task = match completion {
+        Some(ValidJson(Completion { completed })) => tasks.set_completed(id, completed, &preconditions).await?,
+        None => tasks.toggle_completed(id, &preconditions).await?,
     };
-    Ok(answer(row))
+    work.commit().await?;
+    Ok(respond(task))
 }
 
-pub(crate) async fn delete(tasks: Tasks, id: TaskId, when: Preconditions) -> Result<Response, Problem> {
-    let id = id.existing()?;
-    tasks.open().await?.delete(id, &when).await?;
+pub(crate) async fn delete(db: UserDatabase, Id(id): Id, preconditions: Preconditions) -> Result<Response, Problem> {
+    let work = db.connect().await?;
+    TaskRepository::new(&work).delete(id, &preconditions).await?;
+    work.commit().await?;
     Ok((StatusCode::NO_CONTENT, PRIVATE).into_response())
-}
-
-/// The `{id}` of the path. One that is no UUID names no task: it is looked for like any other, and found like none.
-pub(crate) struct TaskId(Option<Uuid>);
-
-impl TaskId {
-    fn existing(self) -> Result<Uuid, Problem> {
-        self.0.ok_or(Problem::NotFound)
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for TaskId {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let path = RawPathParams::from_request_parts(parts, state).await;
-        let id = path.ok().and_then(|path| {
-            let (_, id) = path.iter().find(|(name, _)| *name == "id")?;
-            // Hyphenated only: the other ways to write a UUID would be other addresses of the same task.
-            if id.len() == 36 { id.parse().ok() } else { None }
-        });
-        Ok(Self(id))
-    }
 }
 
 const PRIVATE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "private, no-cache")];
 
-/// RFC 3986: everything but the unreserved characters is encoded, and `.` too, lest a segment be `..`.
+/// RFC 3986: everything but the unreserved characters is encoded, and `.` too, so that no segment is `..`.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
-fn answer(row: task::Model) -> Response {
-    (PRIVATE, [(ETAG, etag(&row))], json(&Task::from(row))).into_response()
+fn list_path(user_id: &str) -> String {
+    format!("/api/{}/tasks", utf8_percent_encode(user_id, PATH_SEGMENT))
 }
 
-/// Not `axum::Json`: its buffer is slower than a `Vec`, which shows in a list.
-fn json(content: &impl Serialize) -> Response {
-    // Room for a task, which would otherwise be made step by step.
-    let mut body = Vec::with_capacity(512);
-    if serde_json::to_writer(&mut body, content).is_err() {
-        return Problem::Internal.into_response();
-    }
-    ([(CONTENT_TYPE, "application/json")], body).into_response()
+fn respond(task: entity::Model) -> Response {
+    with_etag(etag(task.version), (PRIVATE, Json(Task::from(task))).into_response())
 }
 
-fn location(row: &task::Model) -> HeaderValue {
-    HeaderValue::from_str(&format!("{}/{}", list_path(&row.user_id), row.id)).expect("a percent-encoded path is ASCII")
-}
-
-fn list_path(user: &str) -> String {
-    format!("/api/{}/tasks", utf8_percent_encode(user, PATH_SEGMENT))
+fn with_etag(etag: ETag, mut response: Response) -> Response {
+    response.headers_mut().typed_insert(etag);
+    response
 }

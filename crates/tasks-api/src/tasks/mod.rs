@@ -1,11 +1,9 @@
-//! Tasks: handlers, their shapes, their queries.
+//! Tasks.
 
-mod cursor;
+mod dto;
+mod entity;
 mod handlers;
-mod idempotency;
-mod preconditions;
-mod queries;
-mod shapes;
+mod repository;
 
+pub(crate) use dto::{Completion, NewTask, Task, TaskPage, TaskReplacement};
 pub(crate) use handlers::{complete, create, delete, list, read, replace};
-pub(crate) use shapes::{Completion, NewTask, Task, TaskPage, TaskReplacement};

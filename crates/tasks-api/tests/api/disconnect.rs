@@ -58,7 +58,7 @@ pub(crate) fn assert_acknowledged_is_stored(address: &str, database_url: &str) {
         }
     });
     let stored = |table: &str| count(database_url, table);
-    assert_eq!((stored("tasks WHERE title = 'acknowledged'"), stored("logouts")), (60, 10));
+    assert_eq!((stored("tasks WHERE title = 'acknowledged'"), stored("revocations")), (60, 10));
 }
 
 #[test]

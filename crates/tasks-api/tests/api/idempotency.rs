@@ -9,6 +9,15 @@ fn with_key(client: &Client, key: &str) -> Client {
     client.clone().header("idempotency-key", key)
 }
 
+/// Makes all stored keys older.
+fn age(app: &TestApp, seconds: u32) {
+    let older = match app.database.url().starts_with("postgres") {
+        true => format!("created_at - interval '{seconds} seconds'"),
+        false => format!("strftime('%Y-%m-%dT%H:%M:%fZ', created_at, '-{seconds} seconds')"),
+    };
+    app.execute(&format!("UPDATE idempotency_keys SET created_at = {older}"));
+}
+
 async fn count(client: &Client) -> usize {
     client.get("tasks?limit=100").await.body["items"].as_array().unwrap().len()
 }
@@ -110,8 +119,8 @@ async fn of_many_at_once_one_makes_the_task_and_none_another() {
 async fn a_key_counts_for_a_day() {
     let app = TestApp::new().await;
     let ada = with_key(&app.user("ada"), "k");
-    for (age, tasks) in [("0", 1), ("86300000000", 1), ("200000000", 2)] {
-        app.execute(&format!("UPDATE idempotency_keys SET created_at = created_at - {age}"));
+    for (seconds, tasks) in [(0, 1), (86_300, 1), (200, 2)] {
+        age(&app, seconds);
         ada.post("tasks", json!({ "title": "t" })).await.assert_status(201);
         assert_eq!(count(&ada).await, tasks);
     }
@@ -125,7 +134,7 @@ async fn of_many_at_once_with_an_expired_key_one_makes_a_task() {
     for (round, key) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
         let ada = with_key(&ada, key);
         ada.post("tasks", json!({ "title": "t" })).await.assert_status(201);
-        app.execute("UPDATE idempotency_keys SET created_at = created_at - 90000000000");
+        age(&app, 90_000);
         let mut posts = JoinSet::new();
         for _ in 0..16 {
             let ada = ada.clone();

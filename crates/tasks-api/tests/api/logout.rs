@@ -135,7 +135,7 @@ async fn to_repeat_it_is_200_and_changes_nothing() {
     assert_ended(&app, &token_in("phone")).await;
     assert_eq!(metric(&app, "auth_logouts_held").await, "1");
     assert_eq!(metric(&app, r#"auth_logout_tokens_total{result="accepted"}"#).await, "3");
-    assert_eq!(count(app.database.url(), "logouts"), 1);
+    assert_eq!(count(app.database.url(), "revocations"), 1);
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn what_is_no_logout_token_for_us_is_400_and_changes_nothing() {
     assert_eq!(get.header("allow"), "POST");
 
     assert_open(&app, &phone).await;
-    assert_eq!((metric(&app, "auth_logouts_held").await.as_str(), count(app.database.url(), "logouts")), ("0", 0));
+    assert_eq!((metric(&app, "auth_logouts_held").await.as_str(), count(app.database.url(), "revocations")), ("0", 0));
     let refused = metric(&app, r#"auth_logout_tokens_total{result="refused"}"#).await;
     assert_eq!(refused, (forms.len() + 3).to_string());
     log_out(&app, &good).await;
@@ -272,7 +272,7 @@ async fn a_restart_forgets_nothing_however_much_there_is() {
     of_user.as_object_mut().unwrap().remove("sid");
     log_out(&app, &logout_token_of(&of_user)).await;
     app.execute(&format!(
-        "INSERT INTO logouts (sid, user_id, ended_at, written_in) WITH RECURSIVE n(i) AS \
+        "INSERT INTO revocations (sid, user_id, revoked_at, xid) WITH RECURSIVE n(i) AS \
          (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY}) SELECT 'session ' || i, '', {}, 0 FROM n",
         now()
     ));
@@ -343,23 +343,23 @@ fn what_is_older_than_any_token_is_deleted_and_what_is_not_stays() {
     drop(serve(database.url(), &[]));
     let old = |count, ended_at| {
         format!(
-            "INSERT INTO logouts (sid, user_id, ended_at, written_in) WITH RECURSIVE n(i) AS \
+            "INSERT INTO revocations (sid, user_id, revoked_at, xid) WITH RECURSIVE n(i) AS \
              (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT 's' || {ended_at} || '-' || i, '', {ended_at}, 0 FROM n"
         )
     };
     crate::database::execute(database.url(), &old(2500, now() - 3600));
     crate::database::execute(database.url(), &old(10, now() - 1800));
     let server = serve(database.url(), &[("TASKS_API_REVOCATION_KEEP", "45m")]);
-    until(|| count(database.url(), "logouts") <= 10);
+    until(|| count(database.url(), "revocations") <= 10);
     drop(server);
-    assert_eq!(count(database.url(), "logouts"), 10);
+    assert_eq!(count(database.url(), "revocations"), 10);
 
     // And as time goes by, in memory and in the table.
     let server = serve(database.url(), &[("TASKS_API_REVOCATION_KEEP", "3s")]);
     let phone = token_in("phone");
     assert_eq!(tell(&server.address, &logout_token("phone")), 200);
     assert_eq!(ask(&server.address, &phone), 401);
-    until(|| count(database.url(), "logouts") == 0);
+    until(|| count(database.url(), "revocations") == 0);
     until(|| ask(&server.address, &phone) == 200);
 }
 

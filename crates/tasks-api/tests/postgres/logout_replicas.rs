@@ -20,7 +20,7 @@ fn listening(database: &Database, replicas: i64) {
 
 /// Ends a session that is nobody's yet, and does nothing else: no replica tells another.
 fn insert(session: &str) -> String {
-    format!("INSERT INTO logouts VALUES ('{session}', '', {}, txid_current())", now())
+    format!("INSERT INTO revocations VALUES ('{session}', '', {}, txid_current())", now())
 }
 
 #[test]
@@ -113,9 +113,9 @@ fn who_cannot_read_what_others_were_told_lets_nobody_in_after_a_while_unless_tol
     let closed = serve(database.url(), &[("TASKS_API_REVOCATION_OUTAGE", "5s")]);
     let open = serve(database.url(), &[("TASKS_API_REVOCATION_OUTAGE", "forever")]);
     let (phone, laptop) = (token_in("phone"), token_in("laptop"));
-    execute(database.url(), "ALTER TABLE logouts RENAME TO hidden");
+    execute(database.url(), "ALTER TABLE revocations RENAME TO hidden");
     // One that ends where nobody can see it.
-    execute(database.url(), &insert("phone").replace("logouts", "hidden"));
+    execute(database.url(), &insert("phone").replace("revocations", "hidden"));
     assert_eq!(ask(&closed.address, &phone), 200);
     let took = until(|| ask(&closed.address, &laptop) == 503);
     assert!((3 * SECOND..10 * SECOND).contains(&took), "{took:?}");
@@ -124,7 +124,7 @@ fn who_cannot_read_what_others_were_told_lets_nobody_in_after_a_while_unless_tol
     assert_eq!(tell(&open.address, &logout_token("laptop")), 503, "the sender is to try again");
     assert_eq!(ask(&open.address, &laptop), 200);
 
-    execute(database.url(), "ALTER TABLE hidden RENAME TO logouts");
+    execute(database.url(), "ALTER TABLE hidden RENAME TO revocations");
     let took = until(|| ask(&closed.address, &laptop) == 200);
     assert!(took < 4 * SECOND, "{took:?}");
     assert_eq!((ask(&closed.address, &phone), ask_for(&closed.address, "/readyz", "")), (401, 200));

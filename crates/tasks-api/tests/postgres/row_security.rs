@@ -48,7 +48,7 @@ async fn a_query_that_forgets_its_user_finds_nothing_though_the_role_owns_the_ta
     app.user("ada").header("idempotency-key", "k").task("t").await;
     let db = sea_orm::Database::connect(&url).await.unwrap();
     assert_eq!((count(&db, "tasks").await, count(&db, "idempotency_keys").await), (0, 0));
-    let insert = "INSERT INTO tasks VALUES ('ada', gen_random_uuid(), 't', NULL, false, 1, 0, 0)";
+    let insert = "INSERT INTO tasks VALUES ('ada', gen_random_uuid(), 't', NULL, false, 1, now(), now())";
     assert!(db.execute_unprepared(insert).await.unwrap_err().to_string().contains("row-level security"));
     db.close().await.unwrap();
 }
@@ -110,7 +110,7 @@ async fn keys_of_more_than_a_day_can_be_deleted_for_all_users_at_once_and_no_oth
     for (user, key) in [("ada", "old"), ("bob", "old"), ("ada", "new"), ("bob", "new")] {
         app.user(user).header("idempotency-key", key).task("t").await;
     }
-    app.execute("UPDATE idempotency_keys SET created_at = created_at - 86500000000 WHERE key = 'old'");
+    app.execute("UPDATE idempotency_keys SET created_at = created_at - interval '86500 seconds' WHERE key = 'old'");
     execute(&url, "DELETE FROM idempotency_keys");
     let db = sea_orm::Database::connect(app.database.url()).await.unwrap();
     assert_eq!(count(&db, "idempotency_keys").await, 2);

@@ -119,7 +119,10 @@ fn old_idempotency_keys_are_deleted_with_row_security_and_without() {
         }
         drop(server);
         // As a superuser, to whom no policy applies.
-        execute(database.url(), "UPDATE idempotency_keys SET created_at = created_at - 86500000000 WHERE key = 'old'");
+        execute(
+            database.url(),
+            "UPDATE idempotency_keys SET created_at = created_at - interval '86500 seconds' WHERE key = 'old'",
+        );
         let _server = serve(&url, settings);
         until(|| count(database.url(), "idempotency_keys") == 1);
     }

@@ -24,7 +24,7 @@ pub(crate) enum Problem {
     InvalidJson(Cow<'static, str>),
     /// Not a logout token, or not one for us.
     InvalidLogout(String),
-    Invalid(Vec<FieldFault>),
+    Validation(Vec<FieldError>),
     NotFound,
     MethodNotAllowed,
     PreconditionFailed,
@@ -58,10 +58,9 @@ pub(crate) struct Refusal {
 
 /// What is wrong with one member of the body; `pointer` is a JSON pointer (RFC 6901).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct FieldFault {
+pub(crate) struct FieldError {
     pub(crate) pointer: String,
-    #[schema(value_type = String)]
-    pub(crate) detail: Cow<'static, str>,
+    pub(crate) detail: String,
 }
 
 impl Problem {
@@ -73,7 +72,7 @@ impl Problem {
             | Self::InvalidJson(_)
             | Self::InvalidLogout(_)
             | Self::InvalidIdempotencyKey => StatusCode::BAD_REQUEST,
-            Self::Invalid(_) | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Validation(_) | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::IdempotencyKeyInUse => StatusCode::CONFLICT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -95,7 +94,7 @@ impl Problem {
             Self::InvalidQuery(_) => "invalid_query",
             Self::InvalidJson(_) => "invalid_json",
             Self::InvalidLogout(_) => "invalid_logout",
-            Self::Invalid(_) => "validation_failed",
+            Self::Validation(_) => "validation_failed",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::PreconditionFailed => "precondition_failed",
@@ -119,25 +118,25 @@ impl Problem {
             Self::InvalidPath => "the user id in the path is longer than 255 bytes",
             Self::InvalidQuery(detail) | Self::InvalidJson(detail) | Self::NotReady(detail) => detail,
             Self::InvalidLogout(detail) => detail,
-            Self::Invalid(_) => "the body's members are not as they should be; see errors",
+            Self::Validation(_) => "validation failed; see errors",
             // The same words for a task of another user, for one that never was, and for a route we do not have.
-            Self::NotFound => "there is nothing at this address",
-            Self::MethodNotAllowed => "this address does not take this method; see the Allow header",
+            Self::NotFound => "not found",
+            Self::MethodNotAllowed => "method not allowed; see the Allow header",
             Self::PreconditionFailed => {
-                "the task is not in the state that If-Match or If-None-Match asks for; read it again"
+                "the current version is not the one that If-Match or If-None-Match requires; read it again"
             }
             Self::InvalidIdempotencyKey => "Idempotency-Key must be one header of 1 to 255 visible ASCII characters",
             Self::IdempotencyKeyInUse => {
                 "a request with this Idempotency-Key is being served; send yours again shortly"
             }
-            Self::IdempotencyKeyReused => "this Idempotency-Key came with another body before; take a new one",
+            Self::IdempotencyKeyReused => "Idempotency-Key was already used with a different body",
             Self::PayloadTooLarge => "the body is larger than 64 KiB (a logout: 16 KiB)",
             Self::TooSlow => "the body did not arrive in time",
             Self::RateLimited(_) => "too many requests of this user; see the Retry-After header",
             Self::UnsupportedMediaType => "the body must be JSON, sent with Content-Type: application/json",
             Self::Unavailable => "the service cannot answer right now; try again shortly",
             Self::OutcomeUnknown => {
-                "the request may have been carried out; repeat it with the same Idempotency-Key, or read the task to find out"
+                "the request may have been carried out; repeat it with the same Idempotency-Key, or read the resource to find out"
             }
             Self::Internal => "something went wrong on our side",
         }
@@ -177,7 +176,7 @@ pub(crate) fn render(response: Response, instance: &str, request_id: &str) -> Re
         return response;
     }
     let problem = response.extensions().get::<Problem>().cloned();
-    let problem = problem.unwrap_or_else(|| by_status(status));
+    let problem = problem.unwrap_or_else(|| from_status(status));
     let body = document(&problem, status, instance, request_id);
     let body = serde_json::to_vec(&body).expect("texts and numbers can be written");
 
@@ -207,7 +206,7 @@ pub(crate) fn document<'a>(
         instance,
         request_id,
         errors: match problem {
-            Problem::Invalid(faults) => faults.as_slice(),
+            Problem::Validation(faults) => faults.as_slice(),
             _ => &[],
         },
         error: problem.oauth().map(|(error, _)| error),
@@ -231,7 +230,7 @@ pub(crate) struct ProblemDocument<'a> {
     request_id: &'a str,
     /// What is wrong with which member of the body, all at once
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldFault],
+    errors: &'a [FieldError],
     /// Of a logout token: what OpenID Connect calls it
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
@@ -240,25 +239,25 @@ pub(crate) struct ProblemDocument<'a> {
     error_description: Option<&'a str>,
 }
 
-fn by_status(status: StatusCode) -> Problem {
+fn from_status(status: StatusCode) -> Problem {
     match status {
         StatusCode::NOT_FOUND => Problem::NotFound,
         StatusCode::METHOD_NOT_ALLOWED => Problem::MethodNotAllowed,
         StatusCode::SERVICE_UNAVAILABLE => Problem::Unavailable,
         _ => {
-            error!(%status, "a response failed without saying why");
+            error!(%status, "error response without a problem");
             Problem::Internal
         }
     }
 }
 
-/// For statements that cannot have had an effect: those that read, and those of a transaction that is not committed.
 impl From<DbErr> for Problem {
     fn from(error: DbErr) -> Self {
         let cause = Cause::of(&error);
         error!(%error, "{}", cause.describe());
         match cause {
             Cause::Rejected => Self::Internal,
+            Cause::OutcomeUnknown => Self::OutcomeUnknown,
             _ => Self::Unavailable,
         }
     }

@@ -1,6 +1,10 @@
+//! The table `tasks`.
+#![expect(unreachable_pub, reason = "SeaORM derives public items from the model")]
+
 use sea_orm::entity::prelude::*;
 
-/// A row of `tasks`. The key leads with the user, so that the table can be split by user.
+/// A row of `tasks`.
+#[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "tasks")]
 pub struct Model {
@@ -14,12 +18,8 @@ pub struct Model {
     pub completed: bool,
     /// Counts the changes; the ETag is made of it.
     pub version: i64,
-    /// Microseconds since 1970. SQLite has no type for times, and their texts do not sort; an integer is the same on both databases.
-    pub created_at: i64,
-    pub updated_at: i64,
+    pub created_at: TimeDateTimeWithTimeZone,
+    pub updated_at: TimeDateTimeWithTimeZone,
 }
-
-#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,8 @@
+//! HTTP for any resource: errors, extractors, pages. Nothing here knows tasks.
+
+pub(crate) mod json;
+pub(crate) mod pagination;
+pub(crate) mod path;
+pub(crate) mod preconditions;
+pub(crate) mod problem;
+pub(crate) mod query;

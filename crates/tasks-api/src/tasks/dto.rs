@@ -1,0 +1,147 @@
+//! What clients send and get.
+
+use garde::Validate;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::entity;
+use crate::{http::pagination::Limit, timestamp};
+
+/// A task.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Task {
+    /// A UUIDv7
+    id: Uuid,
+    #[schema(example = "ada")]
+    user_id: String,
+    /// Without whitespace at its ends
+    #[schema(example = "Buy milk")]
+    title: String,
+    #[schema(required, example = "Two litres")]
+    description: Option<String>,
+    completed: bool,
+    #[serde(serialize_with = "timestamp::rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T08:00:00.000000Z")]
+    created_at: OffsetDateTime,
+    #[serde(serialize_with = "timestamp::rfc3339::serialize")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T08:00:00.000000Z")]
+    updated_at: OffsetDateTime,
+}
+
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TaskPage {
+    pub(super) items: Vec<Task>,
+    /// Where the next page begins; null on the last one
+    #[schema(required)]
+    pub(super) next_cursor: Option<String>,
+}
+
+/// The body of POST.
+#[derive(Deserialize, Serialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewTask {
+    #[serde(deserialize_with = "trimmed")]
+    #[garde(length(chars, min = 1, max = 200), custom(without_nul))]
+    #[schema(example = "Buy milk", max_length = 200, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
+    pub(super) title: String,
+    #[garde(length(chars, max = 2000), inner(custom(without_nul)))]
+    #[schema(example = "Two litres", max_length = 2000, pattern = r"^[^\u0000]*$")]
+    pub(super) description: Option<String>,
+}
+
+/// The body of PUT.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TaskReplacement {
+    #[serde(deserialize_with = "trimmed")]
+    #[garde(length(chars, min = 1, max = 200), custom(without_nul))]
+    #[schema(example = "Buy milk", max_length = 200, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
+    pub(super) title: String,
+    // Without `deserialize_with` serde would read a missing member as null.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[garde(length(chars, max = 2000), inner(custom(without_nul)))]
+    #[schema(required, example = "Two litres", max_length = 2000, pattern = r"^[^\u0000]*$")]
+    pub(super) description: Option<String>,
+    #[garde(skip)]
+    #[schema(example = true)]
+    pub(super) completed: bool,
+}
+
+/// The body of PATCH, where there is one.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Completion {
+    #[garde(skip)]
+    #[schema(example = true)]
+    pub(super) completed: bool,
+}
+
+/// The query of a list.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    #[serde(default)]
+    pub(super) limit: Limit,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) completed: Option<bool>,
+    /// In lower case; empty for all tasks.
+    #[serde(default, deserialize_with = "search_text", skip_serializing_if = "String::is_empty")]
+    pub(super) q: String,
+    #[serde(default)]
+    pub(super) sort: Sort,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cursor: Option<String>,
+}
+
+/// The order of a list. Tasks with the same title are in the order of their creation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) enum Sort {
+    #[serde(rename = "created_at")]
+    Oldest,
+    #[default]
+    #[serde(rename = "-created_at")]
+    Newest,
+    #[serde(rename = "title")]
+    Title,
+    #[serde(rename = "-title")]
+    TitleDescending,
+}
+
+/// Where a page ended: at this task, or where it would be if it has been deleted since.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Position {
+    pub(super) id: Uuid,
+    /// In lists that are sorted by it.
+    pub(super) title: Option<String>,
+}
+
+impl From<entity::Model> for Task {
+    fn from(task: entity::Model) -> Self {
+        let entity::Model { user_id, id, title, description, completed, version: _, created_at, updated_at } = task;
+        Self { id, user_id, title, description, completed, created_at, updated_at }
+    }
+}
+
+fn trimmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|text| text.trim().to_owned())
+}
+
+/// PostgreSQL stores no NUL in a text, and SQLite's functions stop at one.
+fn without_nul(text: &str, _: &()) -> garde::Result {
+    if text.contains('\0') { Err(garde::Error::new("must not contain a NUL character")) } else { Ok(()) }
+}
+
+/// In lower case, of ASCII letters only: databases differ in the others.
+fn search_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.chars().count() > 200 {
+        return Err(de::Error::custom("q must be at most 200 characters long"));
+    }
+    if text.contains('\0') {
+        return Err(de::Error::custom("q must not contain a NUL character"));
+    }
+    Ok(text.to_ascii_lowercase())
+}
