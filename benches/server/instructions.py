@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from databases import READER
-from servers import NO_AUTH, OURS, RAW_SQLX, Server
+from servers import NO_AUTH, OURS, Server
 
 WARM_UP, COUNTED = 100, 500
 
@@ -15,7 +15,7 @@ def count(database, tokens, files, options, directory):
     """Instructions per request outside the kernel, by server and workload, for sequential requests."""
     return {
         config.name: {workload: found for workload, found in counts(config, database, tokens, files, options, directory)}
-        for config in (OURS, NO_AUTH, RAW_SQLX)
+        for config in (OURS, NO_AUTH)
     }
 
 

@@ -41,10 +41,9 @@ TUNED = ServerConfig(
 )
 FASTIFY = ServerConfig("fastify", "Fastify + better-sqlite3 or pg + jose", ["node", str(HERE / "peers/fastify.mjs")])
 NO_AUTH = ServerConfig("no-auth", "tasks-api without its layer", ["{programs}/no-auth", "serve"])
-RAW_SQLX = ServerConfig("raw-sqlx", "tasks-api without SeaORM", ["{programs}/raw-sqlx", "serve"])
 HELLO = ServerConfig("hello", "axum alone", ["{programs}/hello", "127.0.0.1:{port}"])
 
-SERVERS = [OURS, COMMON, TUNED, FASTIFY, NO_AUTH, RAW_SQLX]
+SERVERS = [OURS, COMMON, TUNED, FASTIFY, NO_AUTH]
 
 
 class Server:

@@ -21,12 +21,12 @@ mod db_error;
 mod dev;
 #[path = "../../../../../crates/tasks-api/src/docs.rs"]
 mod docs;
-#[path = "../../../../../crates/tasks-api/src/effect.rs"]
-mod effect;
-#[path = "../../../../../crates/tasks-api/src/entity/mod.rs"]
-mod entity;
 #[path = "../../../../../crates/tasks-api/src/health.rs"]
 mod health;
+#[path = "../../../../../crates/tasks-api/src/http/mod.rs"]
+mod http;
+#[path = "../../../../../crates/tasks-api/src/idempotency.rs"]
+mod idempotency;
 #[path = "../../../../../crates/tasks-api/src/limits.rs"]
 mod limits;
 #[path = "../../../../../crates/tasks-api/src/log/mod.rs"]
@@ -37,14 +37,10 @@ mod logout;
 mod metrics;
 #[path = "../../../../../crates/tasks-api/src/migration/mod.rs"]
 mod migration;
-#[path = "../../../../../crates/tasks-api/src/moment.rs"]
-mod moment;
 #[path = "../../../../../crates/tasks-api/src/observe.rs"]
 mod observe;
 #[path = "../../../../../crates/tasks-api/src/openapi.rs"]
 mod openapi;
-#[path = "../../../../../crates/tasks-api/src/problem.rs"]
-mod problem;
 #[path = "../../../../../crates/tasks-api/src/rate_limit.rs"]
 mod rate_limit;
 #[path = "../../../../../crates/tasks-api/src/router.rs"]
@@ -55,10 +51,16 @@ mod serve;
 mod store;
 #[path = "../../../../../crates/tasks-api/src/tasks/mod.rs"]
 mod tasks;
+#[path = "../../../../../crates/tasks-api/src/timestamp.rs"]
+mod timestamp;
 #[path = "../../../../../crates/tasks-api/src/token.rs"]
 mod token;
+#[path = "../../../../../crates/tasks-api/src/unit_of_work.rs"]
+mod unit_of_work;
 #[path = "../../../../../crates/tasks-api/src/writability.rs"]
 mod writability;
+
+use http::problem;
 
 fn main() -> std::process::ExitCode {
     cli::main()
