@@ -185,7 +185,8 @@ async fn database() -> Result<DatabaseConnection, DbErr> {
     let db = Database::connect(options).await?;
     let backend = db.get_database_backend();
     db.execute(&Schema::new(backend).create_table_from_entity(Entity)).await?;
-    let created_at = OffsetDateTime::from_unix_timestamp(1_790_000_000).map_err(|error| DbErr::Custom(error.to_string()))?;
+    let created_at =
+        OffsetDateTime::from_unix_timestamp(1_790_000_000).map_err(|error| DbErr::Custom(error.to_string()))?;
     for n in 0..1000 {
         let row = ActiveModel {
             user_id: Set(USER.to_owned()),
