@@ -94,8 +94,8 @@ impl BetterAuth {
     /// Also accepts access tokens that Better Auth's OAuth provider issued for this resource: see
     /// [`Profile::AccessToken`]. Call it again to accept several resources.
     ///
-    /// Their `iss` is the origin with the base path, or an [`issuer`](Self::issuer) that you set. It is another name of
-    /// the same issuer: a logout ends a session for both kinds of tokens. [`Claims::is_access_token`] tells them apart.
+    /// Their `iss` may be the origin with the base path, or any [`issuer`](Self::issuer) set here. All are names of the
+    /// same issuer: a logout ends a session for both kinds of tokens. [`Claims::is_access_token`] tells them apart.
     ///
     /// ```
     /// use better_auth_jwt::BetterAuth;

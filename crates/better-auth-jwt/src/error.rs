@@ -51,7 +51,8 @@ impl Error {
         self.kind.status()
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750, section 3), if the response carries one.
+    /// The value of `WWW-Authenticate` (RFC 6750, section 3): of every 401 response, of 400 for an invalid request, and of
+    /// 403 if scopes are missing.
     ///
     /// The layer adds its realm and the reason. Other errors with 401, such as those of
     /// [`Verifier::verify`](crate::Verifier::verify), have the challenge `Bearer`.
@@ -222,8 +223,8 @@ pub enum ErrorKind {
     UserMismatch,
     /// A claim is not the value in the path that [`match_claim`](crate::JwtAuthLayer::match_claim) compares it with.
     ClaimMismatch,
-    /// The path does not contain the user id, or another value that the layer compares. The layer is on the wrong
-    /// route: this is a mistake in the service, not the client.
+    /// The path does not contain the user id, or another value that the layer compares. Behind a router, the layer is on
+    /// the wrong route, which is a mistake in the service. Without a router, clients cause it by requests to other paths.
     MissingPathValue,
     /// A rule given with [`require`](crate::JwtAuthLayer::require) or one of its variants rejected the request.
     Forbidden,

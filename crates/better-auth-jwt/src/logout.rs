@@ -117,8 +117,9 @@ pub enum LogoutTarget<'t> {
 }
 
 impl LogoutToken {
-    /// The issuer of the sessions, as in the `iss` of their tokens: the logout token's `iss`, or the verifier's first
-    /// issuer if that `iss` was added for [logout tokens only](LogoutVerifier::additional_issuer).
+    /// The issuer of the sessions, as in the `iss` of their tokens: the logout token's `iss`. If no token of the verifier has
+    /// that `iss`, because it was added for [logout tokens only](LogoutVerifier::additional_issuer) or belongs to the
+    /// [OAuth provider](crate::Profile::AccessToken) of the same server, it is the verifier's first issuer.
     ///
     /// Empty if the token has no `iss`, which only a verifier that accepts any issuer allows.
     pub fn issuer(&self) -> &str {
