@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: a POST that is sent again gets the first response and has no second effect. For any resource.
 //!
-//! ```ignore
+//! ```text
 //! let (work, request) = idempotency.begin(db, &new).await?;
 //! if let Some(response) = request.stored_response(&work).await? {
 //!     return Ok(response);
