@@ -142,7 +142,7 @@ export interface components {
             completed: boolean;
         };
         /** @description What is wrong with one member of the body; `pointer` is a JSON pointer (RFC 6901). */
-        FieldFault: {
+        FieldError: {
             detail: string;
             pointer: string;
         };
@@ -167,7 +167,7 @@ export interface components {
             /** @description The same as `detail`, where there is an `error` */
             error_description?: string | null;
             /** @description What is wrong with which member of the body, all at once */
-            errors?: components["schemas"]["FieldFault"][];
+            errors?: components["schemas"]["FieldError"][];
             /** @description The path of the request */
             instance: string;
             /** @description To find the request in the log; also in X-Request-Id */
@@ -177,7 +177,7 @@ export interface components {
             title: string;
             type: string;
         };
-        /** @description A task, as the client sees it. */
+        /** @description A task. */
         Task: {
             completed: boolean;
             /**
@@ -193,7 +193,7 @@ export interface components {
              */
             id: string;
             /**
-             * @description Without blanks at its ends
+             * @description Without whitespace at its ends
              * @example Buy milk
              */
             title: string;
