@@ -44,10 +44,10 @@ pub(crate) struct TaskPage {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewTask {
     #[serde(deserialize_with = "trimmed")]
-    #[garde(length(chars, min = 1, max = 200), custom(without_nul))]
+    #[garde(custom(not_empty), custom(at_most_characters(200)), custom(without_nul))]
     #[schema(example = "Buy milk", max_length = 200, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
     pub(super) title: String,
-    #[garde(length(chars, max = 2000), inner(custom(without_nul)))]
+    #[garde(inner(custom(at_most_characters(2000)), custom(without_nul)))]
     #[schema(example = "Two litres", max_length = 2000, pattern = r"^[^\u0000]*$")]
     pub(super) description: Option<String>,
 }
@@ -57,12 +57,12 @@ pub(crate) struct NewTask {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TaskReplacement {
     #[serde(deserialize_with = "trimmed")]
-    #[garde(length(chars, min = 1, max = 200), custom(without_nul))]
+    #[garde(custom(not_empty), custom(at_most_characters(200)), custom(without_nul))]
     #[schema(example = "Buy milk", max_length = 200, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
     pub(super) title: String,
     // Without `deserialize_with` serde would read a missing member as null.
     #[serde(deserialize_with = "Option::deserialize")]
-    #[garde(length(chars, max = 2000), inner(custom(without_nul)))]
+    #[garde(inner(custom(at_most_characters(2000)), custom(without_nul)))]
     #[schema(required, example = "Two litres", max_length = 2000, pattern = r"^[^\u0000]*$")]
     pub(super) description: Option<String>,
     #[garde(skip)]
@@ -127,6 +127,20 @@ impl From<entity::Model> for Task {
 
 fn trimmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     String::deserialize(deserializer).map(|text| text.trim().to_owned())
+}
+
+fn not_empty(text: &str, _: &()) -> garde::Result {
+    if text.is_empty() { Err(garde::Error::new("must not be empty")) } else { Ok(()) }
+}
+
+/// garde's own rule would say "length is greater than".
+fn at_most_characters(max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
+    move |text, _| {
+        if text.chars().count() <= max {
+            return Ok(());
+        }
+        Err(garde::Error::new(format!("must be at most {max} characters long")))
+    }
 }
 
 /// PostgreSQL stores no NUL in a text, and SQLite's functions stop at one.
