@@ -5,7 +5,7 @@ use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
-// Idempotency keys of more than a day belong to nobody, so that one statement can purge those of all users.
+// Expired idempotency keys are visible to every session, so that one statement can delete those of all users.
 const CREATE: &str = "
     CREATE POLICY of_user ON tasks USING (user_id = current_setting('tasks_api.user', true));
     CREATE POLICY of_user ON idempotency_keys USING (user_id = current_setting('tasks_api.user', true));
