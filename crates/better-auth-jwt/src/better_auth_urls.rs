@@ -52,8 +52,14 @@ impl BetterAuthUrls {
             None | Some("") => default_port,
             Some(port) => port.parse().map_err(|_| invalid("has an invalid port"))?,
         };
+        if url.contains(',') {
+            return Err(invalid("must be a single URL"));
+        }
         let base_path = match uri.path().trim_end_matches('/') {
             "" => BASE_PATH,
+            path if path.ends_with("/jwks") || path.contains("/.well-known/") => {
+                return Err(invalid("must be its base URL, not that of its key set or of a discovery document"));
+            }
             path if path.split('/').any(|segment| matches!(segment, "." | "..")) => {
                 return Err(invalid("must not have `.` or `..` in its path"));
             }

@@ -1,88 +1,113 @@
+//! The command line.
+
 use std::{
-    fmt,
     io::{self, Write},
     process::ExitCode,
 };
 
+use anyhow::Context;
 use clap::{
     CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue},
 };
 
 use crate::{
-    config::{Config, ConfigFaults, Needs, Settings},
-    database, dev, log, openapi, serve,
+    config::{self, AuthArgs, DatabaseArgs, HttpArgs, LogArgs, Requires, ServerArgs, ServerConfig},
+    database::migrate,
+    dev, healthcheck, log,
+    ops::openapi,
+    server,
     token::{self, TokenArgs},
 };
 
-/// Runs the command that the arguments name; what `main` calls.
-#[must_use]
-pub fn main() -> ExitCode {
-    let Cli { command, settings } = match parse() {
-        Ok(cli) => cli,
-        Err(error) => without_values(error).exit(),
-    };
-    match run(command, settings) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // Nothing is left to tell when standard error is closed.
-            let _ = writeln!(io::stderr(), "tasks-api: {failure}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Why a command ended early: a sentence that says what to do.
-#[derive(Debug)]
-pub struct Failure(String);
-
-impl Failure {
-    pub(crate) fn new(sentence: impl Into<String>) -> Self {
-        Self(sentence.into())
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Failure {}
-
-impl From<ConfigFaults> for Failure {
-    fn from(faults: ConfigFaults) -> Self {
-        Self(faults.to_string())
-    }
-}
-
-/// Six endpoints for tasks, behind tokens that Better Auth issues.
+/// A tasks API behind tokens that Better Auth issues.
+///
+/// Settings are flags or environment variables. `tasks-api dev` needs none.
 #[derive(Parser)]
 #[command(name = "tasks-api", version, max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    #[command(flatten)]
-    settings: Settings,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve; tokens come from the Better Auth server that the settings name
-    Serve,
-    /// Try it out: serve with a random secret, and print a token and curl lines
-    Dev,
+    /// Run the server
+    Serve(ServerArgs),
+    /// Run with a random secret and print a token and curl commands
+    Dev(ServerArgs),
     /// Print a token for a user, signed with BETTER_AUTH_SECRET
-    Token(TokenArgs),
-    /// Bring the database's tables up to date, and end
-    Migrate,
-    /// Print the API's description, OpenAPI 3.1
+    Token {
+        #[command(flatten)]
+        token: TokenArgs,
+        #[command(flatten)]
+        auth: AuthArgs,
+    },
+    /// Change or show the database's schema
+    Migrate {
+        #[command(subcommand)]
+        migrate: Migrate,
+        #[command(flatten)]
+        log: LogArgs,
+    },
+    /// Exit with 0 if the server on this machine responds, for container health checks
+    Healthcheck {
+        /// Check readiness (/readyz) instead of liveness (/healthz)
+        #[arg(long)]
+        ready: bool,
+        #[command(flatten)]
+        http: HttpArgs,
+    },
+    /// Print the OpenAPI document
     Openapi,
+}
+
+#[derive(Subcommand)]
+enum Migrate {
+    /// Apply pending migrations
+    Up {
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Revert the last migration, or more
+    Down {
+        /// How many migrations to revert
+        #[arg(default_value_t = 1)]
+        count: u32,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// List migrations, applied and pending
+    Status {
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Cli { command } = match parse() {
+        Ok(cli) => cli,
+        Err(error) => without_values(error).exit(),
+    };
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing can be reported if standard error is closed.
+            let _ = writeln!(io::stderr(), "tasks-api: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn parse() -> Result<Cli, clap::Error> {
     // Secrets are set in the environment, and URLs may contain passwords: the help shows no values of it.
-    let command = Cli::command().mut_args(|argument| argument.hide_env_values(true));
+    let command = Cli::command().mut_subcommands(|command| {
+        command
+            .mut_args(|argument| argument.hide_env_values(true))
+            .mut_subcommands(|command| command.mut_args(|argument| argument.hide_env_values(true)))
+    });
     Cli::from_arg_matches(&command.try_get_matches()?)
 }
 
@@ -106,26 +131,44 @@ fn without_values(mut error: clap::Error) -> clap::Error {
     error
 }
 
-fn run(command: Command, settings: Settings) -> Result<(), Failure> {
-    let needs = match command {
-        Command::Serve => Needs::AnyKey,
-        Command::Token(_) => Needs::Secret,
-        Command::Dev | Command::Migrate | Command::Openapi => Needs::Nothing,
-    };
-    let config = Config::read(settings, needs)?;
-    let _log = log::to_stderr(config.json_log)?;
+fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Serve => block_on(serve::serve(config)),
-        Command::Dev => block_on(dev::dev(config)),
-        Command::Token(args) => token::print(&args, &config.auth),
-        Command::Openapi => writeln!(io::stdout(), "{:#}", openapi::document())
-            .map_err(|error| Failure::new(format!("cannot write to standard output: {error}."))),
-        Command::Migrate => block_on(async move { database::connect(&config.database_url).await.map(drop) }),
+        Command::Serve(args) => {
+            let config = ServerConfig::parse(&args, Requires::Key)?;
+            let _log = log::init(config.log)?;
+            block_on(server::serve(config))
+        }
+        Command::Dev(args) => {
+            let config = ServerConfig::parse(&args, Requires::Nothing)?;
+            let _log = log::init(config.log)?;
+            block_on(dev::dev(config))
+        }
+        Command::Token { token, auth } => token::print(&token, &config::auth(&auth, Requires::Secret)?),
+        Command::Migrate { migrate, log } => {
+            let _log = log::init(config::log_config(&log)?)?;
+            block_on(async move {
+                match migrate {
+                    Migrate::Up { database } => migrate::up(&config::database_config(&database)?).await,
+                    Migrate::Down { count, database } => {
+                        migrate::down(&config::database_config(&database)?, count).await
+                    }
+                    Migrate::Status { database } => {
+                        print(&migrate::status(&config::database_config(&database)?).await?)
+                    }
+                }
+            })
+        }
+        Command::Healthcheck { ready, http } => {
+            block_on(healthcheck::check(config::probe_address(&http)?, if ready { "/readyz" } else { "/healthz" }))
+        }
+        Command::Openapi => print(&format!("{:#}\n", openapi::document())),
     }
 }
 
-fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::new(format!("The system gives no threads to run on: {error}.")))?
-        .block_on(command)
+fn print(text: &str) -> anyhow::Result<()> {
+    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+}
+
+fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Runtime::new().context("cannot start the runtime")?.block_on(command)
 }

@@ -28,10 +28,12 @@ use tokio::time::interval;
 use tracing::warn;
 
 use crate::{
+    database::{
+        Database,
+        unit_of_work::{UnitOfWork, UserDatabase},
+    },
     http::problem::Problem,
-    store::Store,
     timestamp,
-    unit_of_work::{UnitOfWork, UserDatabase},
 };
 
 /// For so long the first response is kept.
@@ -101,7 +103,7 @@ impl IdempotentRequest {
         stored.into_response().map(Some)
     }
 
-    /// Stores the response beside the changes that it reports, and commits both.
+    /// Databases the response beside the changes that it reports, and commits both.
     pub(crate) async fn commit(self, work: UnitOfWork, response: Response) -> Result<Response, Problem> {
         let Some(key) = self.key else {
             work.commit().await?;
@@ -125,18 +127,18 @@ impl IdempotentRequest {
 }
 
 /// Deletes expired keys of all users, every hour.
-pub(crate) async fn purge_expired(store: Store) {
+pub(crate) async fn purge_expired(database: Database) {
     let mut hourly = interval(Duration::from_secs(60 * 60));
     loop {
         hourly.tick().await;
         // The error itself has been logged.
-        if delete_expired(&store).await.is_err() {
+        if delete_expired(&database).await.is_err() {
             warn!("failed to purge expired idempotency keys");
         }
     }
 }
 
-async fn delete_expired(store: &Store) -> Result<(), Problem> {
+async fn delete_expired(database: &Database) -> Result<(), Problem> {
     const BATCH: u64 = 1000;
     loop {
         // Small batches: no statement takes long, and replicas that purge at the same time skip each other's rows.
@@ -150,7 +152,7 @@ async fn delete_expired(store: &Store) -> Result<(), Problem> {
             .into_query();
         let id = Expr::tuple([Expr::col(entity::Column::UserId), Expr::col(entity::Column::Key)]);
         // Row-level security has a policy that lets anybody delete expired keys.
-        let work = UserDatabase::for_job(store.clone(), "").connect().await?;
+        let work = UserDatabase::for_job(database.clone(), "").connect().await?;
         let deleted = entity::Entity::delete_many().filter(id.in_subquery(expired)).exec(&work).await?;
         work.commit().await?;
         if deleted.rows_affected < BATCH {

@@ -1,52 +1,46 @@
-//! The reference server of `better-auth-jwt`: six endpoints for tasks over SeaORM, on SQLite or PostgreSQL.
+//! The reference server of `better-auth-jwt`: a tasks API over SeaORM, on SQLite or PostgreSQL.
 //!
-//! A request goes through the files in this order:
+//! A request goes through:
 //!
-//! - [`router`](app) names every route and layer,
-//! - `observe` gives it an id, turns any error into `application/problem+json` (`problem`), counts it (`metrics`) and logs it (`log`),
-//! - `auth` is `better-auth-jwt` with our configuration and our responses; it needs the head alone,
-//! - `limits` is how many, how large and how slow it may be,
-//! - `body` reads JSON strictly,
-//! - `tasks` is the resource: handlers, their shapes, their queries.
+//! 1. `server`, which accepts connections and shuts down gracefully,
+//! 2. [`app`], all routes and layers: request id, log and metrics (`layers`), authentication (`auth`), `rate_limit`, `limits`,
+//! 3. `tasks`, the resource: handlers, data transfer objects, repository, entity; with the extractors in `http` and
+//!    `idempotency`, which know no resource,
+//! 4. `database`, whose [`UnitOfWork`](database::unit_of_work::UnitOfWork) belongs to the verified user.
 //!
-//! `logout` hears of sessions that have ended, and has `auth` refuse their tokens.
-//!
-//! `health` and `metrics` are for those who operate it, `openapi` and `docs` for those who call it.
-//!
-//! `cli`, `config`, `serve`, `dev` and `token` are the commands around it.
+//! `revocation` receives logout tokens and loads what other replicas have received. `ops` has probes, metrics and
+//! documentation. `cli` and `config` start it all.
 
+mod app;
 mod auth;
-mod body;
 mod cli;
 mod config;
-mod connection;
 mod database;
-mod database_url;
 mod db_error;
 mod dev;
-mod docs;
-mod health;
+mod gentle_stream;
+mod healthcheck;
 mod http;
 mod idempotency;
+mod layers;
 mod limits;
 mod log;
-mod logout;
 mod metrics;
 mod migration;
-mod observe;
-mod openapi;
+mod ops;
 mod rate_limit;
-mod router;
-mod serve;
-mod store;
+mod revocation;
+mod server;
+mod signals;
+mod state;
 mod tasks;
 mod timestamp;
 mod token;
-mod unit_of_work;
-mod writability;
 
-use http::problem;
-
-pub use cli::{Failure, main};
-pub use logout::LogoutRules;
-pub use router::{AppState, app};
+pub use app::app;
+pub use cli::main;
+pub use database::DatabaseConfig;
+pub use limits::LimitsConfig;
+pub use rate_limit::RateLimitConfig;
+pub use revocation::RevocationConfig;
+pub use state::{AppConfig, AppState, CorsConfig};

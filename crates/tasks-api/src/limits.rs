@@ -1,130 +1,106 @@
-use std::{
-    convert::Infallible,
-    mem,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+//! How many requests, how large and how slow.
+
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, HttpBody},
-    extract::Request,
-    response::{IntoResponse, Response},
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
 };
 use tokio::{sync::Semaphore, time::timeout};
-use tower::{Layer, Service};
 
-use crate::{body, problem::Problem, unit_of_work::CommitFlag};
+use crate::{
+    database::unit_of_work::CommitFlag,
+    http::{body, problem::Problem},
+};
 
-/// Requests in flight; more are rejected, for they would only wait for the database.
-const MAX_IN_FLIGHT: usize = 2048;
-
-/// For the response. Longer than the database's own timeouts, and short enough to respond within five seconds when the
-/// database does not answer at all.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(4500);
-
-/// Concurrency, body size and time limits, in one layer because each layer costs every request something.
-///
-/// The body is read here and not by the handler, so that a slow sender holds no database connection and uses up none of
-/// the response's time.
-#[derive(Clone)]
-pub(crate) struct LimitsLayer {
-    slots: Arc<Semaphore>,
-    body: BodyLimits,
+/// The limits. Requests with a valid token and logouts each have `max_in_flight` slots.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitsConfig {
+    /// Requests at once; more are rejected, for they would only wait for the database.
+    pub max_in_flight: usize,
+    /// The largest body, in bytes.
+    pub max_body_size: usize,
+    /// For a body to arrive.
+    pub body_timeout: Duration,
+    /// For the response. Longer than the database's own timeouts together.
+    pub request_timeout: Duration,
 }
 
-#[derive(Clone, Copy)]
-struct BodyLimits {
-    size: usize,
-    time: Duration,
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            max_in_flight: 2048,
+            max_body_size: 64 * 1024,
+            body_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_millis(4500),
+        }
+    }
+}
+
+/// The limits of one kind of request.
+pub(crate) struct Limits {
+    slots: Semaphore,
+    config: LimitsConfig,
     /// Whether a request takes its slot before its body has arrived.
     holds_slot: bool,
 }
 
-impl LimitsLayer {
+impl Limits {
     /// For requests whose token has been verified: this layer belongs inside the authentication.
-    pub(crate) fn authenticated() -> Self {
-        Self::new(BodyLimits { size: body::LIMIT, time: Duration::from_secs(10), holds_slot: true })
+    pub(crate) fn authenticated(config: LimitsConfig) -> Arc<Self> {
+        Arc::new(Self { slots: Semaphore::new(config.max_in_flight), config, holds_slot: true })
     }
 
     /// For requests that are authenticated by their body. They take no slot while it arrives, so half-sent bodies block no
     /// other request. Each connection is bounded by a smaller body and a shorter time.
-    pub(crate) fn unauthenticated() -> Self {
-        Self::new(BodyLimits { size: body::LOGOUT_LIMIT, time: Duration::from_secs(3), holds_slot: false })
+    pub(crate) fn unauthenticated(config: LimitsConfig) -> Arc<Self> {
+        const MAX_BODY_SIZE: usize = 16 * 1024;
+        const BODY_TIMEOUT: Duration = Duration::from_secs(3);
+        let slots = Semaphore::new(config.max_in_flight);
+        let max_body_size = config.max_body_size.min(MAX_BODY_SIZE);
+        let body_timeout = config.body_timeout.min(BODY_TIMEOUT);
+        Arc::new(Self { slots, config: LimitsConfig { max_body_size, body_timeout, ..config }, holds_slot: false })
     }
 
-    fn new(body: BodyLimits) -> Self {
-        Self { slots: Arc::new(Semaphore::new(MAX_IN_FLIGHT)), body }
-    }
-}
-
-impl<S> Layer<S> for LimitsLayer {
-    type Service = Limits<S>;
-
-    fn layer(&self, inner: S) -> Limits<S> {
-        Limits { inner, limits: self.clone() }
-    }
-}
-
-#[derive(Clone)]
-pub(crate) struct Limits<S> {
-    inner: S,
-    limits: LimitsLayer,
-}
-
-impl<S> Service<Request> for Limits<S>
-where
-    S: Service<Request, Response: IntoResponse, Error = Infallible, Future: Send> + Clone + Send + 'static,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        // The instance that was polled ready is the one to call; the clone was not.
-        let clone = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, clone);
-        let LimitsLayer { slots, body } = self.limits.clone();
-        Box::pin(async move {
-            let request_with_slot = async {
-                let slot = || slots.try_acquire().map_err(|_| Problem::Unavailable);
-                if body.holds_slot {
-                    let slot = slot()?;
-                    Ok((buffer_body(request, body).await?, slot))
-                } else {
-                    let request = buffer_body(request, body).await?;
-                    Ok((request, slot()?))
-                }
-            };
-            let (mut request, _slot) = match request_with_slot.await {
-                Ok(admitted) => admitted,
-                Err(problem) => return Ok(Problem::into_response(problem)),
-            };
-            let commit_flag = CommitFlag::default();
-            request.extensions_mut().insert(commit_flag.clone());
-            match timeout(REQUEST_TIMEOUT, inner.call(request)).await {
-                Ok(response) => response.map(IntoResponse::into_response),
-                Err(_) if commit_flag.is_set() => Ok(Problem::OutcomeUnknown.into_response()),
-                Err(_) => Ok(Problem::Unavailable.into_response()),
-            }
-        })
+    /// The request with all of its body in memory.
+    async fn buffer_body(&self, request: Request) -> Result<Request, Problem> {
+        if request.body().size_hint().lower() > self.config.max_body_size as u64 {
+            return Err(Problem::PayloadTooLarge);
+        }
+        if request.body().is_end_stream() {
+            return Ok(request);
+        }
+        let (parts, body) = request.into_parts();
+        let bytes = timeout(self.config.body_timeout, body::read(body, self.config.max_body_size)).await;
+        Ok(Request::from_parts(parts, Body::from(bytes.map_err(|_| Problem::RequestTimeout)??)))
     }
 }
 
-/// The request with all of its body in memory.
-async fn buffer_body(request: Request, limits: BodyLimits) -> Result<Request, Problem> {
-    if request.body().size_hint().lower() > limits.size as u64 {
-        return Err(Problem::PayloadTooLarge);
+/// The layer.
+///
+/// The body is read here and not by the handler, so that a slow sender holds no database connection and uses up none of
+/// the response's time. Tower's `ConcurrencyLimit` would take its permit in `poll_ready`, before the token is checked.
+pub(crate) async fn apply(
+    State(limits): State<Arc<Limits>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let slot = || limits.slots.try_acquire().map_err(|_| Problem::Unavailable);
+    let _slot = if limits.holds_slot {
+        let slot = slot()?;
+        request = limits.buffer_body(request).await?;
+        slot
+    } else {
+        request = limits.buffer_body(request).await?;
+        slot()?
+    };
+    let commit_flag = CommitFlag::default();
+    request.extensions_mut().insert(commit_flag.clone());
+    match timeout(limits.config.request_timeout, next.run(request)).await {
+        Ok(response) => Ok(response),
+        Err(_) if commit_flag.is_set() => Err(Problem::OutcomeUnknown),
+        Err(_) => Err(Problem::Unavailable),
     }
-    if request.body().is_end_stream() {
-        return Ok(request);
-    }
-    let (parts, body) = request.into_parts();
-    let bytes = timeout(limits.time, body::read(body, limits.size)).await.map_err(|_| Problem::TooSlow)??;
-    Ok(Request::from_parts(parts, Body::from(bytes)))
 }

@@ -1,19 +1,23 @@
+//! `token`: signs a token like Better Auth's.
+
 use std::{
     io::{self, Write},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use anyhow::{Context, ensure};
 use clap::Args;
 use jsonwebtoken::{EncodingKey, Header};
+use secrecy::ExposeSecret;
 use serde::Serialize;
 
-use crate::{cli::Failure, config::AuthConfig, config::duration};
+use crate::config::{AuthConfig, duration};
 
 #[derive(Args)]
 pub(crate) struct TokenArgs {
-    /// The user's id, as Better Auth knows it
+    /// The user's id in Better Auth
     user: String,
-    /// How long the token is good for
+    /// How long the token is valid
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration)]
     expires: Duration,
     /// The session's id, for the token's `sid`
@@ -21,10 +25,9 @@ pub(crate) struct TokenArgs {
     session: Option<String>,
 }
 
-pub(crate) fn print(args: &TokenArgs, config: &AuthConfig) -> Result<(), Failure> {
+pub(crate) fn print(args: &TokenArgs, config: &AuthConfig) -> anyhow::Result<()> {
     let token = sign(&args.user, args.expires, args.session.as_deref(), config)?;
-    writeln!(io::stdout(), "{token}")
-        .map_err(|error| Failure::new(format!("cannot write to standard output: {error}.")))
+    writeln!(io::stdout(), "{token}").context("cannot write to standard output")
 }
 
 /// A token like Better Auth's, signed with the first secret.
@@ -33,30 +36,25 @@ pub(crate) fn sign(
     expires: Duration,
     session: Option<&str>,
     config: &AuthConfig,
-) -> Result<String, Failure> {
-    if user.is_empty() || user.len() > 255 {
-        return Err(Failure::new("a user id has 1 to 255 bytes."));
-    }
-    let secret =
-        config.secrets.first().ok_or_else(|| Failure::new("no secret to sign with: set BETTER_AUTH_SECRET."))?;
+) -> anyhow::Result<String> {
+    ensure!((1..=255).contains(&user.len()), "a user id has 1 to 255 bytes");
+    let secret = config.secrets.first().context("no secret to sign with: set BETTER_AUTH_SECRET")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let exp = now.saturating_add(expires.as_secs());
-    if exp >= YEAR_10000 {
-        return Err(Failure::new("--expires reaches beyond the year 9999: choose a shorter time, for instance 7d."));
-    }
+    ensure!(exp < YEAR_10000, "--expires reaches beyond the year 9999: choose a shorter time, for instance 7d");
     let claims = Claims {
         sub: user,
         sid: session,
         iat: now,
         exp,
-        iss: config.issuer.as_deref(),
-        aud: config.audience.as_deref(),
+        iss: config.issuers.first().map(String::as_str),
+        aud: config.audiences.first().map(String::as_str),
     };
-    jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(secret.expose().as_bytes()))
-        .map_err(|error| Failure::new(format!("cannot sign the token: {error}.")))
+    jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(secret.expose_secret().as_bytes()))
+        .context("cannot sign the token")
 }
 
-/// No verifier takes a later date.
+/// Verifiers reject later dates.
 const YEAR_10000: u64 = 253_402_300_800;
 
 #[derive(Serialize)]

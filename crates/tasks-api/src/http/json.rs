@@ -9,8 +9,10 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
-use super::problem::{FieldError, Problem};
-use crate::body;
+use super::{
+    body,
+    problem::{FieldError, Problem},
+};
 
 /// A valid JSON object of this type.
 ///
@@ -24,7 +26,7 @@ impl<S: Sync, T: DeserializeOwned + Validate<Context = ()>> FromRequest<S> for V
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         require_json(&parts.headers)?;
-        parse(&body::read(body, body::LIMIT).await?).map(Self)
+        parse(&body::read(body, usize::MAX).await?).map(Self)
     }
 }
 
@@ -34,7 +36,7 @@ impl<S: Sync, T: DeserializeOwned + Validate<Context = ()>> OptionalFromRequest<
 
     async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = body::read(body, body::LIMIT).await?;
+        let bytes = body::read(body, usize::MAX).await?;
         if bytes.is_empty() {
             return Ok(None);
         }

@@ -1,5 +1,6 @@
 //! HTTP for any resource: errors, extractors, pages. Nothing here knows tasks.
 
+pub(crate) mod body;
 pub(crate) mod json;
 pub(crate) mod pagination;
 pub(crate) mod path;

@@ -17,13 +17,13 @@ use crate::db_error::Cause;
 /// Every way in which a request can fail, as the client hears it: one `code` each, from this closed set.
 #[derive(Debug, Clone)]
 pub(crate) enum Problem {
-    /// The layer's refusal: no token, a bad one, another user's path, or no keys to verify with.
-    Refused(Refusal),
+    /// Rejected by the authentication layer: no token, a bad one, another user's path, or no keys to verify with.
+    Auth(AuthError),
     InvalidPath,
     InvalidQuery(Cow<'static, str>),
     InvalidJson(Cow<'static, str>),
     /// Not a logout token, or not one for us.
-    InvalidLogout(String),
+    InvalidLogoutToken(String),
     Validation(Vec<FieldError>),
     NotFound,
     MethodNotAllowed,
@@ -35,7 +35,7 @@ pub(crate) enum Problem {
     IdempotencyKeyReused,
     PayloadTooLarge,
     /// The body did not arrive in time.
-    TooSlow,
+    RequestTimeout,
     /// More requests than the user may send; after so many seconds there may be another.
     RateLimited(u64),
     UnsupportedMediaType,
@@ -50,7 +50,7 @@ pub(crate) enum Problem {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Refusal {
+pub(crate) struct AuthError {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     pub(crate) detail: &'static str,
@@ -66,11 +66,11 @@ pub(crate) struct FieldError {
 impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Refused(refusal) => refusal.status,
+            Self::Auth(auth_error) => auth_error.status,
             Self::InvalidPath
             | Self::InvalidQuery(_)
             | Self::InvalidJson(_)
-            | Self::InvalidLogout(_)
+            | Self::InvalidLogoutToken(_)
             | Self::InvalidIdempotencyKey => StatusCode::BAD_REQUEST,
             Self::Validation(_) | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::IdempotencyKeyInUse => StatusCode::CONFLICT,
@@ -78,7 +78,7 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unavailable | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -89,11 +89,11 @@ impl Problem {
 
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::Refused(refusal) => refusal.code,
+            Self::Auth(auth_error) => auth_error.code,
             Self::InvalidPath => "invalid_path",
             Self::InvalidQuery(_) => "invalid_query",
             Self::InvalidJson(_) => "invalid_json",
-            Self::InvalidLogout(_) => "invalid_logout",
+            Self::InvalidLogoutToken(_) => "invalid_logout",
             Self::Validation(_) => "validation_failed",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -102,7 +102,7 @@ impl Problem {
             Self::IdempotencyKeyInUse => "idempotency_key_in_use",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::PayloadTooLarge => "payload_too_large",
-            Self::TooSlow => "request_timeout",
+            Self::RequestTimeout => "request_timeout",
             Self::RateLimited(_) => "rate_limited",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Unavailable => "unavailable",
@@ -114,10 +114,10 @@ impl Problem {
 
     pub(crate) fn detail(&self) -> &str {
         match self {
-            Self::Refused(refusal) => refusal.detail,
+            Self::Auth(auth_error) => auth_error.detail,
             Self::InvalidPath => "the user id in the path is longer than 255 bytes",
             Self::InvalidQuery(detail) | Self::InvalidJson(detail) | Self::NotReady(detail) => detail,
-            Self::InvalidLogout(detail) => detail,
+            Self::InvalidLogoutToken(detail) => detail,
             Self::Validation(_) => "validation failed; see errors",
             // The same words for a task of another user, for one that never was, and for a route we do not have.
             Self::NotFound => "not found",
@@ -130,8 +130,8 @@ impl Problem {
                 "a request with this Idempotency-Key is being served; send yours again shortly"
             }
             Self::IdempotencyKeyReused => "Idempotency-Key was already used with a different body",
-            Self::PayloadTooLarge => "the body is larger than 64 KiB (a logout: 16 KiB)",
-            Self::TooSlow => "the body did not arrive in time",
+            Self::PayloadTooLarge => "the body is too large",
+            Self::RequestTimeout => "the body did not arrive in time",
             Self::RateLimited(_) => "too many requests of this user; see the Retry-After header",
             Self::UnsupportedMediaType => "the body must be JSON, sent with Content-Type: application/json",
             Self::Unavailable => "the service cannot answer right now; try again shortly",
@@ -145,7 +145,7 @@ impl Problem {
     /// The error as OAuth has it, where a specification asks for it: its code and its description.
     fn oauth(&self) -> Option<(&'static str, &str)> {
         // OpenID Connect Back-Channel Logout 1.0, section 2.8.
-        matches!(self, Self::InvalidLogout(_)).then(|| ("invalid_request", self.detail()))
+        matches!(self, Self::InvalidLogoutToken(_)).then(|| ("invalid_request", self.detail()))
     }
 
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {

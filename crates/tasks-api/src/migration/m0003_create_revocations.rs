@@ -8,6 +8,7 @@ pub(super) struct Migration;
 #[derive(DeriveIden)]
 enum Revocations {
     Table,
+    Issuer,
     Sid,
     UserId,
     RevokedAt,
@@ -19,13 +20,14 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let revocations = Table::create()
             .table(Revocations::Table)
+            .col(text(Revocations::Issuer))
             .col(text(Revocations::Sid))
             .col(text(Revocations::UserId))
             // In seconds since 1970, as in logout tokens.
             .col(big_integer(Revocations::RevokedAt))
             // The PostgreSQL transaction that wrote the row.
             .col(big_integer(Revocations::Xid))
-            .primary_key(Index::create().col(Revocations::Sid).col(Revocations::UserId))
+            .primary_key(Index::create().col(Revocations::Issuer).col(Revocations::Sid).col(Revocations::UserId))
             .to_owned();
         manager.create_table(revocations).await?;
         // One finds old rows to purge, the other new rows to load.

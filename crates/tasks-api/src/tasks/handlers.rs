@@ -17,6 +17,7 @@ use super::{
     repository::TaskRepository,
 };
 use crate::{
+    database::unit_of_work::UserDatabase,
     http::{
         json::ValidJson,
         pagination::next_link,
@@ -26,7 +27,6 @@ use crate::{
         query::Query,
     },
     idempotency::Idempotency,
-    unit_of_work::UserDatabase,
 };
 
 pub(crate) async fn list(db: UserDatabase, Query(query): Query<ListQuery>) -> Result<Response, Problem> {

@@ -14,13 +14,13 @@ use super::{
     entity::{ActiveModel, Column, Entity, Model},
 };
 use crate::{
+    database::unit_of_work::UnitOfWork,
     http::{
         pagination::{decode_cursor, encode_cursor},
         preconditions::Preconditions,
         problem::Problem,
     },
     timestamp,
-    unit_of_work::UnitOfWork,
 };
 
 /// It takes the user from the unit of work, which takes it from a verified token.
@@ -239,7 +239,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        database, database_url::DatabaseUrl, http::pagination::Limit, store::Store, unit_of_work::UserDatabase,
+        database::{Database, DatabaseConfig, unit_of_work::UserDatabase},
+        http::pagination::Limit,
     };
 
     /// SQLite's plan of a statement: its parts.
@@ -250,8 +251,8 @@ mod tests {
     }
 
     async fn unit_of_work() -> UnitOfWork {
-        let (db, writability) = database::connect(&DatabaseUrl::parse("sqlite::memory:").unwrap()).await.unwrap();
-        UserDatabase::for_job(Store::new(db, writability), "ada").connect().await.unwrap()
+        let database = Database::connect(&DatabaseConfig::new("sqlite::memory:").unwrap()).await.unwrap();
+        UserDatabase::for_job(database, "ada").connect().await.unwrap()
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use crate::{
 fn kill_9_loses_no_acknowledged_write() {
     let database = Database::new();
     let environment =
-        [("BETTER_AUTH_SECRET", SECRET), ("DATABASE_URL", database.url()), ("RUST_LOG", "warn,tasks_api::serve=info")];
+        [("BETTER_AUTH_SECRET", SECRET), ("DATABASE_URL", database.url()), ("RUST_LOG", "warn,tasks_api::server=info")];
     let directory = tempfile::tempdir().unwrap();
     let mut acknowledged = HashSet::new();
     for round in 0..3 {

@@ -1,12 +1,12 @@
 //! The API's description of itself: true, whole, and to be looked at without any other server.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::{
     logout::{self, logout_token},
-    test_app::{Answer, TestApp},
+    test_app::{Answer, TestApp, rate_limit},
 };
 
 async fn description(app: &TestApp) -> Value {
@@ -48,8 +48,7 @@ fn assert_described(description: &Value, method: &str, path: &str, answer: &Answ
 
 #[tokio::test]
 async fn what_the_server_answers_is_described_and_the_examples_are_what_it_says() {
-    let app =
-        TestApp::with(|state| state.limit_rate(60.try_into().unwrap(), std::time::Duration::from_secs(600))).await;
+    let app = TestApp::with(|config| config.rate_limit = Some(rate_limit(60, Duration::from_secs(600)))).await;
     let description = description(&app).await;
     let (list, one, complete) =
         ("/api/{user_id}/tasks", "/api/{user_id}/tasks/{id}", "/api/{user_id}/tasks/{id}/complete");

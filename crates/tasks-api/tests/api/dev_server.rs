@@ -123,16 +123,16 @@ fn serve_logs_one_line_a_request_without_paths_or_tokens_and_ends_well_on_sigter
 }
 
 #[test]
-fn on_request_the_log_is_json_with_the_requests_ids() {
+fn json_logs_have_the_request_in_their_span() {
     let directory = tempfile::tempdir().unwrap();
     let environment = [("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_LOG", "json")];
     let server = process::Server::serve(&directory, &environment);
     shell(&format!("curl -sS -H 'X-Request-Id: mine' http://{}/healthz", server.address));
     let (_, log) = server.stop("-INT");
     let lines: Vec<Value> = log.lines().map(json_of).collect();
-    let request = lines.iter().find(|line| line["request_id"] == "mine").unwrap_or_else(|| panic!("{log}"));
+    let request = lines.iter().find(|line| line["span"]["request_id"] == "mine").unwrap_or_else(|| panic!("{log}"));
     assert_eq!(
-        (&request["route"], &request["status"], &request["level"]),
+        (&request["span"]["route"], &request["status"], &request["level"]),
         (&json!("/healthz"), &json!(200), &json!("INFO"))
     );
 }

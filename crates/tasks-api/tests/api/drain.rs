@@ -119,6 +119,6 @@ fn count(database: &Database) -> usize {
 
 fn serve(database: &Database) -> Server {
     let environment =
-        [("BETTER_AUTH_SECRET", SECRET), ("DATABASE_URL", database.url()), ("RUST_LOG", "warn,tasks_api::serve=info")];
+        [("BETTER_AUTH_SECRET", SECRET), ("DATABASE_URL", database.url()), ("RUST_LOG", "warn,tasks_api::server=info")];
     Server::serve(&tempfile::tempdir().unwrap(), &environment)
 }

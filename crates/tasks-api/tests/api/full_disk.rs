@@ -41,7 +41,7 @@ fn without_space_changes_are_503_reads_go_on_and_the_server_is_not_ready_until_t
         ("PATH", env::var("PATH").unwrap_or_default().as_str()),
         ("BETTER_AUTH_SECRET", SECRET),
         ("DATABASE_URL", database.url()),
-        ("RUST_LOG", "off,tasks_api::serve=info"),
+        ("RUST_LOG", "off,tasks_api::server=info"),
     ]);
     let server = Server::start(command);
     assert_eq!(create(&server, "before").status, 201);

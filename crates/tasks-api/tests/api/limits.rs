@@ -7,7 +7,7 @@ use futures_util::stream;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::test_app::TestApp;
+use crate::test_app::{TestApp, rate_limit};
 
 /// A body whose sender has fallen asleep.
 fn stuck() -> Body {
@@ -16,7 +16,7 @@ fn stuck() -> Body {
 
 #[tokio::test]
 async fn a_user_beyond_the_rate_is_429_until_the_announced_time_and_others_are_not() {
-    let app = TestApp::with(|state| state.limit_rate(3.try_into().unwrap(), Duration::from_secs(3))).await;
+    let app = TestApp::with(|config| config.rate_limit = Some(rate_limit(3, Duration::from_secs(3)))).await;
     let (ada, bob) = (app.user("ada"), app.user("bob"));
     for left in ["2", "1", "0"] {
         let answer = ada.get("tasks").await;
@@ -50,7 +50,7 @@ async fn a_body_that_never_ends_is_408_in_the_end() {
 
 #[tokio::test]
 async fn the_rate_limit_comes_before_the_body() {
-    let app = TestApp::with(|state| state.limit_rate(1.try_into().unwrap(), Duration::from_secs(60))).await;
+    let app = TestApp::with(|config| config.rate_limit = Some(rate_limit(1, Duration::from_secs(60)))).await;
     let ada = app.user("ada");
     ada.get("tasks").await.assert_status(200);
     ada.raw("POST", "tasks", stuck()).await.assert_problem(429, "rate_limited");

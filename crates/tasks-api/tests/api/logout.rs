@@ -9,14 +9,14 @@ use axum::body::Body;
 use better_auth_jwt::{MissingSession, Verifier};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
-use tasks_api::{AppState, LogoutRules};
+use tasks_api::AppState;
 
 use crate::{
     connection::Connection,
     database::Database,
     process::Server,
     sql::count,
-    test_app::{Answer, Client, SECRET, TestApp, signed, state, token, verifier},
+    test_app::{Answer, Client, SECRET, TestApp, config, signed, state, token},
 };
 
 pub(crate) const PATH: &str = "/auth/backchannel-logout";
@@ -133,7 +133,7 @@ async fn to_repeat_it_is_200_and_changes_nothing() {
         log_out(&app, token).await;
     }
     assert_ended(&app, &token_in("phone")).await;
-    assert_eq!(metric(&app, "auth_logouts_held").await, "1");
+    assert_eq!(metric(&app, "auth_revoked_sessions").await, "1");
     assert_eq!(metric(&app, r#"auth_logout_tokens_total{result="accepted"}"#).await, "3");
     assert_eq!(count(app.database.url(), "revocations"), 1);
 }
@@ -141,7 +141,7 @@ async fn to_repeat_it_is_200_and_changes_nothing() {
 #[tokio::test]
 async fn what_is_no_logout_token_for_us_is_400_and_changes_nothing() {
     let verifier = Verifier::shared_secret(SECRET).unwrap().issuer(ORIGIN).audience(ORIGIN).unwrap();
-    let app = TestApp::verified_by(verifier, |state| state).await;
+    let app = TestApp::verified_by(verifier, |_| {}).await;
     let with = |name: &str, value: Value| {
         let mut claims = logout_claims("phone");
         claims[name] = value;
@@ -212,8 +212,11 @@ async fn what_is_no_logout_token_for_us_is_400_and_changes_nothing() {
     assert_eq!(get.header("allow"), "POST");
 
     assert_open(&app, &phone).await;
-    assert_eq!((metric(&app, "auth_logouts_held").await.as_str(), count(app.database.url(), "revocations")), ("0", 0));
-    let refused = metric(&app, r#"auth_logout_tokens_total{result="refused"}"#).await;
+    assert_eq!(
+        (metric(&app, "auth_revoked_sessions").await.as_str(), count(app.database.url(), "revocations")),
+        ("0", 0)
+    );
+    let refused = metric(&app, r#"auth_logout_tokens_total{result="rejected"}"#).await;
     assert_eq!(refused, (forms.len() + 3).to_string());
     log_out(&app, &good).await;
     assert_ended(&app, &phone).await;
@@ -230,10 +233,14 @@ async fn a_logout_token_opens_no_door() {
 #[tokio::test]
 async fn other_issuers_and_audiences_of_logout_tokens_are_those_that_were_named() {
     let verifier = Verifier::shared_secret(SECRET).unwrap().issuer(ORIGIN).audience(ORIGIN).unwrap();
-    let mut rules = LogoutRules::new(&verifier);
-    rules.verifier = rules.verifier.additional_issuer(format!("{ORIGIN}/api/auth")).additional_audience("client");
     let database = Database::new();
-    let start = async |database: &Database| AppState::connect(database.url(), verifier.clone(), rules.clone()).await;
+    let start = async |database: &Database| {
+        let mut config = config(verifier.clone(), database.url());
+        let logout = config.revocation.verifier;
+        config.revocation.verifier =
+            logout.additional_issuer(format!("{ORIGIN}/api/auth")).additional_audience("client");
+        AppState::connect(config).await
+    };
     let app = TestApp::of(start(&database).await.unwrap(), database);
     let mut claims = logout_claims("phone");
     claims["sub"] = "ada".into();
@@ -243,7 +250,7 @@ async fn other_issuers_and_audiences_of_logout_tokens_are_those_that_were_named(
     // `sub` is in the token as well, but `sid` alone decides.
     assert_open(&app, &token_in("laptop")).await;
 
-    let TestApp { router: _, database } = app;
+    let TestApp { database, .. } = app;
     let app = TestApp::of(start(&database).await.unwrap(), database);
     assert_ended(&app, &token_in("phone")).await;
     assert_open(&app, &token_in("laptop")).await;
@@ -251,10 +258,7 @@ async fn other_issuers_and_audiences_of_logout_tokens_are_those_that_were_named(
 
 #[tokio::test]
 async fn tokens_without_a_session_are_refused_where_the_rules_say_so() {
-    let mut rules = LogoutRules::new(&verifier());
-    rules.without_session = MissingSession::Reject;
-    let database = Database::new();
-    let app = TestApp::of(AppState::connect(database.url(), verifier(), rules).await.unwrap(), database);
+    let app = TestApp::with(|config| config.revocation.missing_session = MissingSession::Reject).await;
     assert_open(&app, &token_in("phone")).await;
     for none in [Value::Null, "".into()] {
         assert_ended(&app, &token_in(none)).await;
@@ -272,14 +276,14 @@ async fn a_restart_forgets_nothing_however_much_there_is() {
     of_user.as_object_mut().unwrap().remove("sid");
     log_out(&app, &logout_token_of(&of_user)).await;
     app.execute(&format!(
-        "INSERT INTO revocations (sid, user_id, revoked_at, xid) WITH RECURSIVE n(i) AS \
-         (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY}) SELECT 'session ' || i, '', {}, 0 FROM n",
+        "INSERT INTO revocations (issuer, sid, user_id, revoked_at, xid) WITH RECURSIVE n(i) AS \
+         (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY}) SELECT '', 'session ' || i, '', {}, 0 FROM n",
         now()
     ));
 
-    let TestApp { router: _, database } = app;
+    let TestApp { database, .. } = app;
     let app = TestApp::of(state(database.url()).await, database);
-    assert_eq!(metric(&app, "auth_logouts_held").await, (MANY + 2).to_string());
+    assert_eq!(metric(&app, "auth_revoked_sessions").await, (MANY + 2).to_string());
     for ended in ["phone", "session 1", "session 5000", "session 12345"] {
         assert_ended(&app, &token_in(ended)).await;
     }
@@ -291,7 +295,7 @@ async fn a_restart_forgets_nothing_however_much_there_is() {
 /// A server as a process, whose logouts are remembered as long as `environment` says.
 pub(crate) fn serve(database: &str, environment: &[(&str, &str)]) -> Server {
     let always =
-        [("BETTER_AUTH_SECRET", SECRET), ("DATABASE_URL", database), ("RUST_LOG", "warn,tasks_api::serve=info")];
+        [("BETTER_AUTH_SECRET", SECRET), ("DATABASE_URL", database), ("RUST_LOG", "warn,tasks_api::server=info")];
     Server::serve(&tempfile::tempdir().unwrap(), &[&always[..], environment].concat())
 }
 
@@ -343,19 +347,19 @@ fn what_is_older_than_any_token_is_deleted_and_what_is_not_stays() {
     drop(serve(database.url(), &[]));
     let old = |count, ended_at| {
         format!(
-            "INSERT INTO revocations (sid, user_id, revoked_at, xid) WITH RECURSIVE n(i) AS \
-             (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT 's' || {ended_at} || '-' || i, '', {ended_at}, 0 FROM n"
+            "INSERT INTO revocations (issuer, sid, user_id, revoked_at, xid) WITH RECURSIVE n(i) AS \
+             (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT '', 's' || {ended_at} || '-' || i, '', {ended_at}, 0 FROM n"
         )
     };
     crate::database::execute(database.url(), &old(2500, now() - 3600));
     crate::database::execute(database.url(), &old(10, now() - 1800));
-    let server = serve(database.url(), &[("TASKS_API_REVOCATION_KEEP", "45m")]);
+    let server = serve(database.url(), &[("TASKS_API_REVOCATION_RETENTION", "45m")]);
     until(|| count(database.url(), "revocations") <= 10);
     drop(server);
     assert_eq!(count(database.url(), "revocations"), 10);
 
     // And as time goes by, in memory and in the table.
-    let server = serve(database.url(), &[("TASKS_API_REVOCATION_KEEP", "3s")]);
+    let server = serve(database.url(), &[("TASKS_API_REVOCATION_RETENTION", "3s")]);
     let phone = token_in("phone");
     assert_eq!(tell(&server.address, &logout_token("phone")), 200);
     assert_eq!(ask(&server.address, &phone), 401);

@@ -13,7 +13,6 @@ use better_auth_jwt::{
     keys::{FetchError, JwksResponse, RemoteKeySet},
 };
 use serde_json::{Value, json};
-use tasks_api::AppState;
 
 use crate::test_app::{Answer, TestApp};
 
@@ -29,7 +28,7 @@ async fn app_with_issuer(is_up: &Arc<AtomicBool>, fresh: Duration) -> TestApp {
     let keys = keys.default_max_age(fresh).max_age_bounds(fresh, fresh).backoff(Duration::ZERO, Duration::ZERO);
     let keys = keys.build().unwrap();
     let verifier = Verifier::builder(keys.clone()).insecure_any_issuer().insecure_any_audience().unwrap();
-    TestApp::verified_by(verifier, |state| state.watch_keys(keys)).await
+    TestApp::verified_by(verifier, |config| config.keys = Some(keys)).await
 }
 
 async fn get(app: &TestApp, path: &str) -> Answer {
@@ -100,13 +99,8 @@ async fn stale_keys_serve_and_readiness_says_that_they_are_stale() {
 
 #[tokio::test]
 async fn a_draining_server_is_not_ready_and_serves_all_the_same() {
-    let mut draining = None;
-    let app = TestApp::with(|state: AppState| {
-        draining = Some(state.clone());
-        state
-    })
-    .await;
-    draining.unwrap().drain();
+    let app = TestApp::new().await;
+    app.state.drain();
     get(&app, "/readyz").await.assert_problem(503, "not_ready");
     get(&app, "/healthz").await.assert_status(200);
     app.user("ada").task("still possible").await;

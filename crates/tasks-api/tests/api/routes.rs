@@ -85,7 +85,7 @@ async fn a_harmless_request_id_is_kept_and_another_replaced() {
 #[tokio::test]
 async fn with_origins_configured_browsers_of_these_origins_may_call() {
     let app =
-        TestApp::with(|state| state.allow_origins(vec![HeaderValue::from_static("https://app.example.com")])).await;
+        TestApp::with(|config| config.cors.origins = vec![HeaderValue::from_static("https://app.example.com")]).await;
     let preflight = |origin: &str| {
         app.client(
             "ada",

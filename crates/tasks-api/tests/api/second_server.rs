@@ -16,7 +16,7 @@ use crate::{
 fn command(directory: &TempDir, arguments: &[&str], database: &str) -> Command {
     let mut command = tasks_api(directory);
     let environment =
-        [("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", "warn,tasks_api::serve=info"), ("DATABASE_URL", database)];
+        [("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", "warn,tasks_api::server=info"), ("DATABASE_URL", database)];
     command.args(arguments).envs(environment).stdin(Stdio::null());
     command
 }
@@ -75,7 +75,7 @@ fn other_commands_and_servers_of_other_databases_start() {
     let directory = tempfile::tempdir().unwrap();
     let database = "sqlite://tasks.db?mode=rwc";
     let _first = serve(&directory, database);
-    for arguments in [&["migrate"][..], &["token", "ada"], &["openapi"]] {
+    for arguments in [&["migrate", "up"][..], &["token", "ada"], &["openapi"]] {
         let output = command(&directory, arguments, database).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {output:?}");
     }

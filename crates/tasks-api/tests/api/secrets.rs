@@ -84,7 +84,7 @@ fn a_database_url_that_cannot_be_used_is_not_printed() {
     for_each(&urls, |url| {
         let directory = tempfile::tempdir().unwrap();
         let mut migrate = tasks_api(&directory);
-        migrate.arg("migrate").env("RUST_LOG", "trace").env("DATABASE_URL", url);
+        migrate.args(["migrate", "up"]).env("RUST_LOG", "trace").env("DATABASE_URL", url);
         let output = run(&mut migrate);
         let said = assert_silent(url, &output);
         assert!(!output.status.success() && said.contains("DATABASE_URL"), "{url} printed {said}");
@@ -97,10 +97,12 @@ fn a_database_url_that_cannot_be_parsed_says_how_to_write_the_password() {
     for c in ["/", "#", "?", "@h/"] {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("postgres://tasks:Hunt3r{c}S3cret@127.0.0.1:1/tasks");
-        for command in ["serve", "migrate", "dev"] {
-            let output = run(tasks_api(&directory)
-                .args([command, "--listen", "127.0.0.1:0"])
-                .envs([("DATABASE_URL", url.as_str()), ("BETTER_AUTH_SECRET", SECRET)]));
+        for command in [&["serve"][..], &["migrate", "up"], &["migrate", "down"], &["migrate", "status"], &["dev"]] {
+            let output = run(tasks_api(&directory).args(command).envs([
+                ("DATABASE_URL", url.as_str()),
+                ("BETTER_AUTH_SECRET", SECRET),
+                ("TASKS_API_LISTEN", "127.0.0.1:0"),
+            ]));
             let said = assert_silent(&url, &output);
             assert!(!output.status.success(), "{said}");
             assert!(said.contains("DATABASE_URL") && said.contains("percent-encode") && said.contains("%2F"), "{said}");
@@ -113,7 +115,7 @@ fn a_percent_encoded_password_of_any_characters_is_accepted() {
     let directory = tempfile::tempdir().unwrap();
     // Nothing listens there: what fails is the connection, not the URL.
     let url = "postgres://tasks:%2F%23%3F%40%3A%25%5B%5D%20%5C@127.0.0.1:1/tasks";
-    let output = run(tasks_api(&directory).arg("migrate").env("DATABASE_URL", url));
+    let output = run(tasks_api(&directory).args(["migrate", "up"]).env("DATABASE_URL", url));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("DATABASE_URL") && !said.contains("percent-encode"), "{said}");
 }
@@ -122,7 +124,7 @@ fn a_percent_encoded_password_of_any_characters_is_accepted() {
 fn a_parameter_that_the_driver_ignores_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let url = "postgres://tasks@127.0.0.1:1/tasks?sslmod=Hunt3rS3cret";
-    let said = assert_silent(url, &run(tasks_api(&directory).arg("migrate").env("DATABASE_URL", url)));
+    let said = assert_silent(url, &run(tasks_api(&directory).args(["migrate", "up"]).env("DATABASE_URL", url)));
     assert!(said.contains("sslmod"), "{said}");
 }
 
@@ -147,7 +149,7 @@ fn a_setting_that_cannot_be_used_is_not_printed() {
         ("TASKS_API_RATE_LIMIT", secret.to_owned()),
         ("TASKS_API_ROW_SECURITY", secret.to_owned()),
         ("TASKS_API_LOG", secret.to_owned()),
-        ("TASKS_API_REVOCATION_KEEP", secret.to_owned()),
+        ("TASKS_API_REVOCATION_RETENTION", secret.to_owned()),
     ];
     for_each(&settings, |(name, value)| {
         let directory = tempfile::tempdir().unwrap();
@@ -177,11 +179,11 @@ fn a_secret_in_the_wrong_place_of_the_command_line_is_not_printed() {
         &["Hunt3rS3cret"],
         &["serve", url],
         &[url],
-        &["migrate", "--databse-url", url],
-        &["migrate", "--database", url],
+        &["migrate", "up", "--databse-url", url],
+        &["migrate", "up", "--database", url],
         &["token", "ada", "Hunt3rS3cret"],
         &["token", "ada", "--expires", "Hunt3rS3cret"],
-        &["serve", "--tasks-api-listen", "Hunt3rS3cret"],
+        &["serve", "--listen", "Hunt3rS3cret"],
     ];
     for_each(lines, |line| {
         let output = run(tasks_api(&tempfile::tempdir().unwrap()).args(*line));
@@ -195,7 +197,7 @@ fn a_secret_in_the_wrong_place_of_the_command_line_is_not_printed() {
 fn help_shows_no_value_of_the_environment() {
     let names =
         ["BETTER_AUTH_URL", "BETTER_AUTH_JWKS_URL", "BETTER_AUTH_SECRET", "BETTER_AUTH_SECRETS", "DATABASE_URL"];
-    for arguments in [&["--help"][..], &["serve", "--help"], &["help", "token"], &["-h"]] {
+    for arguments in [&["serve", "--help"][..], &["help", "token"], &["dev", "-h"]] {
         let environment = names.map(|name| (name, "https://tasks:Hunt3rS3cret@app.example.com"));
         let output = run(tasks_api(&tempfile::tempdir().unwrap()).args(arguments).envs(environment));
         let said = assert_silent(&format!("{arguments:?}"), &output);
@@ -210,7 +212,7 @@ fn a_malformed_password_file_is_not_printed() {
     fs::write(&file, "Hunt3rS3cret\n127.0.0.1:1:tasks:Hunt3rS3cret\n").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let output = run(tasks_api(&directory)
-        .arg("migrate")
+        .args(["migrate", "up"])
         .envs([("DATABASE_URL", "postgres://tasks@127.0.0.1:1/tasks"), ("RUST_LOG", "trace")])
         .env("PGPASSFILE", &file));
     assert_silent("the password file", &output);

@@ -18,7 +18,7 @@ use crate::{
 const MANY: usize = 2100;
 
 fn serve() -> Server {
-    let environment = [("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", "off,tasks_api::serve=info")];
+    let environment = [("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", "off,tasks_api::server=info")];
     Server::serve(&tempfile::tempdir().unwrap(), &environment)
 }
 
@@ -174,7 +174,7 @@ fn a_low_soft_limit_of_open_files_does_not_block_clients() {
     limited
         .current_dir(&directory)
         .env_clear()
-        .envs([("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", "off,tasks_api::serve=info")]);
+        .envs([("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", "off,tasks_api::server=info")]);
     let server = Server::start(limited);
     let _idle: Vec<_> = (0..300).map(|_| connect(&server.address)).collect();
     assert_eq!(get(&server.address), 200);

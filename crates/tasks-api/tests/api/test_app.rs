@@ -1,6 +1,6 @@
 //! The server in this process, with a database of its own, and clients that speak HTTP with it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::{
     Router,
@@ -10,7 +10,7 @@ use axum::{
 use better_auth_jwt::Verifier;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
-use tasks_api::{AppState, LogoutRules, app};
+use tasks_api::{AppConfig, AppState, DatabaseConfig, RateLimitConfig, app};
 use tower::ServiceExt;
 
 use crate::database::{Database, execute};
@@ -19,27 +19,28 @@ pub(crate) const SECRET: &str = "a-secret-of-the-tests-that-is-long-enough";
 
 pub(crate) struct TestApp {
     pub(crate) router: Router,
+    pub(crate) state: AppState,
     pub(crate) database: Database,
 }
 
 impl TestApp {
     pub(crate) async fn new() -> Self {
-        Self::with(|state| state).await
+        Self::with(|_| {}).await
     }
 
-    pub(crate) async fn with(configure: impl FnOnce(AppState) -> AppState) -> Self {
+    pub(crate) async fn with(configure: impl FnOnce(&mut AppConfig)) -> Self {
         Self::verified_by(verifier(), configure).await
     }
 
-    pub(crate) async fn verified_by(verifier: Verifier, configure: impl FnOnce(AppState) -> AppState) -> Self {
-        let rules = LogoutRules::new(&verifier);
+    pub(crate) async fn verified_by(verifier: Verifier, configure: impl FnOnce(&mut AppConfig)) -> Self {
         let database = Database::new();
-        let state = AppState::connect(database.url(), verifier, rules).await.unwrap();
-        Self::of(configure(state), database)
+        let mut config = config(verifier, database.url());
+        configure(&mut config);
+        Self::of(AppState::connect(config).await.unwrap(), database)
     }
 
     pub(crate) fn of(state: AppState, database: Database) -> Self {
-        Self { router: app(state), database }
+        Self { router: app(state.clone()), state, database }
     }
 
     /// Runs a statement in the app's database.
@@ -179,9 +180,11 @@ impl Answer {
 
 /// The server on this database.
 pub(crate) async fn state(database_url: &str) -> AppState {
-    let verifier = verifier();
-    let rules = LogoutRules::new(&verifier);
-    AppState::connect(database_url, verifier, rules).await.unwrap()
+    AppState::connect(config(verifier(), database_url)).await.unwrap()
+}
+
+pub(crate) fn config(verifier: Verifier, database_url: &str) -> AppConfig {
+    AppConfig::new(verifier, DatabaseConfig::new(database_url).unwrap())
 }
 
 pub(crate) fn verifier() -> Verifier {
@@ -195,4 +198,8 @@ pub(crate) fn token(user: &str) -> String {
 
 pub(crate) fn signed(claims: &Value, secret: &str) -> String {
     jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+}
+
+pub(crate) fn rate_limit(requests: u32, window: Duration) -> RateLimitConfig {
+    RateLimitConfig::new(requests.try_into().unwrap(), window).unwrap()
 }

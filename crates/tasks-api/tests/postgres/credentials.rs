@@ -26,7 +26,7 @@ fn a_rejected_login_is_reported_without_the_password() {
     for url in urls {
         let directory = tempfile::tempdir().unwrap();
         let environment = [("DATABASE_URL", url.as_str()), ("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", "trace")];
-        let output = run(tasks_api(&directory).arg("migrate").envs(environment));
+        let output = run(tasks_api(&directory).args(["migrate", "up"]).envs(environment));
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && said.contains("DATABASE_URL"), "{url}: {said}");
         assert!(!said.contains("Hunt3rS3cret"), "{said}");

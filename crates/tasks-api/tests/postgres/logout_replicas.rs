@@ -110,8 +110,8 @@ async fn a_logout_that_is_seen_after_later_ones_is_not_passed_over() {
 #[test]
 fn who_cannot_read_what_others_were_told_lets_nobody_in_after_a_while_unless_told_otherwise() {
     let database = Database::new();
-    let closed = serve(database.url(), &[("TASKS_API_REVOCATION_OUTAGE", "5s")]);
-    let open = serve(database.url(), &[("TASKS_API_REVOCATION_OUTAGE", "forever")]);
+    let closed = serve(database.url(), &[("TASKS_API_REVOCATION_MAX_STALENESS", "5s")]);
+    let open = serve(database.url(), &[("TASKS_API_REVOCATION_MAX_STALENESS", "forever")]);
     let (phone, laptop) = (token_in("phone"), token_in("laptop"));
     execute(database.url(), "ALTER TABLE revocations RENAME TO hidden");
     // One that ends where nobody can see it.
@@ -135,7 +135,7 @@ fn who_cannot_read_what_others_were_told_lets_nobody_in_after_a_while_unless_tol
 fn a_database_that_is_away_is_503_in_the_end_even_where_it_is_not_needed_and_back_by_itself() {
     let Some(mut cluster) = own_cluster() else { return };
     let url = cluster.url();
-    let server = serve(url.as_str(), &[("TASKS_API_REVOCATION_OUTAGE", "5s")]);
+    let server = serve(url.as_str(), &[("TASKS_API_REVOCATION_MAX_STALENESS", "5s")]);
     let laptop = token_in("laptop");
     let bobs = |token: &str| ask_for(&server.address, "/api/bob/tasks", token);
     for signal in ["INT", "STOP"] {

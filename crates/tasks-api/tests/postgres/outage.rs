@@ -66,7 +66,7 @@ fn a_database_that_is_killed_under_load_loses_no_acknowledged_write() {
     let environment = [
         ("BETTER_AUTH_SECRET", SECRET),
         ("DATABASE_URL", database.as_str()),
-        ("RUST_LOG", "off,tasks_api::serve=info"),
+        ("RUST_LOG", "off,tasks_api::server=info"),
     ];
     let server = Server::serve(&tempfile::tempdir().unwrap(), &environment);
     let mut acknowledged = HashSet::new();

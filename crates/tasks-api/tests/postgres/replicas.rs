@@ -24,7 +24,7 @@ use crate::{
 
 fn replica(database: &str) -> Server {
     let environment =
-        [("BETTER_AUTH_SECRET", SECRET), ("DATABASE_URL", database), ("RUST_LOG", "warn,tasks_api::serve=info")];
+        [("BETTER_AUTH_SECRET", SECRET), ("DATABASE_URL", database), ("RUST_LOG", "warn,tasks_api::server=info")];
     Server::serve(&tempfile::tempdir().unwrap(), &environment)
 }
 

@@ -16,34 +16,30 @@ use sea_orm::{
     prelude::async_trait::async_trait,
 };
 
-use crate::{
-    db_error::outcome_unknown,
-    http::problem::Problem,
-    store::{Store, uninterrupted},
-    writability::Writability,
-};
+use super::{Database, Writability, uninterrupted};
+use crate::{db_error::outcome_unknown, http::problem::Problem};
 
 /// The database for one user. Handlers get it from a verified token, and reach tables only through it.
 pub(crate) struct UserDatabase {
-    store: Store,
+    database: Database,
     user_id: String,
     commit_flag: CommitFlag,
 }
 
 impl UserDatabase {
     /// For background jobs, which have no token.
-    pub(crate) fn for_job(store: Store, user_id: impl Into<String>) -> Self {
-        Self { store, user_id: user_id.into(), commit_flag: CommitFlag::default() }
+    pub(crate) fn for_job(database: Database, user_id: impl Into<String>) -> Self {
+        Self { database, user_id: user_id.into(), commit_flag: CommitFlag::default() }
     }
 
     /// A unit of work in which each statement commits by itself, unless row-level security requires a transaction.
     ///
     /// Call it once the request has been read: with row-level security it holds a connection.
     pub(crate) async fn connect(self) -> Result<UnitOfWork, Problem> {
-        if self.store.has_row_security() {
+        if self.database.row_security.is_enabled {
             return self.begin().await;
         }
-        let connection = Connection::Pool(self.store.db.clone());
+        let connection = Connection::Pool(self.database.connection.clone());
         Ok(self.unit_of_work(connection))
     }
 
@@ -54,12 +50,12 @@ impl UserDatabase {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        let db = self.store.db.clone();
+        let db = self.database.connection.clone();
         // A `BEGIN` that is dropped before its response leaves the connection in a transaction that the driver does not know of
         // (sqlx 0.9.0): it would go back to the pool, and what runs on it next would be acknowledged and never committed.
         let begin = uninterrupted(async move { db.begin_with_options(options).await });
-        let transaction = self.store.writability.watch(begin).await?;
-        if self.store.has_row_security() {
+        let transaction = self.database.writability.watch(begin).await?;
+        if self.database.row_security.is_enabled {
             // `true` limits the settings to this transaction: the connection returns to the pool without a user.
             let set = "SELECT set_config('tasks_api.user', $1, true), set_config('row_security', 'on', true)";
             let set = Statement::from_sql_and_values(DbBackend::Postgres, set, [self.user_id.as_str().into()]);
@@ -69,14 +65,14 @@ impl UserDatabase {
     }
 
     fn unit_of_work(self, connection: Connection) -> UnitOfWork {
-        let Self { store, user_id, commit_flag } = self;
-        UnitOfWork { user_id, connection, commit_flag, writability: store.writability }
+        let Self { database, user_id, commit_flag } = self;
+        UnitOfWork { user_id, connection, commit_flag, writability: database.writability }
     }
 }
 
 impl<S: Sync> FromRequestParts<S> for UserDatabase
 where
-    Store: FromRef<S>,
+    Database: FromRef<S>,
 {
     type Rejection = Problem;
 
@@ -87,7 +83,7 @@ where
             return Err(Problem::InvalidPath);
         }
         let commit_flag = parts.extensions.get().cloned().unwrap_or_default();
-        Ok(Self { store: Store::from_ref(state), user_id: claims.user_id().to_owned(), commit_flag })
+        Ok(Self { database: Database::from_ref(state), user_id: claims.user_id().to_owned(), commit_flag })
     }
 }
 

@@ -1,3 +1,5 @@
+//! `GET /healthz` and `GET /readyz`.
+
 use std::{sync::Arc, time::Duration};
 
 use axum::{
@@ -10,7 +12,11 @@ use sea_orm::DbErr;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::{database, problem::Problem, router::AppState, store::Store};
+use crate::{
+    database::{Database, migrate},
+    http::problem::Problem,
+    state::AppState,
+};
 
 /// `GET /healthz`: the process answers.
 pub(crate) async fn alive() -> &'static str {
@@ -24,10 +30,10 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response
     }
     let keys = state.verifier.readiness();
     let checks = async {
-        let examined = examine(&state.store).await?;
-        Ok::<_, DbErr>((examined, state.store.row_security_fits().await?))
+        let examined = examine(&state.database).await?;
+        Ok::<_, DbErr>((examined, state.database.row_security_fits().await?))
     };
-    let (database, migrations, row_security) = match timeout(PATIENCE, checks).await {
+    let (database, migrations, row_security) = match timeout(TIMEOUT, checks).await {
         Ok(Ok((Examined { writable: false, .. }, _))) => (Some("database (it accepts no changes)"), None, None),
         Ok(Ok((Examined { migrated: false, .. }, _))) => {
             (None, Some("migrations (tables are missing or old: run `tasks-api migrate`)"), None)
@@ -39,7 +45,7 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response
         Ok(Err(_)) | Err(_) => (Some("database (it does not answer)"), None, None),
     };
     let no_keys = (keys == Readiness::Unavailable).then_some("keys (none could be fetched yet)");
-    let no_logouts = state.logouts.is_blind().then_some("logouts (they could not be read for too long)");
+    let no_logouts = state.revocations.is_stale().then_some("logouts (they could not be read for too long)");
     let missing: Vec<&str> = [database, migrations, row_security, no_keys, no_logouts].into_iter().flatten().collect();
     if !missing.is_empty() {
         return Err(Problem::NotReady(format!("not ready: {}", missing.join(", ")).into()));
@@ -53,10 +59,10 @@ struct Examined {
     migrated: bool,
 }
 
-async fn examine(store: &Store) -> Result<Examined, DbErr> {
-    let writable = store.writability.check(&store.db).await?;
-    Ok(Examined { writable, migrated: database::is_migrated(&store.db).await? })
+async fn examine(database: &Database) -> Result<Examined, DbErr> {
+    let writable = database.writability.check(&database.connection).await?;
+    Ok(Examined { writable, migrated: migrate::is_current(&database.connection).await? })
 }
 
 /// Shorter than the patience of those who ask.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);

@@ -6,7 +6,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::{
     auth,
-    problem::{self, FieldError, Problem, ProblemDocument},
+    http::problem::{self, FieldError, Problem, ProblemDocument},
     tasks::{Completion, NewTask, Task, TaskPage, TaskReplacement},
 };
 
@@ -163,9 +163,9 @@ impl Operation {
             ErrorKind::UserMismatch,
             ErrorKind::KeysUnavailable,
         ];
-        let mut problems: Vec<Problem> = refused.map(|kind| Problem::Refused(auth::refusal(kind))).into();
+        let mut problems: Vec<Problem> = refused.map(|kind| Problem::Auth(auth::auth_error(kind))).into();
         problems.extend([
-            Problem::TooSlow,
+            Problem::RequestTimeout,
             Problem::PayloadTooLarge,
             Problem::RateLimited(3),
             Problem::Internal,
@@ -217,8 +217,8 @@ impl Operation {
 /// The one operation that is not for clients.
 fn logout() -> Value {
     let problems = [
-        Problem::InvalidLogout("the logout token is not valid".into()),
-        Problem::TooSlow,
+        Problem::InvalidLogoutToken("the logout token is not valid".into()),
+        Problem::RequestTimeout,
         Problem::PayloadTooLarge,
         Problem::Internal,
         Problem::Unavailable,

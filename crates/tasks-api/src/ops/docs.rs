@@ -1,3 +1,5 @@
+//! `GET /openapi.json` and `GET /docs`.
+
 use std::sync::{Arc, LazyLock};
 
 use axum::{
@@ -12,7 +14,8 @@ use axum::{
 use serde_json::Value;
 use utoipa_swagger_ui::{Config, serve};
 
-use crate::{openapi, problem::Problem};
+use super::openapi;
+use crate::http::problem::Problem;
 
 /// `GET /openapi.json`: the API's description.
 pub(crate) async fn openapi() -> impl IntoResponse {
@@ -21,7 +24,7 @@ pub(crate) async fn openapi() -> impl IntoResponse {
 }
 
 /// `GET /docs`: the description for people, who can try it out there; all that the page needs comes from here.
-pub(crate) async fn page() -> impl IntoResponse {
+pub(crate) async fn index() -> impl IntoResponse {
     // The addresses are relative, so that the page works below a prefix, too.
     const PAGE: &str = r#"<!doctype html>
 <html lang="en">
@@ -39,15 +42,15 @@ pub(crate) async fn page() -> impl IntoResponse {
 </body>
 </html>
 "#;
-    (ONLY_FROM_HERE, Html(PAGE))
+    (CSP, Html(PAGE))
 }
 
 /// The page's parts.
-pub(crate) async fn part(Path(name): Path<String>) -> Result<Response, Problem> {
-    const START: &str = r##"SwaggerUIBundle({ url: "openapi.json", dom_id: "#api", deepLinking: true, persistAuthorization: true });
+pub(crate) async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {
+    const START: &str = r##"SwaggerUIBundle({ url: "openapi.json", dom_id: "#api", deepLinking: true, persistAuthorization: false });
 "##;
     if name == "start.js" {
-        return Ok((ONLY_FROM_HERE, [(CONTENT_TYPE, "text/javascript; charset=utf-8")], START).into_response());
+        return Ok((CSP, [(CONTENT_TYPE, "text/javascript; charset=utf-8")], START).into_response());
     }
     let known = matches!(name.as_str(), "swagger-ui.css" | "swagger-ui-bundle.js");
     let file = known.then(|| serve(&name, Arc::new(Config::from("openapi.json")))).and_then(Result::ok).flatten();
@@ -57,7 +60,7 @@ pub(crate) async fn part(Path(name): Path<String>) -> Result<Response, Problem> 
 }
 
 /// The page writes styles into its elements, and carries small pictures with it.
-const ONLY_FROM_HERE: [(HeaderName, &str); 1] = [(
+const CSP: [(HeaderName, &str); 1] = [(
     CONTENT_SECURITY_POLICY,
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
      frame-ancestors 'none'",

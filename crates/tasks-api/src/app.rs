@@ -1,0 +1,109 @@
+//! All routes and layers.
+
+use std::sync::Arc;
+
+use axum::{
+    Router, middleware,
+    routing::{get, patch, post_service},
+};
+use tower::ServiceBuilder;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
+    trace::TraceLayer,
+};
+
+use crate::{
+    auth,
+    http::problem::Problem,
+    layers,
+    limits::{self, Limits},
+    ops::{docs, health, metrics},
+    rate_limit, revocation,
+    state::AppState,
+    tasks,
+};
+
+/// The API; with probes, metrics and documentation, unless these have a listener of their own.
+pub fn app(state: AppState) -> Router {
+    let state = Arc::new(state);
+
+    // From the outside in. Authentication needs the head alone: clients without a valid token take no slot and send no body.
+    // The layers are on the methods: an unknown route stays 404 and a wrong method 405, with or without a token.
+    let authenticated = ServiceBuilder::new()
+        .layer(auth::layer(&state))
+        .option_layer(state.rate_limit.clone().map(|limit| middleware::from_fn_with_state(limit, rate_limit::apply)))
+        .layer(middleware::from_fn_with_state(Limits::authenticated(state.limits), limits::apply));
+
+    // Without a bearer token: the logout token authenticates itself. An invalid one costs a signature check.
+    let logout = post_service(revocation::endpoint(&state.revocations, &state.metrics))
+        .route_layer(middleware::from_fn_with_state(Limits::unauthenticated(state.limits), limits::apply));
+
+    let api = Router::new()
+        .route("/api/{user_id}/tasks", get(tasks::list).post(tasks::create).route_layer(authenticated.clone()))
+        .route(
+            "/api/{user_id}/tasks/{id}",
+            get(tasks::read).put(tasks::replace).delete(tasks::delete).route_layer(authenticated.clone()),
+        )
+        .route("/api/{user_id}/tasks/{id}/complete", patch(tasks::complete).route_layer(authenticated))
+        .route("/auth/backchannel-logout", logout);
+
+    let routes = if state.has_admin_listener { api } else { api.merge(operation()) };
+    with_layers(routes, state)
+}
+
+/// Probes, metrics and documentation, for the admin listener.
+pub(crate) fn admin(state: AppState) -> Router {
+    with_layers(operation(), Arc::new(state))
+}
+
+fn operation() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::text))
+        .route("/openapi.json", get(docs::openapi))
+        .route("/docs", get(docs::index))
+        .route("/docs/{asset}", get(docs::asset))
+}
+
+fn with_layers(routes: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
+    // From the outside in.
+    let layers = ServiceBuilder::new()
+        .map_request(layers::remove_invalid_request_id)
+        .layer(SetRequestIdLayer::x_request_id(layers::UuidRequestId))
+        .layer(TraceLayer::new_for_http().make_span_with(layers::span).on_request(()).on_response(()).on_failure(()))
+        .layer(middleware::from_fn_with_state(state.clone(), layers::record))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(middleware::from_fn_with_state(state.clone(), layers::finish_response))
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .option_layer(layers::cors(&state.cors));
+    routes
+        .fallback(async || Problem::NotFound)
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(layers)
+        .with_state(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, extract::Request};
+    use better_auth_jwt::test_util::Issuer;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::{database::DatabaseConfig, state::AppConfig};
+
+    #[tokio::test]
+    async fn a_panic_of_a_handler_is_a_problem() {
+        let database = DatabaseConfig::new("sqlite::memory:").unwrap();
+        let state = AppState::connect(AppConfig::new(Issuer::new().verifier(), database)).await.unwrap();
+        let panics = Router::new().route("/", get(async || -> () { panic!("broken") }));
+        let response = with_layers(panics, Arc::new(state)).oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert!(response.headers().contains_key("x-request-id") && response.headers().contains_key("x-frame-options"));
+        let body = axum::body::to_bytes(response.into_body(), 1024).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["code"], "internal");
+    }
+}

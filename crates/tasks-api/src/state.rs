@@ -1,0 +1,117 @@
+//! What the server's requests share.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{extract::FromRef, http::HeaderName, http::HeaderValue};
+use better_auth_jwt::{Verifier, keys::RemoteKeySet};
+
+use crate::{
+    database::{Database, DatabaseConfig},
+    limits::LimitsConfig,
+    metrics::Metrics,
+    rate_limit::{RateLimit, RateLimitConfig},
+    revocation::{RevocationConfig, Revocations},
+};
+
+/// How the server works, as its configuration says.
+#[derive(Debug, Clone)]
+pub struct AppConfig {
+    /// Whose tokens are accepted.
+    pub verifier: Verifier,
+    /// The verifier's keys, for `/metrics`.
+    pub keys: Option<RemoteKeySet>,
+    /// The database and its connections.
+    pub database: DatabaseConfig,
+    /// How sessions end before their tokens do.
+    pub revocation: RevocationConfig,
+    /// How many requests, how large and how slow.
+    pub limits: LimitsConfig,
+    /// How many requests of each user.
+    pub rate_limit: Option<RateLimitConfig>,
+    /// Which pages may call the API from a browser.
+    pub cors: CorsConfig,
+    /// Probes, metrics and documentation are served by a listener of their own.
+    pub has_admin_listener: bool,
+}
+
+impl AppConfig {
+    /// The defaults.
+    #[must_use]
+    pub fn new(verifier: Verifier, database: DatabaseConfig) -> Self {
+        Self {
+            revocation: RevocationConfig::new(&verifier),
+            verifier,
+            keys: None,
+            database,
+            limits: LimitsConfig::default(),
+            rate_limit: None,
+            cors: CorsConfig::default(),
+            has_admin_listener: false,
+        }
+    }
+}
+
+/// Which pages may call the API from a browser.
+#[derive(Debug, Clone, Default)]
+pub struct CorsConfig {
+    /// Without any there is no CORS at all.
+    pub origins: Vec<HeaderValue>,
+    /// Request headers that pages may send besides those that the API reads.
+    pub extra_headers: Vec<HeaderName>,
+}
+
+/// The state of the router. A clone is a handle to the same.
+#[derive(Clone)]
+pub struct AppState {
+    pub(crate) database: Database,
+    pub(crate) verifier: Verifier,
+    pub(crate) keys: Option<RemoteKeySet>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) revocations: Revocations,
+    pub(crate) rate_limit: Option<Arc<RateLimit>>,
+    pub(crate) limits: LimitsConfig,
+    pub(crate) cors: CorsConfig,
+    pub(crate) has_admin_listener: bool,
+    is_draining: Arc<AtomicBool>,
+}
+
+impl AppState {
+    /// Connects to the database and loads the revocations.
+    ///
+    /// # Errors
+    /// The database cannot be used, or does not fit this configuration.
+    pub async fn connect(config: AppConfig) -> anyhow::Result<Self> {
+        let database = Database::connect(&config.database).await?;
+        let revocations = Revocations::load(&database, config.revocation).await?;
+        Ok(Self {
+            database,
+            verifier: config.verifier,
+            keys: config.keys,
+            metrics: Arc::new(Metrics::new()),
+            revocations,
+            rate_limit: config.rate_limit.map(|limit| Arc::new(RateLimit::new(limit))),
+            limits: config.limits,
+            cors: config.cors,
+            has_admin_listener: config.has_admin_listener,
+            is_draining: Arc::default(),
+        })
+    }
+
+    /// From now on `/readyz` responds that the server is shutting down.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+}
+
+impl FromRef<Arc<AppState>> for Database {
+    fn from_ref(state: &Arc<AppState>) -> Self {
+        state.database.clone()
+    }
+}
