@@ -3,6 +3,7 @@
 mod connect;
 mod lock;
 pub(crate) mod migrate;
+mod probe;
 mod row_security;
 pub(crate) mod unit_of_work;
 pub(crate) mod url;

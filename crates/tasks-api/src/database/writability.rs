@@ -8,6 +8,7 @@ use std::{
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 
+use super::probe::IS_READ_ONLY;
 use crate::db_error::Cause;
 
 /// Whether the database accepts changes, as far as its errors tell.
@@ -84,8 +85,6 @@ const SUSPECT: Duration = Duration::from_secs(60);
 
 /// Shorter than the time after which clients are told to try again.
 const YOUNG: Duration = Duration::from_secs(1);
-
-pub(crate) const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')::boolean";
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)

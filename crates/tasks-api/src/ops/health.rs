@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
-    database::{Database, migrate},
+    database::{Database, migrate::Migrations},
     http::problem::Problem,
     state::AppState,
 };
@@ -36,7 +36,7 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response
     let (database, migrations, row_security) = match timeout(TIMEOUT, checks).await {
         Ok(Ok((Examined { writable: false, .. }, _))) => (Some("database (it accepts no changes)"), None, None),
         Ok(Ok((Examined { migrated: false, .. }, _))) => {
-            (None, Some("migrations (tables are missing or old: run `tasks-api migrate`)"), None)
+            (None, Some("migrations (some are pending: run `tasks-api migrate up`)"), None)
         }
         Ok(Ok((_, false))) => {
             (None, None, Some("row-level security (it was enabled or disabled in the database: restart this server)"))
@@ -61,7 +61,7 @@ struct Examined {
 
 async fn examine(database: &Database) -> Result<Examined, DbErr> {
     let writable = database.writability.check(&database.connection).await?;
-    Ok(Examined { writable, migrated: migrate::is_current(&database.connection).await? })
+    Ok(Examined { writable, migrated: Migrations::read(&database.connection).await?.pending.is_empty() })
 }
 
 /// Shorter than the patience of those who ask.

@@ -6,6 +6,7 @@ mod cluster;
 mod credentials;
 mod database;
 mod logout_replicas;
+mod migrations;
 mod outage;
 mod outcome;
 mod read_only;
