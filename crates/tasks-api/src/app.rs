@@ -88,7 +88,7 @@ fn with_layers(routes: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
 #[cfg(test)]
 mod tests {
     use axum::{body::Body, extract::Request};
-    use better_auth_jwt::test_util::Issuer;
+    use better_auth_jwt::Verifier;
     use tower::ServiceExt;
 
     use super::*;
@@ -97,7 +97,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_of_a_handler_is_a_problem() {
         let database = DatabaseConfig::new("sqlite::memory:").unwrap();
-        let state = AppState::connect(AppConfig::new(Issuer::new().verifier(), database)).await.unwrap();
+        let verifier = Verifier::shared_secret("0123456789abcdef0123456789abcdef").unwrap().issuer("a").audience("b").unwrap();
+        let state = AppState::connect(AppConfig::new(verifier, database)).await.unwrap();
         let panics = Router::new().route("/", get(async || -> () { panic!("broken") }));
         let response = with_layers(panics, Arc::new(state)).oneshot(Request::new(Body::empty())).await.unwrap();
         assert_eq!(response.status(), 500);

@@ -1,0 +1,72 @@
+//! The log of a server as a process.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use sea_orm::{ConnectOptions, ConnectionTrait, Database as SeaDatabase};
+
+use crate::{
+    connection::{Connection, request},
+    database::Database,
+    logout::serve,
+    process::tasks_api,
+    test_app::SECRET,
+};
+
+#[test]
+fn requests_do_not_wait_for_a_log_that_is_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = tasks_api(&directory)
+        .arg("serve")
+        .envs([("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_LISTEN", "127.0.0.1:0"), ("TASKS_API_DRAIN_DELAY", "0")])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(server.stderr.take().unwrap());
+    let mut line = String::new();
+    let address = loop {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0);
+        if let Some((_, address)) = line.split_once("127.0.0.1:") {
+            break format!("127.0.0.1:{}", address.trim());
+        }
+    };
+    // From here on nobody reads: a pipe holds 64 KiB, and each request is a line of more than 100 bytes.
+    let mut connection = Connection::open(&address).unwrap();
+    for _ in 0..2000 {
+        assert_eq!(connection.send(&request("GET", "/healthz", "")).unwrap().status, 200);
+    }
+    let start = Instant::now();
+    let pid = server.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let status = server.wait().unwrap();
+    assert!(status.success() && start.elapsed() < Duration::from_secs(6), "{status} after {:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_client_disconnects_is_logged_and_counted() {
+    let database = Database::new();
+    let server = serve(database.url(), &[("RUST_LOG", "info")]);
+    // Whoever writes now waits for this transaction.
+    let mut options = ConnectOptions::new(database.url());
+    options.max_connections(1);
+    let other = SeaDatabase::connect(options).await.unwrap();
+    other.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    let client = std::net::TcpStream::connect(&server.address).unwrap();
+    std::io::Write::write_all(&mut &client, request("POST", "/api/ada/tasks", r#"{"title":"t"}"#).as_bytes()).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(client);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    other.execute_unprepared("ROLLBACK").await.unwrap();
+
+    let metrics = Connection::open(&server.address).unwrap().send(&request("GET", "/metrics", "")).unwrap().body;
+    let metrics = String::from_utf8(metrics).unwrap();
+    let aborted = r#"http_requests_total{method="POST",route="/api/{user_id}/tasks",status="aborted"} 1"#;
+    assert!(metrics.contains(aborted), "{metrics}");
+    let (_, log) = server.stop("-INT");
+    let line = log.lines().find(|line| line.contains("disconnected")).unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains("request_id=") && line.contains("/api/{user_id}/tasks"), "{line}");
+}
