@@ -13,9 +13,10 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::{
-    DatabaseConfig, migrate,
+    DatabaseConfig,
+    availability::Availability,
+    migrate,
     probe::{IS_READ_ONLY, is_transient, probe, reason},
-    writability::Writability,
 };
 
 /// A start that waits for its database longer than this has failed.
@@ -37,16 +38,19 @@ fn settings(config: &DatabaseConfig) -> String {
 }
 
 /// Connects, and applies pending migrations if the configuration says so.
-pub(super) async fn connect(config: &DatabaseConfig) -> anyhow::Result<(DatabaseConnection, Writability)> {
-    let writability = Writability::new();
-    let db = open(config, options(config, &writability)).await?;
+pub(super) async fn connect(config: &DatabaseConfig) -> anyhow::Result<(DatabaseConnection, Availability)> {
+    let availability = Availability::new();
+    let db = open(config, options(config, &availability)).await?;
     migrate::at_start(&db, config).await?;
-    Ok((db, writability))
+    if !config.url.is_sqlite() {
+        tokio::spawn(availability.clone().probe(db.get_postgres_connection_pool().clone()));
+    }
+    Ok((db, availability))
 }
 
 /// Connects to a database whatever its migrations are.
 pub(super) async fn without_migrations(config: &DatabaseConfig) -> anyhow::Result<DatabaseConnection> {
-    open(config, options(config, &Writability::new())).await
+    open(config, options(config, &Availability::new())).await
 }
 
 /// PostgreSQL: connections without the limits of requests, for a migration may take long. One of the two belongs to the
@@ -101,7 +105,7 @@ async fn wait_until_reachable(options: &PgConnectOptions) -> Result<(), String> 
     }
 }
 
-fn options(config: &DatabaseConfig, writability: &Writability) -> ConnectOptions {
+fn options(config: &DatabaseConfig, availability: &Availability) -> ConnectOptions {
     let mut options = ConnectOptions::new(config.url.expose());
     options.sqlx_logging(false);
     let statement_timeout = config.statement_timeout;
@@ -132,9 +136,9 @@ fn options(config: &DatabaseConfig, writability: &Writability) -> ConnectOptions
                     Box::pin(async move { connection.execute(settings).await.map(drop) })
                 })
             });
-        let writability = writability.clone();
+        let availability = availability.clone();
         options.map_sqlx_postgres_before_acquire(move |connection, metadata| {
-            let is_suspect = writability.is_suspect(metadata.age);
+            let is_suspect = availability.is_suspect(metadata.age);
             Box::pin(async move {
                 let is_read_only = is_suspect && sqlx::query_scalar(IS_READ_ONLY).fetch_one(connection).await?;
                 // The pool closes it and opens another.

@@ -53,3 +53,8 @@ pub(super) fn is_transient(error: &sqlx::Error) -> bool {
         _ => false,
     }
 }
+
+/// PostgreSQL responds, but allows no more connections.
+pub(super) fn has_no_connections_left(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("53300"))
+}

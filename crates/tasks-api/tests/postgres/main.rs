@@ -5,6 +5,7 @@ mod cable;
 mod cluster;
 mod credentials;
 mod database;
+mod failing_fast;
 mod logout_replicas;
 mod migrations;
 mod outage;
