@@ -7,7 +7,7 @@ use axum::{
 use better_auth_jwt::{Claims, Error, ErrorKind, JwtAuthLayer, PathParam};
 
 use crate::{
-    http::problem::{AuthError, Problem},
+    http::problem::{AuthError, Code, Problem},
     state::AppState,
 };
 
@@ -30,12 +30,12 @@ fn reject(error: &Error) -> Response {
 /// The problem of a rejection by the layer.
 pub(crate) fn auth_error(kind: ErrorKind) -> AuthError {
     let code = match kind {
-        ErrorKind::MissingToken => "missing_token",
-        ErrorKind::InvalidRequest => "invalid_request",
-        ErrorKind::InvalidPath => "invalid_path",
-        _ if kind.status() == StatusCode::SERVICE_UNAVAILABLE => "unavailable",
-        _ if kind.status() == StatusCode::FORBIDDEN => "forbidden",
-        _ => "invalid_token",
+        ErrorKind::MissingToken => Code::MissingToken,
+        ErrorKind::InvalidRequest => Code::InvalidRequest,
+        ErrorKind::InvalidPath => Code::InvalidPath,
+        _ if kind.status() == StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+        _ if kind.status() == StatusCode::FORBIDDEN => Code::Forbidden,
+        _ => Code::InvalidToken,
     };
     AuthError { status: kind.status(), code, detail: kind.description() }
 }

@@ -1,6 +1,6 @@
 //! `GET /healthz` and `GET /readyz`.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -11,19 +11,43 @@ use better_auth_jwt::keys::Readiness;
 use sea_orm::DbErr;
 use serde_json::json;
 use tokio::time::timeout;
+use utoipa::{
+    IntoResponses,
+    openapi::{self, RefOr},
+};
 
 use crate::{
     database::{Database, migrate},
-    http::problem::Problem,
+    http::problem::{self, Problem},
     state::AppState,
 };
 
-/// `GET /healthz`: the process answers.
+/// Liveness
+///
+/// The process is running.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "isAlive",
+    tag = "operation",
+    security(),
+    responses((status = 200, description = "Alive", body = String)),
+)]
 pub(crate) async fn alive() -> &'static str {
     "ok"
 }
 
-/// `GET /readyz`: should a balancer send requests here? It says for each part what keeps it from working.
+/// Readiness
+///
+/// Whether a load balancer should send requests here. If not, `detail` lists each failed check.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "isReady",
+    tag = "operation",
+    security(),
+    responses((status = 200, description = "Ready", body = Object), NotReady),
+)]
 pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response, Problem> {
     if state.is_draining() {
         return Err(Problem::NotReady("not ready: stopping".into()));
@@ -52,6 +76,15 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response
     }
     let keys = if keys == Readiness::Stale { "stale" } else { "ready" };
     Ok(Json(json!({ "status": "ready", "database": "ready", "migrations": "ready", "keys": keys })).into_response())
+}
+
+struct NotReady;
+
+impl IntoResponses for NotReady {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let detail = "not ready: keys (none could be fetched yet)";
+        problem::responses([Problem::NotReady(detail.into())], "/readyz")
+    }
 }
 
 struct Examined {

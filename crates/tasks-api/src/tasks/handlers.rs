@@ -1,4 +1,4 @@
-//! The six endpoints.
+//! The handlers of tasks.
 
 use axum::{
     Json,
@@ -21,7 +21,7 @@ use crate::{
     http::{
         json::ValidJson,
         pagination::next_link,
-        path::Id,
+        path::{Id, IdPath, UserPath},
         preconditions::{Preconditions, etag},
         problem::Problem,
         query::Query,
@@ -29,6 +29,15 @@ use crate::{
     idempotency::Idempotency,
 };
 
+/// List tasks
+#[utoipa::path(
+    get,
+    path = "/api/{user_id}/tasks",
+    operation_id = "listTasks",
+    tag = "tasks",
+    params(UserPath, ListQuery),
+    responses((status = 200, description = "A page of tasks", body = TaskPage, headers(("Link")))),
+)]
 pub(crate) async fn list(db: UserDatabase, Query(query): Query<ListQuery>) -> Result<Response, Problem> {
     let work = db.connect().await?;
     let (tasks, next_cursor) = TaskRepository::new(&work).page(&query).await?;
@@ -44,6 +53,16 @@ pub(crate) async fn list(db: UserDatabase, Query(query): Query<ListQuery>) -> Re
     Ok((PRIVATE, link, Json(page)).into_response())
 }
 
+/// Create a task
+#[utoipa::path(
+    post,
+    path = "/api/{user_id}/tasks",
+    operation_id = "createTask",
+    tag = "tasks",
+    params(UserPath, Idempotency),
+    request_body = NewTask,
+    responses((status = 201, description = "The task", body = Task, headers(("ETag"), ("Location")))),
+)]
 pub(crate) async fn create(
     db: UserDatabase,
     idempotency: Idempotency,
@@ -59,6 +78,18 @@ pub(crate) async fn create(
     request.commit(work, response).await
 }
 
+/// Read a task
+#[utoipa::path(
+    get,
+    path = "/api/{user_id}/tasks/{id}",
+    operation_id = "readTask",
+    tag = "tasks",
+    params(UserPath, IdPath, Preconditions),
+    responses(
+        (status = 200, description = "The task", body = Task, headers(("ETag"))),
+        (status = 304, description = "The client already has the current version", headers(("ETag"))),
+    ),
+)]
 pub(crate) async fn read(db: UserDatabase, Id(id): Id, preconditions: Preconditions) -> Result<Response, Problem> {
     let work = db.connect().await?;
     let task = TaskRepository::new(&work).find(id).await?;
@@ -69,6 +100,16 @@ pub(crate) async fn read(db: UserDatabase, Id(id): Id, preconditions: Preconditi
     Ok(respond(task))
 }
 
+/// Replace a task
+#[utoipa::path(
+    put,
+    path = "/api/{user_id}/tasks/{id}",
+    operation_id = "replaceTask",
+    tag = "tasks",
+    params(UserPath, IdPath, Preconditions),
+    request_body = TaskReplacement,
+    responses((status = 200, description = "The task", body = Task, headers(("ETag")))),
+)]
 pub(crate) async fn replace(
     db: UserDatabase,
     Id(id): Id,
@@ -81,6 +122,19 @@ pub(crate) async fn replace(
     Ok(respond(task))
 }
 
+/// Complete or reopen a task
+///
+/// Without a body this toggles `completed`. With a body it sets `completed`, which is safe to retry.
+#[utoipa::path(
+    patch,
+    path = "/api/{user_id}/tasks/{id}/complete",
+    operation_id = "completeTask",
+    tag = "tasks",
+    params(UserPath, IdPath, Preconditions),
+    // Not `Option<Completion>`, which would allow the body `null`.
+    request_body(content = ref("#/components/schemas/Completion")),
+    responses((status = 200, description = "The task", body = Task, headers(("ETag")))),
+)]
 pub(crate) async fn complete(
     db: UserDatabase,
     Id(id): Id,
@@ -97,6 +151,15 @@ pub(crate) async fn complete(
     Ok(respond(task))
 }
 
+/// Delete a task
+#[utoipa::path(
+    delete,
+    path = "/api/{user_id}/tasks/{id}",
+    operation_id = "deleteTask",
+    tag = "tasks",
+    params(UserPath, IdPath, Preconditions),
+    responses((status = 204, description = "The task is deleted")),
+)]
 pub(crate) async fn delete(db: UserDatabase, Id(id): Id, preconditions: Preconditions) -> Result<Response, Problem> {
     let work = db.connect().await?;
     TaskRepository::new(&work).delete(id, &preconditions).await?;
@@ -106,7 +169,7 @@ pub(crate) async fn delete(db: UserDatabase, Id(id): Id, preconditions: Precondi
 
 const PRIVATE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "private, no-cache")];
 
-/// RFC 3986: everything but the unreserved characters is encoded, and `.` too, so that no segment is `..`.
+/// RFC 3986, section 2.3: all but the unreserved characters are encoded. So is `.`, so that no segment is `..`.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
 fn list_path(user_id: &str) -> String {
