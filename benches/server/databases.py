@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -16,6 +17,7 @@ import psycopg
 READER, WRITER = "reader-4q8Xv2mZt7LrB9sKd3HwYc6Pf1Nj", "writer-7Tn5Gx0QaR2eVb8UyMi4Ok9ZsDw"
 OTHERS = [f"user-{n}" for n in range(8)]
 TASKS_EACH = 1000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = "user_id, id, title, description, completed, version, created_at, updated_at"
 
 
@@ -27,10 +29,11 @@ def rows():
     for n in range(TASKS_EACH * len(users)):
         millis = 1_790_000_000_000 + n * 61_007
         id = UUID(int=millis << 80 | 7 << 76 | generator.getrandbits(12) << 64 | 2 << 62 | generator.getrandbits(62))
-        micros = millis * 1000 + generator.randrange(1, 1000)
+        # Milliseconds are the precision of JavaScript's Date, so all servers respond with the same times.
+        time = (EPOCH + timedelta(milliseconds=millis)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         description = " ".join(generator.choices(words, k=12)) if generator.random() < 0.7 else None
         title = " ".join(generator.choices(words, k=4))
-        yield users[n % len(users)], id, title, description, n % 4 == 0, 1, micros, micros
+        yield users[n % len(users)], id, title, description, n % 4 == 0, 1, time, time
 
 
 def ids_of(user):

@@ -203,11 +203,18 @@ def check_responses(servers, tokens):
 
 
 def comparable(content):
-    """The content without the values that differ between servers: cursors, and the ids and times of changed tasks."""
+    """The content without what may differ between servers: cursors, the ids and times of changed tasks, and digits of times."""
     if "items" in content:
-        return content["items"], content["next_cursor"] is None
+        return [with_parsed_times(task) for task in content["items"]], content["next_cursor"] is None
     generated = {"updated_at"} if content["user_id"] == READER else {"id", "created_at", "updated_at"}
-    return {name: "…" if name in generated else value for name, value in content.items()}
+    return {name: "…" if name in generated else value for name, value in with_parsed_times(content).items()}
+
+
+def with_parsed_times(task):
+    times = {name: datetime.fromisoformat(task[name]) for name in ("created_at", "updated_at")}
+    if any(time.tzinfo is None for time in times.values()):
+        raise RuntimeError(f"times without a time zone: {task}")
+    return task | times
 
 
 def hello(options, directory):
