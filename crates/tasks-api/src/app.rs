@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::{
     Router, middleware,
-    routing::{get, patch, post_service},
+    routing::{MethodRouter, get, patch, post_service},
 };
+use better_auth_jwt::PathParam;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -28,25 +29,23 @@ use crate::{
 pub fn app(state: AppState) -> Router {
     let state = Arc::new(state);
 
-    // From the outside in. Authentication needs the head alone: clients without a valid token take no slot and send no body.
-    // The layers are on the methods: an unknown route stays 404 and a wrong method 405, with or without a token.
-    let authenticated = ServiceBuilder::new()
-        .layer(auth::layer(&state))
+    // The layers are on the methods: an unknown route stays 404 and a wrong method 405, with or without a token. The last one is
+    // the outermost. Authentication needs the head alone: clients without a valid token take no slot and send no body.
+    let auth = auth::layer(&state).match_user(PathParam("user_id"));
+    let limits = ServiceBuilder::new()
         .option_layer(state.rate_limit.clone().map(|limit| middleware::from_fn_with_state(limit, rate_limit::apply)))
         .layer(middleware::from_fn_with_state(Limits::authenticated(state.limits), limits::apply));
+    let protect = |methods: MethodRouter<Arc<AppState>>| methods.route_layer(limits.clone()).route_layer(auth.clone());
+
+    let api = Router::new()
+        .route("/api/{user_id}/tasks", protect(get(tasks::list).post(tasks::create)))
+        .route("/api/{user_id}/tasks/{id}", protect(get(tasks::read).put(tasks::replace).delete(tasks::delete)))
+        .route("/api/{user_id}/tasks/{id}/complete", protect(patch(tasks::complete)));
 
     // Without a bearer token: the logout token authenticates itself. An invalid one costs a signature check.
     let logout = post_service(revocation::endpoint(&state.revocations, &state.metrics))
         .route_layer(middleware::from_fn_with_state(Limits::unauthenticated(state.limits), limits::apply));
-
-    let api = Router::new()
-        .route("/api/{user_id}/tasks", get(tasks::list).post(tasks::create).route_layer(authenticated.clone()))
-        .route(
-            "/api/{user_id}/tasks/{id}",
-            get(tasks::read).put(tasks::replace).delete(tasks::delete).route_layer(authenticated.clone()),
-        )
-        .route("/api/{user_id}/tasks/{id}/complete", patch(tasks::complete).route_layer(authenticated))
-        .route("/auth/backchannel-logout", logout);
+    let api = api.route("/auth/backchannel-logout", logout);
 
     let routes = if state.has_admin_listener { api } else { api.merge(operation()) };
     with_layers(routes, state)

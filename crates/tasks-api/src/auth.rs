@@ -4,19 +4,18 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use better_auth_jwt::{Claims, Error, ErrorKind, JwtAuthLayer, PathParam};
+use better_auth_jwt::{Claims, Error, ErrorKind, JwtAuthLayer};
 
 use crate::{
     http::problem::{AuthError, Code, Problem},
     state::AppState,
 };
 
-/// The layer for routes below `/api/{user_id}`.
+/// The layer. It does not look at the path yet: see `match_user`.
 pub(crate) fn layer(state: &AppState) -> JwtAuthLayer<Claims, fn(&Error) -> Response> {
     let metrics = state.metrics.clone();
     JwtAuthLayer::new(state.verifier.clone())
         .sessions(state.revocations.clone(), state.revocations.config.missing_session)
-        .match_user(PathParam("user_id"))
         .on_outcome(move |outcome| metrics.authenticated(outcome))
         .rejection_response(reject)
 }
