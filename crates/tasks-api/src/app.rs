@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use axum::{
-    Router, middleware,
+    Router,
+    http::{HeaderValue, header::CACHE_CONTROL},
+    middleware,
     routing::{MethodRouter, get, patch, post_service},
 };
 use better_auth_jwt::PathParam;
@@ -11,6 +13,7 @@ use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
+    set_header::SetResponseHeaderLayer,
     trace::TraceLayer,
 };
 
@@ -35,7 +38,10 @@ pub fn app(state: AppState) -> Router {
     let limits = ServiceBuilder::new()
         .option_layer(state.rate_limit.clone().map(|limit| middleware::from_fn_with_state(limit, rate_limit::apply)))
         .layer(middleware::from_fn_with_state(Limits::authenticated(state.limits), limits::apply));
-    let protect = |methods: MethodRouter<Arc<AppState>>| methods.route_layer(limits.clone()).route_layer(auth.clone());
+    let private = SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    let protect = |methods: MethodRouter<Arc<AppState>>| {
+        methods.route_layer(private.clone()).route_layer(limits.clone()).route_layer(auth.clone())
+    };
 
     let api = Router::new()
         .route("/api/{user_id}/tasks", protect(get(tasks::list).post(tasks::create)))
@@ -96,7 +102,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_of_a_handler_is_a_problem() {
         let database = DatabaseConfig::new("sqlite::memory:").unwrap();
-        let verifier = Verifier::shared_secret("0123456789abcdef0123456789abcdef").unwrap().issuer("a").audience("b").unwrap();
+        let verifier =
+            Verifier::shared_secret("0123456789abcdef0123456789abcdef").unwrap().issuer("a").audience("b").unwrap();
         let state = AppState::connect(AppConfig::new(verifier, database)).await.unwrap();
         let panics = Router::new().route("/", get(async || -> () { panic!("broken") }));
         let response = with_layers(panics, Arc::new(state)).oneshot(Request::new(Body::empty())).await.unwrap();

@@ -12,6 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Error;
 use utoipa::ToSchema;
 
+use super::problem::Problem;
+
 /// The size of a page: the query parameter `limit`.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[schema(minimum = 1, default = Limit::default)]
@@ -64,7 +66,12 @@ where
     (encode_cursor(&position, list).ok()? == cursor).then_some(position)
 }
 
-/// `Link: rel="next"` (RFC 8288). The target is relative, since the server does not know its public host name.
-pub(crate) fn next_link(path: &str, query: &str) -> AppendHeaders<[(HeaderName, String); 1]> {
-    AppendHeaders([(LINK, format!("<{path}?{query}>; rel=\"next\""))])
+/// `Link: rel="next"` (RFC 8288), to the same path with the query of the next page. The target is relative, since the server
+/// does not know its public host name.
+pub(crate) fn next_link(
+    path: &str,
+    next: &impl Serialize,
+) -> Result<AppendHeaders<[(HeaderName, String); 1]>, Problem> {
+    let query = serde_urlencoded::to_string(next).map_err(|_| Problem::Internal)?;
+    Ok(AppendHeaders([(LINK, format!("<{path}?{query}>; rel=\"next\""))]))
 }

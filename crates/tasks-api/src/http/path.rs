@@ -4,6 +4,7 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::request::Parts,
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::{Uuid, fmt::Hyphenated};
@@ -40,4 +41,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
         // Only the hyphenated form, so that a resource has one URL.
         id.parse::<Hyphenated>().map(|id| Self(id.into_uuid())).map_err(|_| Problem::NotFound)
     }
+}
+
+/// RFC 3986, section 2.3: all but the unreserved characters are encoded. So is `.`, so that no segment is `..`.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+
+/// The path of a user's resources, such as `/api/ada/tasks`.
+pub(crate) fn collection_path(user_id: &str, collection: &str) -> String {
+    format!("/api/{}/{collection}", utf8_percent_encode(user_id, SEGMENT))
 }

@@ -1,6 +1,10 @@
 //! `ETag`, `If-Match` and `If-None-Match` (RFC 9110, section 13), for any resource with a version number.
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::request::Parts,
+    response::{IntoResponse, Response},
+};
 use headers::{ETag, HeaderMapExt, IfMatch, IfNoneMatch};
 use utoipa::IntoParams;
 
@@ -61,6 +65,21 @@ impl<S: Sync> FromRequestParts<S> for Preconditions {
 }
 
 /// The strong entity tag of a version.
-pub(crate) fn etag(version: i64) -> ETag {
+/// A response with the `ETag` of a version.
+pub(crate) struct Versioned<T> {
+    pub(crate) version: i64,
+    pub(crate) content: T,
+}
+
+impl<T: IntoResponse> IntoResponse for Versioned<T> {
+    fn into_response(self) -> Response {
+        let mut response = self.content.into_response();
+        response.headers_mut().typed_insert(etag(self.version));
+        response
+    }
+}
+
+/// The strong entity tag of a version.
+fn etag(version: i64) -> ETag {
     format!("\"{version}\"").parse().expect("digits in quotes are an entity tag")
 }

@@ -2,14 +2,9 @@
 
 use axum::{
     Json,
-    http::{
-        HeaderName, StatusCode,
-        header::{CACHE_CONTROL, LOCATION},
-    },
+    http::{StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
 };
-use headers::{ETag, HeaderMapExt};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     dto::{Completion, ListQuery, NewTask, Task, TaskPage, TaskReplacement},
@@ -21,8 +16,8 @@ use crate::{
     http::{
         json::ValidJson,
         pagination::next_link,
-        path::{Id, IdPath, UserPath},
-        preconditions::{Preconditions, etag},
+        path::{Id, IdPath, UserPath, collection_path},
+        preconditions::{Preconditions, Versioned},
         problem::Problem,
         query::Query,
     },
@@ -41,16 +36,15 @@ use crate::{
 pub(crate) async fn list(db: UserDatabase, Query(query): Query<ListQuery>) -> Result<Response, Problem> {
     let work = db.connect().await?;
     let (tasks, next_cursor) = TaskRepository::new(&work).page(&query).await?;
-    let next = ListQuery { cursor: next_cursor.clone(), ..query };
     let link = match &next_cursor {
         Some(_) => {
-            let query = serde_urlencoded::to_string(next).map_err(|_| Problem::Internal)?;
-            Some(next_link(&list_path(work.user_id()), &query))
+            let next = ListQuery { cursor: next_cursor.clone(), ..query };
+            Some(next_link(&collection_path(work.user_id(), "tasks"), &next)?)
         }
         None => None,
     };
     let page = TaskPage { items: tasks.into_iter().map(Task::from).collect(), next_cursor };
-    Ok((PRIVATE, link, Json(page)).into_response())
+    Ok((link, Json(page)).into_response())
 }
 
 /// Create a task
@@ -73,8 +67,8 @@ pub(crate) async fn create(
         return Ok(response);
     }
     let task = TaskRepository::new(&work).create(new).await?;
-    let location = format!("{}/{}", list_path(&task.user_id), task.id);
-    let response = (StatusCode::CREATED, [(LOCATION, location)], respond(task)).into_response();
+    let location = format!("{}/{}", collection_path(&task.user_id, "tasks"), task.id);
+    let response = (StatusCode::CREATED, [(LOCATION, location)], versioned(task)).into_response();
     request.commit(work, response).await
 }
 
@@ -95,9 +89,10 @@ pub(crate) async fn read(db: UserDatabase, Id(id): Id, preconditions: Preconditi
     let task = TaskRepository::new(&work).find(id).await?;
     preconditions.check(task.version)?;
     if preconditions.is_not_modified(task.version) {
-        return Ok(with_etag(etag(task.version), (StatusCode::NOT_MODIFIED, PRIVATE).into_response()));
+        let not_modified = Versioned { version: task.version, content: StatusCode::NOT_MODIFIED };
+        return Ok(not_modified.into_response());
     }
-    Ok(respond(task))
+    Ok(versioned(task).into_response())
 }
 
 /// Replace a task
@@ -115,11 +110,11 @@ pub(crate) async fn replace(
     Id(id): Id,
     preconditions: Preconditions,
     ValidJson(new): ValidJson<TaskReplacement>,
-) -> Result<Response, Problem> {
+) -> Result<Versioned<Json<Task>>, Problem> {
     let work = db.connect().await?;
     let task = TaskRepository::new(&work).replace(id, new, &preconditions).await?;
     work.commit().await?;
-    Ok(respond(task))
+    Ok(versioned(task))
 }
 
 /// Complete or reopen a task
@@ -140,7 +135,7 @@ pub(crate) async fn complete(
     Id(id): Id,
     preconditions: Preconditions,
     completion: Option<ValidJson<Completion>>,
-) -> Result<Response, Problem> {
+) -> Result<Versioned<Json<Task>>, Problem> {
     let work = db.connect().await?;
     let tasks = TaskRepository::new(&work);
     let task = match completion {
@@ -148,7 +143,7 @@ pub(crate) async fn complete(
         None => tasks.toggle_completed(id, &preconditions).await?,
     };
     work.commit().await?;
-    Ok(respond(task))
+    Ok(versioned(task))
 }
 
 /// Delete a task
@@ -160,27 +155,13 @@ pub(crate) async fn complete(
     params(UserPath, IdPath, Preconditions),
     responses((status = 204, description = "The task is deleted")),
 )]
-pub(crate) async fn delete(db: UserDatabase, Id(id): Id, preconditions: Preconditions) -> Result<Response, Problem> {
+pub(crate) async fn delete(db: UserDatabase, Id(id): Id, preconditions: Preconditions) -> Result<StatusCode, Problem> {
     let work = db.connect().await?;
     TaskRepository::new(&work).delete(id, &preconditions).await?;
     work.commit().await?;
-    Ok((StatusCode::NO_CONTENT, PRIVATE).into_response())
+    Ok(StatusCode::NO_CONTENT)
 }
 
-const PRIVATE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "private, no-cache")];
-
-/// RFC 3986, section 2.3: all but the unreserved characters are encoded. So is `.`, so that no segment is `..`.
-const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
-
-fn list_path(user_id: &str) -> String {
-    format!("/api/{}/tasks", utf8_percent_encode(user_id, PATH_SEGMENT))
-}
-
-fn respond(task: entity::Model) -> Response {
-    with_etag(etag(task.version), (PRIVATE, Json(Task::from(task))).into_response())
-}
-
-fn with_etag(etag: ETag, mut response: Response) -> Response {
-    response.headers_mut().typed_insert(etag);
-    response
+fn versioned(task: entity::Model) -> Versioned<Json<Task>> {
+    Versioned { version: task.version, content: Json(task.into()) }
 }
