@@ -18,7 +18,7 @@ use tower_http::{
 };
 
 use crate::{
-    auth,
+    auth::{self, Auth},
     http::problem::Problem,
     layers,
     limits::{self, Limits},
@@ -39,14 +39,14 @@ pub fn app(state: AppState) -> Router {
         .option_layer(state.rate_limit.clone().map(|limit| middleware::from_fn_with_state(limit, rate_limit::apply)))
         .layer(middleware::from_fn_with_state(Limits::authenticated(state.limits), limits::apply));
     let private = SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    let protect = |methods: MethodRouter<Arc<AppState>>| {
+    let protect = |auth: &Auth, methods: MethodRouter<Arc<AppState>>| {
         methods.route_layer(private.clone()).route_layer(limits.clone()).route_layer(auth.clone())
     };
 
     let api = Router::new()
-        .route("/api/{user_id}/tasks", protect(get(tasks::list).post(tasks::create)))
-        .route("/api/{user_id}/tasks/{id}", protect(get(tasks::read).put(tasks::replace).delete(tasks::delete)))
-        .route("/api/{user_id}/tasks/{id}/complete", protect(patch(tasks::complete)));
+        .route("/api/{user_id}/tasks", protect(&auth, get(tasks::list).post(tasks::create)))
+        .route("/api/{user_id}/tasks/{id}", protect(&auth, get(tasks::read).put(tasks::replace).delete(tasks::delete)))
+        .route("/api/{user_id}/tasks/{id}/complete", protect(&auth, patch(tasks::complete)));
 
     // Without a bearer token: the logout token authenticates itself. An invalid one costs a signature check.
     let logout = post_service(revocation::endpoint(&state.revocations, &state.metrics))

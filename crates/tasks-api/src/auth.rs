@@ -11,8 +11,11 @@ use crate::{
     state::AppState,
 };
 
+/// The layer's type.
+pub(crate) type Auth = JwtAuthLayer<Claims, fn(&Error) -> Response>;
+
 /// The layer. It does not look at the path yet: see `match_user`.
-pub(crate) fn layer(state: &AppState) -> JwtAuthLayer<Claims, fn(&Error) -> Response> {
+pub(crate) fn layer(state: &AppState) -> Auth {
     let metrics = state.metrics.clone();
     JwtAuthLayer::new(state.verifier.clone())
         .sessions(state.revocations.clone(), state.revocations.config.missing_session)
