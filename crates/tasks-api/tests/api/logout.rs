@@ -204,7 +204,10 @@ async fn what_is_no_logout_token_for_us_is_400_and_changes_nothing() {
     }
     for content_type in ["application/json", "text/plain", ""] {
         let sender = app.client("", &[("content-type", content_type)]);
-        sender.send("POST", PATH, format!("logout_token={good}").into()).await.assert_problem(400, "invalid_logout_token");
+        sender
+            .send("POST", PATH, format!("logout_token={good}").into())
+            .await
+            .assert_problem(400, "invalid_logout_token");
     }
     post(&app, "x".repeat(17_000)).await.assert_problem(413, "payload_too_large");
     let get = app.client("", &[]).get(PATH).await;
