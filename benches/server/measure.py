@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import subprocess
 import sys
 import tempfile
@@ -14,14 +15,14 @@ from pathlib import Path
 
 import instructions
 import report
-from databases import READER, WRITER, Postgres, Sqlite, cluster, ids_of, program
-from servers import HELLO, OURS, SERVERS, Server, cpu_seconds
+from databases import READER, WRITER, Postgres, Sqlite, cluster, program
+from servers import HELLO, OURS, OURS_LARGE, SERVERS, Server
 from tokens import Tokens
 
 HERE = Path(__file__).parent
 LOAD_CORE, SERVER_CORE = 0, 1
 CONNECTIONS = 64
-WORKLOADS = {"list of 20": 200, "get": 200, "create": 201, "toggle": 200, "no token": 401}
+WORKLOADS = {"list of 20": 200, "later pages": 200, "get": 200, "create": 201, "toggle": 200, "no token": 401}
 
 
 def main():
@@ -38,13 +39,11 @@ def main():
             if kind == "sqlite":
                 database = Sqlite(directory, lambda url: migrate(options.programs, url))
             else:
-                url = stack.enter_context(cluster(directory, pin_to(LOAD_CORE)))
-                database = Postgres(url, lambda url: migrate(options.programs, url))
+                pid, url = stack.enter_context(cluster(directory, pin_to(LOAD_CORE)))
+                database = Postgres(pid, url, lambda url: migrate(options.programs, url))
             for algorithm in options.algorithms:
                 if options.instructions:
-                    tokens = Tokens(algorithm)
-                    files = request_files(tokens, directory)
-                    counts = instructions.count(database, tokens, files, options, directory)
+                    counts = instructions.count(database, Tokens(algorithm), request_files, options, directory)
                     results["instructions"][f"{database.name}, {algorithm}"] = counts
                 else:
                     results["runs"].append(run(database, algorithm, options, directory))
@@ -90,7 +89,6 @@ def run(database, algorithm, options, directory):
 
 def compare(database, algorithm, options, directory):
     tokens = Tokens(algorithm)
-    files = request_files(tokens, directory)
     configs = [config for config in SERVERS if not options.only or config.name in options.only]
     measured = {config.name: {"windows": {name: [] for name in options.workloads}, "first_response_ms": []} for config in configs}
     servers = []
@@ -99,7 +97,7 @@ def compare(database, algorithm, options, directory):
             for _ in range(3):
                 if servers and servers[-1].config is config:
                     servers.pop().stop()
-                copy = database.copy(config.name)
+                copy = database.copy(config.template, config.name)
                 servers.append(
                     Server(
                         config, programs=options.programs, database=copy, tokens=tokens,
@@ -108,23 +106,24 @@ def compare(database, algorithm, options, directory):
                 )
                 milliseconds = servers[-1].wait_for(f"/api/{READER}/tasks?limit=20", tokens.reader)
                 measured[config.name]["first_response_ms"].append(milliseconds)
-        check_responses(servers, tokens)
         for server in servers:
-            measured[server.name]["memory_before_mb"] = server.memory()
+            measured[server.name]["memory_before_mb"] = server.memory_mb()
+        check_responses([server for server in servers if server.config is not OURS_LARGE], tokens)
+        files = {server.name: request_files(server, tokens, directory) for server in servers}
         for turn in range(-1, options.rounds):
+            # The first round is a warm-up, and its windows are discarded.
+            seconds = options.window if turn >= 0 else 1
             for workload in options.workloads:
-                # The order changes from round to round. The first round is a warm-up, and its windows are discarded.
+                # The order changes from round to round.
                 for server in rotated(servers, turn):
-                    if server.name == "no-auth" and workload == "no token":
-                        continue
-                    window = valid_window(server, workload, files[workload], options.window)
+                    window = valid_window(server, workload, files[server.name][workload], seconds, database)
                     if turn >= 0:
                         measured[server.name]["windows"][workload].append(window)
             for server in servers:
                 database.delete_written(server.name)
             print(f"{database.name}, {algorithm}: round {turn + 1} of {options.rounds}", file=sys.stderr)
         for server in servers:
-            measured[server.name]["memory_mb"] = server.memory()
+            measured[server.name]["memory_mb"] = server.memory_mb()
     finally:
         for server in servers:
             server.stop()
@@ -132,11 +131,13 @@ def compare(database, algorithm, options, directory):
     return measured
 
 
-def request_files(tokens, directory):
+def request_files(server, tokens, directory):
     """The requests for the load generator, one file for each workload: see requests.lua."""
-    tasks, written, ids = f"/api/{READER}/tasks", f"/api/{WRITER}/tasks", ids_of(READER)
+    tasks, written = f"/api/{READER}/tasks", f"/api/{WRITER}/tasks"
+    ids, cursors = map(sample, ids_and_cursors(server, tokens))
     lines = {
         "list of 20": [("GET", f"{tasks}?limit=20", tokens.reader, "-")],
+        "later pages": [("GET", f"{tasks}?limit=20&cursor={cursor}", tokens.reader, "-") for cursor in cursors],
         "get": [("GET", f"{tasks}/{id}", tokens.reader, "-") for id in ids],
         "create": [("POST", written, tokens.writer, json.dumps(new_task(n))) for n in range(100)],
         "toggle": [("PATCH", f"{tasks}/{id}/complete", tokens.reader, "-") for id in ids],
@@ -144,31 +145,48 @@ def request_files(tokens, directory):
     }
     files = {}
     for name, requests in lines.items():
-        files[name] = directory / f"{name}.{tokens.algorithm}.requests"
+        files[name] = directory / f"{server.name}.{name}.requests"
         files[name].write_text("".join("\t".join(request) + "\n" for request in requests))
     return files
+
+
+def ids_and_cursors(server, tokens):
+    """The ids of the reader's tasks, and the cursors after each hundred of them."""
+    ids, cursors, page = [], [], {"next_cursor": None}
+    while not ids or page["next_cursor"]:
+        after = f"&cursor={page['next_cursor']}" if ids else ""
+        _, page = server.request("GET", f"/api/{READER}/tasks?limit=100{after}", tokens.reader)
+        ids += [task["id"] for task in page["items"]]
+        cursors += [page["next_cursor"]] if page["next_cursor"] else []
+    return ids, cursors
+
+
+def sample(values):
+    """At most a thousand of the values, in random order."""
+    return random.Random(1).sample(values, min(len(values), 1000))
 
 
 def new_task(n):
     return {"title": f"Write letter {n}", "description": "to the house, in time for the post"}
 
 
-def measure(server, requests, seconds):
-    """One window of load: the counts of the load generator, and the server's CPU time."""
+def measure(server, requests, seconds, database=None):
+    """One window of load: the counts of the load generator, and the CPU time of the server and of its database."""
     wrk = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "-s", HERE / "requests.lua"]
-    before = server.cpu_seconds()
+    before, before_database = server.cpu_seconds(), database.cpu_seconds() if database else 0
     output = subprocess.run(
         [*wrk, f"http://127.0.0.1:{server.port}"],
         env=os.environ | {"REQUESTS": str(requests)}, capture_output=True, text=True, check=True, preexec_fn=pin_to(LOAD_CORE),
     ).stdout
     window = json.loads(output.strip().splitlines()[-1])
-    return window | {"cpu_seconds": round(server.cpu_seconds() - before, 2)}
+    after, after_database = server.cpu_seconds(), database.cpu_seconds() if database else 0
+    return window | {"cpu_seconds": round(after - before, 2), "database_cpu_seconds": round(after_database - before_database, 2)}
 
 
-def valid_window(server, workload, requests, seconds):
+def valid_window(server, workload, requests, seconds, database):
     """A window in which all responses have the expected status. Retries, because a stalled disk can spoil a window."""
     for _ in range(3):
-        window = measure(server, requests, seconds)
+        window = measure(server, requests, seconds, database)
         expected = window["requests"] if WORKLOADS[workload] == 401 else 0
         if window["requests"] and window["error_statuses"] == expected and not window["failed"]:
             return window
@@ -178,7 +196,8 @@ def valid_window(server, workload, requests, seconds):
 
 def check_responses(servers, tokens):
     """Checks that all servers give the same responses as the first, in status and content."""
-    id = ids_of(READER)[-7]
+    ids, _ = ids_and_cursors(servers[0], tokens)
+    id = ids[6]
     tasks = f"/api/{READER}/tasks"
     create = json.dumps(new_task(0))
     for request in [
@@ -192,8 +211,6 @@ def check_responses(servers, tokens):
     ]:
         responses = {}
         for server in servers:
-            if server.name == "no-auth" and request[2] != tokens.reader:
-                continue  # It treats every client as the reader.
             status, content = server.request(*request)
             responses[server.name] = (status, comparable(content) if status < 300 else None)
         expected = next(iter(responses.values()))
@@ -203,11 +220,18 @@ def check_responses(servers, tokens):
 
 
 def comparable(content):
-    """The content without the values that differ between servers: cursors, and the ids and times of changed tasks."""
+    """The content without what may differ between servers: cursors, the ids and times of changed tasks, and digits of times."""
     if "items" in content:
-        return content["items"], content["next_cursor"] is None
+        return [with_parsed_times(task) for task in content["items"]], content["next_cursor"] is None
     generated = {"updated_at"} if content["user_id"] == READER else {"id", "created_at", "updated_at"}
-    return {name: "…" if name in generated else value for name, value in content.items()}
+    return {name: "…" if name in generated else value for name, value in with_parsed_times(content).items()}
+
+
+def with_parsed_times(task):
+    times = {name: datetime.fromisoformat(task[name]) for name in ("created_at", "updated_at")}
+    if any(time.tzinfo is None for time in times.values()):
+        raise RuntimeError(f"times without a time zone: {task}")
+    return task | times
 
 
 def hello(options, directory):
@@ -245,7 +269,7 @@ def pgbench(database, options):
 
 
 def migrate(programs, url):
-    subprocess.run([programs / OURS.command[0].rpartition("/")[2], "migrate"], env=os.environ | {"DATABASE_URL": url}, check=True)
+    subprocess.run([programs / OURS.command[0].rpartition("/")[2], "migrate", "up"], env=os.environ | {"DATABASE_URL": url}, check=True)
 
 
 def pin_to(core):

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import chart
 
-ENDPOINTS = ["list of 20", "get", "create", "toggle"]
+OURS, LARGE = "tasks-api", "tasks-api-large"
+ENDPOINTS = ["list of 20", "later pages", "get", "create", "toggle"]
+NO_TOKEN = ["no token"]
+MEMORY_LIMIT_MB = 30
+# What other servers use at least, as a multiple of the CPU of tasks-api: server, workloads, and the limit for each database.
+CPU_LIMITS = [
+    ("fastapi-tuned", ENDPOINTS + NO_TOKEN, {"SQLite": 9, "PostgreSQL": 9}),
+    ("fastify", ENDPOINTS, {"SQLite": 2, "PostgreSQL": 2.5}),
+    # A request without a token does not use the database.
+    ("fastify", NO_TOKEN, {"SQLite": 1.4, "PostgreSQL": 1.4}),
+]
 
 
 def write(results, directory):
@@ -31,12 +41,12 @@ def tables(results):
     ]
     for run in latest(results):
         settings = run["settings"]
-        servers = {name: Medians(found) for name, found in run["servers"].items()}
+        servers = medians_of(run)
         parts += [
             f"## {run['database']}, {run['algorithm']} tokens",
             f"{run['at']}, commit {run['commit']}. Server on one core, load ({settings['connections']} connections) on the other; medians of "
             f"{settings['rounds']} interleaved windows of {settings['window_seconds']} s.",
-            cpu(servers), capacity(servers), latency(servers), footprint(servers), bounds(run),
+            cpu(servers), limits(run, servers), growth(run), capacity(servers), latency(servers), footprint(servers), bounds(run),
         ]
     if len(results["runs"]) > 1:
         parts += ["## Every run", "CPU per request, as a multiple of tasks-api's:", repeated(results["runs"])]
@@ -44,20 +54,21 @@ def tables(results):
         parts += [
             "## Instructions",
             "Instructions per request outside the kernel, counted by callgrind over 500 sequential requests. Callgrind counts one instruction "
-            "for each byte of a large copy. The layer's share is that of tasks-api compared with no-auth.",
+            f"for each byte of a large copy. `{LARGE}` has a hundred times as many tasks.",
             counted(results["instructions"]),
         ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def latest(results):
-    """The last complete run for each database and token algorithm."""
-    whole = [run for run in results["runs"] if len(run["servers"]) >= max_servers(results)]
-    return list({(run["database"], run["algorithm"]): run for run in whole}.values())
+    """The last run with all servers of the chart, or else the last run, for each database and token algorithm."""
+    by_completeness = sorted(results["runs"], key=lambda run: chart.SHOWN.keys() <= run["servers"].keys())
+    return list({(run["database"], run["algorithm"]): run for run in by_completeness}.values())
 
 
-def max_servers(results):
-    return max((len(run["servers"]) for run in results["runs"]), default=0)
+def medians_of(run):
+    """By server. The large database has a table of its own."""
+    return {name: Medians(found) for name, found in run["servers"].items() if name != LARGE}
 
 
 class Medians:
@@ -70,15 +81,19 @@ class Medians:
     def of(self, workload, figure):
         return statistics.median(map(figure, self.found["windows"][workload])) if workload in self.workloads else None
 
-    def against(self, ours, workload):
+    def against(self, ours, workload, figure):
         """The CPU relative to ours: the median over the rounds, because the windows of a round are close in time."""
-        pairs = zip(self.found["windows"][workload], ours.found["windows"][workload])
-        ratios = [micros_each(theirs) / micros_each(own) for theirs, own in pairs]
+        pairs = zip(self.found["windows"].get(workload, []), ours.found["windows"].get(workload, []))
+        ratios = [figure(theirs) / figure(own) for theirs, own in pairs]
         return statistics.median(ratios) if ratios else None
 
 
 def micros_each(window):
     return window["cpu_seconds"] * 1e6 / window["requests"]
+
+
+def micros_with_database(window):
+    return (window["cpu_seconds"] + window["database_cpu_seconds"]) * 1e6 / window["requests"]
 
 
 def cpu(servers):
@@ -88,8 +103,42 @@ def cpu(servers):
         if medians is ours:
             rows.append([f"{name}, µs", *(f"{ours.of(workload, micros_each):.1f}" for workload in ours.workloads)])
         else:
-            rows.append([name, *(times(medians.against(ours, workload)) for workload in ours.workloads)])
+            rows.append([name, *(times(medians.against(ours, workload, micros_each)) for workload in ours.workloads)])
     return table(["CPU per request", *ours.workloads], rows)
+
+
+def limits(run, servers):
+    if OURS not in servers:
+        return ""
+    ours = servers[OURS]
+    rows = []
+    for name, covered, least in CPU_LIMITS:
+        measured = [workload for workload in covered if workload in ours.workloads]
+        if name in servers and measured:
+            ratio, workload = min((servers[name].against(ours, workload, micros_each), workload) for workload in measured)
+            limit = least[run["database"]]
+            rows.append([f"CPU of {name}, lowest ratio: {workload}", f"at least {limit} ×", times(ratio), verdict(ratio >= limit)])
+    memory = ours.found["memory_mb"]
+    rows.append([f"memory of {OURS} after load", f"under {MEMORY_LIMIT_MB} MB", f"{memory:.0f} MB", verdict(memory < MEMORY_LIMIT_MB)])
+    return table(["limit", "", "measured", ""], rows)
+
+
+def verdict(kept):
+    return "kept" if kept else "**missed**"
+
+
+def growth(run):
+    """What a request costs the server and the database together, with few and with many tasks in the table."""
+    if not {OURS, LARGE} <= run["servers"].keys():
+        return ""
+    small, large = Medians(run["servers"][OURS]), Medians(run["servers"][LARGE])
+    workloads = [workload for workload in ENDPOINTS if workload in small.workloads]
+    rows = [
+        [name, *(f"{medians.of(workload, micros_with_database):.1f}" for workload in workloads)]
+        for name, medians in (("9,000 tasks, µs", small), ("900,000 tasks, µs", large))
+    ]
+    ratios = (times(large.against(small, workload, micros_with_database)) for workload in workloads)
+    return table(["CPU per request, of tasks-api and its database", *workloads], [*rows, ["ratio", *ratios]])
 
 
 def times(ratio):
@@ -142,11 +191,11 @@ def bounds(run):
 def repeated(runs):
     rows = []
     for run in runs:
-        servers = {name: Medians(found) for name, found in run["servers"].items()}
+        servers = medians_of(run)
         ours = next(iter(servers.values()))
         for name, medians in servers.items():
             if medians is not ours:
-                cells = (times(medians.against(ours, endpoint)) if endpoint in medians.workloads else "" for endpoint in ENDPOINTS)
+                cells = (times(medians.against(ours, endpoint, micros_each)) if endpoint in medians.workloads else "" for endpoint in ENDPOINTS)
                 rows.append([f"{run['at']}: {run['database']}, {run['algorithm']}", name, *cells])
     return table(["", "", *ENDPOINTS], rows)
 
@@ -154,11 +203,9 @@ def repeated(runs):
 def counted(instructions):
     rows = []
     for where, by_server in instructions.items():
-        ours = by_server["tasks-api"]
-        rows += [[where, name, *(f"{found[endpoint]:,}" for endpoint in ENDPOINTS)] for name, found in by_server.items()]
-        shares = (1 - by_server["no-auth"][endpoint] / ours[endpoint] for endpoint in ENDPOINTS)
-        rows.append([where, "**the layer's share**", *(f"{share:.1%}" for share in shares)])
-    return table(["", "", *ENDPOINTS], rows)
+        for name, found in by_server.items():
+            rows.append([where, name, *(f"{found[workload]:,}" if workload in found else "" for workload in ENDPOINTS + NO_TOKEN)])
+    return table(["", "", *ENDPOINTS, *NO_TOKEN], rows)
 
 
 def workloads(servers):

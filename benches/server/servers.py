@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from databases import free_port
+import processes
+from databases import LARGE, SMALL, free_port
 
 HERE = Path(__file__).parent
 UVICORN = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE / "peers"), "--host", "127.0.0.1", "--port", "{port}"]
@@ -24,6 +25,8 @@ class ServerConfig:
     command: list
     scheme: dict = field(default_factory=dict)
     """SQLAlchemy's URL schemes with the names of the drivers, in place of `sqlite` and `postgresql`."""
+    template: str = SMALL
+    """The database that it gets a copy of."""
 
 
 OURS = ServerConfig("tasks-api", "this project with its default settings", ["{programs}/tasks-api", "serve"])
@@ -40,10 +43,10 @@ TUNED = ServerConfig(
     {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"},
 )
 FASTIFY = ServerConfig("fastify", "Fastify + better-sqlite3 or pg + jose", ["node", str(HERE / "peers/fastify.mjs")])
-NO_AUTH = ServerConfig("no-auth", "tasks-api without its layer", ["{programs}/no-auth", "serve"])
+OURS_LARGE = replace(OURS, name="tasks-api-large", about="this project with a hundred times as many tasks", template=LARGE)
 HELLO = ServerConfig("hello", "axum alone", ["{programs}/hello", "127.0.0.1:{port}"])
 
-SERVERS = [OURS, COMMON, TUNED, FASTIFY, NO_AUTH]
+SERVERS = [OURS, COMMON, TUNED, FASTIFY, OURS_LARGE]
 
 
 class Server:
@@ -69,7 +72,6 @@ class Server:
             "NODE_ENV": "production",
             "ISSUER": tokens.issuer,
             "JWKS_URL": f"{tokens.issuer}/api/auth/jwks",
-            "TOKEN": tokens.reader,
         }
         if tokens.secret:
             return environment | {
@@ -105,24 +107,11 @@ class Server:
             time.sleep(0.001)
         raise RuntimeError(f"{self.name}: no 200, last response {response}:\n{self.log.read_text()[-2000:]}")
 
-    def processes(self):
-        found = [self.process.pid]
-        for pid in found:
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                found.extend(map(int, children.read_text().split()))
-        return found
-
     def cpu_seconds(self):
-        """The CPU time of the process, its threads and its children."""
-        return sum(cpu_seconds(pid) for pid in self.processes())
+        return processes.cpu_seconds(self.process.pid)
 
-    def memory(self):
-        """Proportional set size in MB: pages that several processes share count once."""
-        kilobytes = 0
-        for pid in self.processes():
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            kilobytes += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
-        return kilobytes / 1024
+    def memory_mb(self):
+        return processes.memory_mb(self.process.pid)
 
     def stop(self):
         self.process.terminate()
@@ -131,9 +120,3 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-def cpu_seconds(pid):
-    # utime and stime, fields 14 and 15 in proc(5). The command's name before them may contain spaces.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -2,7 +2,7 @@
 
 import os
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from secrets import randbits
 from typing import Annotated
 from uuid import UUID
@@ -10,7 +10,8 @@ from uuid import UUID
 import jwt
 from fastapi import Depends, FastAPI, HTTPException, Query
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy import BigInteger, LargeBinary, TypeDecorator, Uuid
+from sqlalchemy import DateTime, LargeBinary, TypeDecorator, Uuid
+from sqlalchemy.dialects import sqlite
 from sqlmodel import Field, Session, SQLModel, create_engine, select
 
 ISSUER = os.environ["ISSUER"]
@@ -36,18 +37,9 @@ class Id(TypeDecorator):
         return UUID(bytes=value) if dialect.name == "sqlite" else value
 
 
-class Time(TypeDecorator):
-    """Microseconds since 1970."""
-
-    impl = BigInteger
-    cache_ok = True
-    EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-    def process_bind_param(self, value, dialect):
-        return (value - self.EPOCH) // timedelta(microseconds=1)
-
-    def process_result_value(self, value, dialect):
-        return self.EPOCH + timedelta(microseconds=value)
+# SQLite has no type for times: they are text, in UTC. SQLAlchemy's own format would not contain the time zone.
+RFC3339 = "%(year)04d-%(month)02d-%(day)02dT%(hour)02d:%(minute)02d:%(second)02d.%(microsecond)06dZ"
+Time = DateTime(timezone=True).with_variant(sqlite.DATETIME(storage_format=RFC3339), "sqlite")
 
 
 def uuid7() -> UUID:

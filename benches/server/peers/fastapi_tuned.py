@@ -2,7 +2,7 @@
 
 import os
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from secrets import randbits
 from typing import Annotated
 from uuid import UUID
@@ -12,7 +12,7 @@ import orjson
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import (
-    BigInteger, Boolean, Column, LargeBinary, MetaData, Table, Text, Uuid, bindparam, event, insert, not_, select, update,
+    BigInteger, Boolean, Column, DateTime, LargeBinary, MetaData, Table, Text, Uuid, bindparam, event, insert, not_, select, update,
 )
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -28,6 +28,8 @@ if SQLITE:
         connection.execute("PRAGMA synchronous = NORMAL")
 
 
+# SQLite has no type for times: they are text, which responses contain as it is.
+TIME = Text if SQLITE else DateTime(timezone=True)
 tasks = Table(
     "tasks",
     MetaData(),
@@ -37,8 +39,8 @@ tasks = Table(
     Column("description", Text),
     Column("completed", Boolean),
     Column("version", BigInteger),
-    Column("created_at", BigInteger),
-    Column("updated_at", BigInteger),
+    Column("created_at", TIME),
+    Column("updated_at", TIME),
 )
 SHOWN = [column for column in tasks.columns if column.name != "version"]
 NAMES = ["user_id", "id", "title", "description", "completed", "created_at", "updated_at"]
@@ -56,7 +58,6 @@ TOGGLE = (
     .returning(*SHOWN)
 )
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 app = FastAPI()
 jwks = jwt.PyJWKClient(os.environ["JWKS_URL"])
 keys = {}
@@ -95,8 +96,9 @@ async def user(user_id: str, request: Request) -> str:
 User = Annotated[str, Depends(user)]
 
 
-def micros() -> int:
-    return time.time_ns() // 1000
+def now() -> datetime | str:
+    time = datetime.now(UTC)
+    return time.isoformat().replace("+00:00", "Z") if SQLITE else time
 
 
 def new_id() -> UUID:
@@ -111,8 +113,6 @@ def shown(row) -> dict:
     task = dict(zip(NAMES, row))
     # asyncpg has its own UUID type, which orjson does not support.
     task["id"] = UUID(bytes=task["id"]) if SQLITE else str(task["id"])
-    task["created_at"] = EPOCH + timedelta(microseconds=task["created_at"])
-    task["updated_at"] = EPOCH + timedelta(microseconds=task["updated_at"])
     return task
 
 
@@ -134,8 +134,8 @@ async def list_tasks(user: User, limit: Annotated[int, Query(ge=1, le=100)] = 50
 
 @app.post("/api/{user_id}/tasks")
 async def create_task(user: User, new: NewTask):
-    now = micros()
-    row = (user, stored(new_id()), new.title, new.description, False, now, now)
+    at = now()
+    row = (user, stored(new_id()), new.title, new.description, False, at, at)
     async with engine.begin() as database:
         await database.execute(CREATE, dict(zip(NAMES, row)) | {"version": 1})
     return json_response(shown(row), 201)
@@ -153,7 +153,7 @@ async def read_task(user: User, id: UUID):
 @app.patch("/api/{user_id}/tasks/{id}/complete")
 async def toggle_task(user: User, id: UUID):
     async with engine.begin() as database:
-        row = (await database.execute(TOGGLE, {"user": user, "task": stored(id), "at": micros()})).first()
+        row = (await database.execute(TOGGLE, {"user": user, "task": stored(id), "at": now()})).first()
     if row is None:
         raise HTTPException(404, "no such task")
     return json_response(shown(row))

@@ -17,41 +17,35 @@ const CREATE = `INSERT INTO tasks (user_id, id, title, description, completed, v
 const TOGGLE = `UPDATE tasks SET completed = NOT completed, version = version + 1, updated_at = ?
   WHERE user_id = ? AND id = ? RETURNING ${COLUMNS}`;
 
-const time = (micros) => new Date(micros / 1000).toISOString().slice(0, 20) + String(micros % 1e6).padStart(6, "0") + "Z";
-const now = () => Date.now() * 1000;
-
+// SQLite has no type for times: they are text, which responses contain as it is.
 function sqlite(file) {
   const database = new Database(file);
   database.pragma("journal_mode = WAL");
   database.pragma("synchronous = NORMAL");
   const prepare = (sql) => database.prepare(sql);
   const [page, nextPage, read, create, toggle] = [PAGE, NEXT_PAGE, READ, CREATE, TOGGLE].map(prepare);
-  const task = (row) =>
-    row && {
-      ...row,
-      id: uuidText(row.id),
-      completed: row.completed === 1,
-      created_at: time(row.created_at),
-      updated_at: time(row.updated_at),
-    };
+  const task = (row) => row && { ...row, id: uuidText(row.id), completed: row.completed === 1 };
+  const now = () => new Date().toISOString();
   return {
     page: (user, most) => page.all(user, most).map(task),
     nextPage: (user, cursor, most) => nextPage.all(user, uuidBytes(cursor), most).map(task),
     read: (user, id) => task(read.get(user, uuidBytes(id))),
-    create: (user, id, title, description, at) => task(create.get(user, uuidBytes(id), title, description, at, at)),
-    toggle: (user, id, at) => task(toggle.get(at, user, uuidBytes(id))),
+    create: (user, id, title, description) => {
+      const at = now();
+      return task(create.get(user, uuidBytes(id), title, description, at, at));
+    },
+    toggle: (user, id) => task(toggle.get(now(), user, uuidBytes(id))),
   };
 }
 
+// pg converts times from and to Date. Fastify writes a Date with the schema's format.
 function postgres(url) {
-  pg.types.setTypeParser(pg.types.builtins.INT8, Number);
   const pool = new pg.Pool({ connectionString: url, max: 10 });
-  const task = (row) => row && { ...row, created_at: time(row.created_at), updated_at: time(row.updated_at) };
   // A named statement is prepared once for each connection.
   const run = (name, sql) => {
     let n = 0;
     const text = sql.replaceAll("?", () => `$${++n}`);
-    return async (...values) => (await pool.query({ name, text, values })).rows.map(task);
+    return async (...values) => (await pool.query({ name, text, values })).rows;
   };
   const [page, nextPage] = [run("page", PAGE), run("next_page", NEXT_PAGE)];
   const [read, create, toggle] = [run("read", READ), run("create", CREATE), run("toggle", TOGGLE)];
@@ -59,8 +53,11 @@ function postgres(url) {
     page,
     nextPage,
     read: async (user, id) => (await read(user, id))[0],
-    create: async (user, id, title, description, at) => (await create(user, id, title, description, at, at))[0],
-    toggle: async (user, id, at) => (await toggle(at, user, id))[0],
+    create: async (user, id, title, description) => {
+      const at = new Date();
+      return (await create(user, id, title, description, at, at))[0];
+    },
+    toggle: async (user, id) => (await toggle(new Date(), user, id))[0],
   };
 }
 
@@ -69,6 +66,7 @@ const keys = SECRET ? new TextEncoder().encode(SECRET) : createRemoteJWKSet(new 
 const rules = { issuer: ISSUER, audience: ISSUER, algorithms: [SECRET ? "HS256" : "EdDSA"] };
 
 const text = { type: "string" };
+const time = { type: "string", format: "date-time" };
 const task = {
   type: "object",
   properties: {
@@ -77,8 +75,8 @@ const task = {
     title: text,
     description: { type: ["string", "null"] },
     completed: { type: "boolean" },
-    created_at: text,
-    updated_at: text,
+    created_at: time,
+    updated_at: time,
   },
 };
 const page = {
@@ -123,7 +121,7 @@ app.get("/api/:user_id/tasks", { schema: { params, querystring: list, response: 
 app.post("/api/:user_id/tasks", { schema: { params, body: newTask, response: { 201: task } } }, async (request, reply) => {
   const { title, description } = request.body;
   reply.code(201);
-  return database.create(request.params.user_id, uuid(), title, description, now());
+  return database.create(request.params.user_id, uuid(), title, description);
 });
 
 app.get("/api/:user_id/tasks/:id", { schema: { params, response: { 200: task } } }, async (request, reply) => {
@@ -133,7 +131,7 @@ app.get("/api/:user_id/tasks/:id", { schema: { params, response: { 200: task } }
 
 app.patch("/api/:user_id/tasks/:id/complete", { schema: { params, response: { 200: task } } }, async (request, reply) => {
   const { user_id, id } = request.params;
-  return (await database.toggle(user_id, id, now())) ?? reply.code(404).send({ message: "no such task" });
+  return (await database.toggle(user_id, id)) ?? reply.code(404).send({ message: "no such task" });
 });
 
 await app.listen({ host: "127.0.0.1", port: Number(PORT) });

@@ -29,7 +29,8 @@ impl BetterAuthUrls {
     ///
     /// # Errors
     ///
-    /// It is not an `http` or `https` URL, or it has credentials, a query or a fragment.
+    /// It is not an `http` or `https` URL, it has credentials, a query or a fragment, or it is the URL of the server's key set or
+    /// of a discovery document.
     pub fn new(url: &str) -> Result<Self, ConfigError> {
         let url = url.trim();
         let invalid = |what: &str| ConfigError::url(format!("the URL of the Better Auth server {what}"));

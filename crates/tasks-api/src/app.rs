@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use axum::{
-    Router, middleware,
-    routing::{get, patch, post_service},
+    Router,
+    http::{HeaderValue, header::CACHE_CONTROL},
+    middleware,
+    routing::{MethodRouter, get, patch, post_service},
 };
+use better_auth_jwt::PathParam;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
+    set_header::SetResponseHeaderLayer,
     trace::TraceLayer,
 };
 
 use crate::{
-    auth,
+    auth::{self, Auth},
     http::problem::Problem,
     layers,
     limits::{self, Limits},
@@ -28,25 +32,26 @@ use crate::{
 pub fn app(state: AppState) -> Router {
     let state = Arc::new(state);
 
-    // From the outside in. Authentication needs the head alone: clients without a valid token take no slot and send no body.
-    // The layers are on the methods: an unknown route stays 404 and a wrong method 405, with or without a token.
-    let authenticated = ServiceBuilder::new()
-        .layer(auth::layer(&state))
+    // The layers are on the methods: an unknown route stays 404 and a wrong method 405, with or without a token. The last one is
+    // the outermost. Authentication needs the head alone: clients without a valid token take no slot and send no body.
+    let auth = auth::layer(&state).match_user(PathParam("user_id"));
+    let limits = ServiceBuilder::new()
         .option_layer(state.rate_limit.clone().map(|limit| middleware::from_fn_with_state(limit, rate_limit::apply)))
         .layer(middleware::from_fn_with_state(Limits::authenticated(state.limits), limits::apply));
+    let private = SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    let protect = |auth: &Auth, methods: MethodRouter<Arc<AppState>>| {
+        methods.route_layer(private.clone()).route_layer(limits.clone()).route_layer(auth.clone())
+    };
+
+    let api = Router::new()
+        .route("/api/{user_id}/tasks", protect(&auth, get(tasks::list).post(tasks::create)))
+        .route("/api/{user_id}/tasks/{id}", protect(&auth, get(tasks::read).put(tasks::replace).delete(tasks::delete)))
+        .route("/api/{user_id}/tasks/{id}/complete", protect(&auth, patch(tasks::complete)));
 
     // Without a bearer token: the logout token authenticates itself. An invalid one costs a signature check.
     let logout = post_service(revocation::endpoint(&state.revocations, &state.metrics))
         .route_layer(middleware::from_fn_with_state(Limits::unauthenticated(state.limits), limits::apply));
-
-    let api = Router::new()
-        .route("/api/{user_id}/tasks", get(tasks::list).post(tasks::create).route_layer(authenticated.clone()))
-        .route(
-            "/api/{user_id}/tasks/{id}",
-            get(tasks::read).put(tasks::replace).delete(tasks::delete).route_layer(authenticated.clone()),
-        )
-        .route("/api/{user_id}/tasks/{id}/complete", patch(tasks::complete).route_layer(authenticated))
-        .route("/auth/backchannel-logout", logout);
+    let api = api.route("/auth/backchannel-logout", logout);
 
     let routes = if state.has_admin_listener { api } else { api.merge(operation()) };
     with_layers(routes, state)
@@ -97,7 +102,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_of_a_handler_is_a_problem() {
         let database = DatabaseConfig::new("sqlite::memory:").unwrap();
-        let verifier = Verifier::shared_secret("0123456789abcdef0123456789abcdef").unwrap().issuer("a").audience("b").unwrap();
+        let verifier =
+            Verifier::shared_secret("0123456789abcdef0123456789abcdef").unwrap().issuer("a").audience("b").unwrap();
         let state = AppState::connect(AppConfig::new(verifier, database)).await.unwrap();
         let panics = Router::new().route("/", get(async || -> () { panic!("broken") }));
         let response = with_layers(panics, Arc::new(state)).oneshot(Request::new(Body::empty())).await.unwrap();

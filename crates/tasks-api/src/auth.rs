@@ -4,19 +4,21 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use better_auth_jwt::{Claims, Error, ErrorKind, JwtAuthLayer, PathParam};
+use better_auth_jwt::{Claims, Error, ErrorKind, JwtAuthLayer};
 
 use crate::{
-    http::problem::{AuthError, Problem},
+    http::problem::{AuthError, Code, Problem},
     state::AppState,
 };
 
-/// The layer for routes below `/api/{user_id}`.
-pub(crate) fn layer(state: &AppState) -> JwtAuthLayer<Claims, fn(&Error) -> Response> {
+/// The layer's type.
+pub(crate) type Auth = JwtAuthLayer<Claims, fn(&Error) -> Response>;
+
+/// The layer. It does not look at the path yet: see `match_user`.
+pub(crate) fn layer(state: &AppState) -> Auth {
     let metrics = state.metrics.clone();
     JwtAuthLayer::new(state.verifier.clone())
         .sessions(state.revocations.clone(), state.revocations.config.missing_session)
-        .match_user(PathParam("user_id"))
         .on_outcome(move |outcome| metrics.authenticated(outcome))
         .rejection_response(reject)
 }
@@ -30,12 +32,12 @@ fn reject(error: &Error) -> Response {
 /// The problem of a rejection by the layer.
 pub(crate) fn auth_error(kind: ErrorKind) -> AuthError {
     let code = match kind {
-        ErrorKind::MissingToken => "missing_token",
-        ErrorKind::InvalidRequest => "invalid_request",
-        ErrorKind::InvalidPath => "invalid_path",
-        _ if kind.status() == StatusCode::SERVICE_UNAVAILABLE => "unavailable",
-        _ if kind.status() == StatusCode::FORBIDDEN => "forbidden",
-        _ => "invalid_token",
+        ErrorKind::MissingToken => Code::MissingToken,
+        ErrorKind::InvalidRequest => Code::InvalidRequest,
+        ErrorKind::InvalidPath => Code::InvalidPath,
+        _ if kind.status() == StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+        _ if kind.status() == StatusCode::FORBIDDEN => Code::Forbidden,
+        _ => Code::InvalidToken,
     };
     AuthError { status: kind.status(), code, detail: kind.description() }
 }

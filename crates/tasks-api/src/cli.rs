@@ -10,12 +10,13 @@ use clap::{
     CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue},
 };
+use utoipa::OpenApi;
 
 use crate::{
     config::{self, AuthArgs, DatabaseArgs, HttpArgs, LogArgs, Requires, ServerArgs, ServerConfig},
     database::migrate,
     dev, healthcheck, log,
-    ops::openapi,
+    ops::openapi::Document,
     server,
     token::{self, TokenArgs},
 };
@@ -151,7 +152,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Healthcheck { ready, http } => {
             block_on(healthcheck::check(config::probe_address(&http)?, if ready { "/readyz" } else { "/healthz" }))
         }
-        Command::Openapi => print(&format!("{:#}\n", openapi::document())),
+        Command::Openapi => print(&format!("{}\n", Document::openapi().to_pretty_json()?)),
     }
 }
 

@@ -26,6 +26,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::time::interval;
 use tracing::warn;
+use utoipa::IntoParams;
 
 use crate::{
     database::{
@@ -40,8 +41,20 @@ use crate::{
 const TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The extractor: the request's key, if it has one.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
 pub(crate) struct Idempotency {
+    /// A retry with the same key within 24 hours gets the first response and has no second effect
+    #[param(
+        rename = "Idempotency-Key",
+        value_type = String,
+        required = false,
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[!-~]+$"
+    )]
     key: Option<String>,
+    #[param(ignore)]
     path: String,
 }
 

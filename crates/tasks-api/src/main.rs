@@ -1,4 +1,4 @@
-//! `tasks-api serve | dev | token | migrate | openapi`: see `tasks-api --help`.
+//! The program: see `tasks-api --help`.
 
 use std::process::ExitCode;
 

@@ -55,8 +55,8 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Complete a task, or open it again
-         * @description Without a body it toggles; with one it sets, which is safe to send again.
+         * Complete or reopen a task
+         * @description Without a body this toggles `completed`. With a body it sets `completed`, which is safe to retry.
          */
         patch: operations["completeTask"];
         trace?: never;
@@ -72,7 +72,7 @@ export interface paths {
         put?: never;
         /**
          * End a session
-         * @description OpenID Connect Back-Channel Logout: tokens of the session that the logout token names are refused from now on, or all that its user has been issued. To repeat it changes nothing.
+         * @description OpenID Connect Back-Channel Logout. Tokens of the session in the logout token's `sid` are rejected from now on; without `sid`, all tokens issued to the user so far. Repeating a request has no effect.
          */
         post: operations["endSession"];
         delete?: never;
@@ -88,7 +88,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Does the process answer? */
+        /**
+         * Liveness
+         * @description The process is running.
+         */
         get: operations["isAlive"];
         put?: never;
         post?: never;
@@ -105,7 +108,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What was counted, for Prometheus */
+        /**
+         * Metrics
+         * @description In Prometheus' text format.
+         */
         get: operations["metrics"];
         put?: never;
         post?: never;
@@ -122,7 +128,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Should requests come here? */
+        /**
+         * Readiness
+         * @description Whether a load balancer should send requests here. If not, `detail` lists each failed check.
+         */
         get: operations["isReady"];
         put?: never;
         post?: never;
@@ -136,48 +145,49 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description The body of PATCH, where there is one. */
+        /** @description Whether a task is completed */
         Completion: {
             /** @example true */
             completed: boolean;
         };
-        /** @description What is wrong with one member of the body; `pointer` is a JSON pointer (RFC 6901). */
+        /** @description An invalid member of a JSON body. */
         FieldError: {
             detail: string;
+            /** @description A JSON pointer to the member (RFC 6901), or to its object if the member is missing */
             pointer: string;
         };
-        /** @description The body of POST. */
+        /** @description A new task */
         NewTask: {
             /** @example Two litres */
             description?: string | null;
             /** @example Buy milk */
             title: string;
         };
-        /** @description What went wrong (RFC 9457) */
+        /** @description An error (RFC 9457) */
         Problem: {
             /**
-             * @description For programs
+             * @description The kind of error, for programs
              * @enum {string}
              */
-            code: "forbidden" | "idempotency_key_in_use" | "idempotency_key_reused" | "internal" | "invalid_idempotency_key" | "invalid_json" | "invalid_logout" | "invalid_path" | "invalid_query" | "invalid_request" | "invalid_token" | "method_not_allowed" | "missing_token" | "not_found" | "not_ready" | "outcome_unknown" | "payload_too_large" | "precondition_failed" | "rate_limited" | "request_timeout" | "unavailable" | "unsupported_media_type" | "validation_failed";
+            code: "forbidden" | "idempotency_key_in_use" | "idempotency_key_reused" | "internal" | "invalid_idempotency_key" | "invalid_json" | "invalid_logout_token" | "invalid_path" | "invalid_query" | "invalid_request" | "invalid_token" | "method_not_allowed" | "missing_token" | "not_found" | "not_ready" | "outcome_unknown" | "payload_too_large" | "precondition_failed" | "rate_limited" | "request_timeout" | "unavailable" | "unsupported_media_type" | "validation_failed";
             /** @description For people */
             detail: string;
-            /** @description Of a logout token: what OpenID Connect calls it */
+            /** @description The OAuth error code, for an invalid logout token */
             error?: string | null;
-            /** @description The same as `detail`, where there is an `error` */
+            /** @description The same as `detail`, if there is an `error` */
             error_description?: string | null;
-            /** @description What is wrong with which member of the body, all at once */
+            /** @description The invalid members of the body */
             errors?: components["schemas"]["FieldError"][];
             /** @description The path of the request */
             instance: string;
-            /** @description To find the request in the log; also in X-Request-Id */
+            /** @description Identifies the request in the log; the same as the X-Request-Id header */
             request_id: string;
             /** Format: int32 */
             status: number;
             title: string;
             type: string;
         };
-        /** @description A task. */
+        /** @description A task */
         Task: {
             completed: boolean;
             /**
@@ -193,7 +203,7 @@ export interface components {
              */
             id: string;
             /**
-             * @description Without whitespace at its ends
+             * @description Without leading or trailing whitespace
              * @example Buy milk
              */
             title: string;
@@ -205,13 +215,13 @@ export interface components {
             /** @example ada */
             user_id: string;
         };
-        /** @description A page of a list. */
+        /** @description A page of tasks */
         TaskPage: {
             items: components["schemas"]["Task"][];
-            /** @description Where the next page begins; null on the last one */
+            /** @description The cursor of the next page; null on the last page */
             next_cursor: string | null;
         };
-        /** @description The body of PUT. */
+        /** @description The new state of a task */
         TaskReplacement: {
             /** @example true */
             completed: boolean;
@@ -225,13 +235,13 @@ export interface components {
     parameters: never;
     requestBodies: never;
     headers: {
-        /** @description The task's version, for If-Match and If-None-Match */
+        /** @description The version of the resource, for If-Match and If-None-Match */
         ETag: string;
         /** @description The next page, as rel="next", if there is one */
         Link: string;
-        /** @description Where the task is */
+        /** @description The URL of the new resource */
         Location: string;
-        /** @description Seconds to wait before the next attempt */
+        /** @description Seconds to wait before a retry */
         "Retry-After": number;
         /** @description How to authenticate (RFC 6750) */
         "WWW-Authenticate": string;
@@ -243,20 +253,20 @@ export interface operations {
     listTasks: {
         parameters: {
             query?: {
-                /** @description How many tasks at most; above 100 it is 100 */
+                /** @description The maximum number of tasks; values above 100 mean 100 */
                 limit?: number;
-                /** @description Only tasks that are, or are not, completed */
+                /** @description Only tasks that are completed, or only those that are not */
                 completed?: boolean;
-                /** @description Only tasks with these letters in title or description; upper and lower case are the same for A to Z */
+                /** @description Only tasks with this text in title or description; case-insensitive for ASCII letters only */
                 q?: string;
                 /** @description The order; titles by code point */
                 sort?: "created_at" | "-created_at" | "title" | "-title";
-                /** @description Where the last page ended: its `next_cursor`, with the same user, `completed`, `q` and `sort` */
+                /** @description The `next_cursor` of the previous page, with the same user, `completed`, `q` and `sort` */
                 cursor?: string;
             };
             header?: never;
             path: {
-                /** @description The user's id, as the token's `sub` names it */
+                /** @description The id of the user: the `sub` of the token */
                 user_id: string;
             };
             cookie?: never;
@@ -354,11 +364,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Sent again with the same key within 24 hours, the same request makes no second task */
+                /** @description A retry with the same key within 24 hours gets the first response and has no second effect */
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The user's id, as the token's `sub` names it */
+                /** @description The id of the user: the `sub` of the token */
                 user_id: string;
             };
             cookie?: never;
@@ -498,15 +508,15 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the task's ETag is one of these */
+                /** @description Only if the current ETag is one of these */
                 "If-Match"?: string;
-                /** @description Only if the task's ETag is none of these */
+                /** @description Only if the current ETag is none of these */
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description The user's id, as the token's `sub` names it */
+                /** @description The id of the user: the `sub` of the token */
                 user_id: string;
-                /** @description The task's id */
+                /** @description The id of the resource */
                 id: string;
             };
             cookie?: never;
@@ -523,9 +533,10 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description The task is still as If-None-Match says */
+            /** @description The client already has the current version */
             304: {
                 headers: {
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -629,15 +640,15 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the task's ETag is one of these */
+                /** @description Only if the current ETag is one of these */
                 "If-Match"?: string;
-                /** @description Only if the task's ETag is none of these */
+                /** @description Only if the current ETag is none of these */
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description The user's id, as the token's `sub` names it */
+                /** @description The id of the user: the `sub` of the token */
                 user_id: string;
-                /** @description The task's id */
+                /** @description The id of the resource */
                 id: string;
             };
             cookie?: never;
@@ -784,22 +795,22 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the task's ETag is one of these */
+                /** @description Only if the current ETag is one of these */
                 "If-Match"?: string;
-                /** @description Only if the task's ETag is none of these */
+                /** @description Only if the current ETag is none of these */
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description The user's id, as the token's `sub` names it */
+                /** @description The id of the user: the `sub` of the token */
                 user_id: string;
-                /** @description The task's id */
+                /** @description The id of the resource */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The task is gone */
+            /** @description The task is deleted */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -914,15 +925,15 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the task's ETag is one of these */
+                /** @description Only if the current ETag is one of these */
                 "If-Match"?: string;
-                /** @description Only if the task's ETag is none of these */
+                /** @description Only if the current ETag is none of these */
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description The user's id, as the token's `sub` names it */
+                /** @description The id of the user: the `sub` of the token */
                 user_id: string;
-                /** @description The task's id */
+                /** @description The id of the resource */
                 id: string;
             };
             cookie?: never;
@@ -1080,7 +1091,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The session has ended, now or before */
+            /** @description The session has ended */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1144,7 +1155,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Yes */
+            /** @description Alive */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1164,7 +1175,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Yes */
+            /** @description The metrics */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1184,7 +1195,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Yes */
+            /** @description Ready */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1196,7 +1207,6 @@ export interface operations {
             /** @description Service Unavailable */
             503: {
                 headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {

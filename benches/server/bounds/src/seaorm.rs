@@ -14,10 +14,32 @@ use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-#[path = "../../../../crates/tasks-api/src/tasks/entity.rs"]
-mod task;
-
 use task::{ActiveModel, Column, Entity, Model};
+
+mod task {
+    #![expect(unreachable_pub, reason = "SeaORM derives public items from the model")]
+
+    use sea_orm::entity::prelude::*;
+
+    /// A row like those of `tasks-api`.
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "tasks")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub user_id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub title: String,
+        pub description: Option<String>,
+        pub completed: bool,
+        pub version: i64,
+        pub created_at: TimeDateTimeWithTimeZone,
+        pub updated_at: TimeDateTimeWithTimeZone,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 const ROUNDS: usize = 9;
 const TIMES: u32 = 4000;

@@ -38,6 +38,10 @@ fn invalid_base_urls_are_rejected() {
         "https://münchen.example",
         "https://:3000",
         "https://a.example\\@b.example",
+        "https://a.example,https://b.example",
+        "https://a.example/api/auth/jwks",
+        "https://a.example/.well-known/openid-configuration",
+        "https://a.example/api/auth/.well-known/openid-configuration",
     ] {
         assert!(BetterAuthUrls::new(url).is_err(), "{url}");
     }

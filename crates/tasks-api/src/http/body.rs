@@ -1,4 +1,4 @@
-//! Reading a request's body within a limit.
+//! Reads request bodies up to a size limit.
 
 use std::error::Error;
 
@@ -10,6 +10,6 @@ use super::problem::Problem;
 pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
     to_bytes(body, limit).await.map_err(|error| match error.source() {
         Some(cause) if cause.is::<LengthLimitError>() => Problem::PayloadTooLarge,
-        _ => Problem::InvalidJson("the request body ended early".into()),
+        _ => Problem::InvalidJson("request body ended early".into()),
     })
 }

@@ -1,8 +1,11 @@
-//! JSON bodies: the extractor that deserializes them and validates the result.
+//! The extractor for JSON bodies. It deserializes and validates them.
 
 use axum::{
     extract::{FromRequest, OptionalFromRequest, Request},
-    http::{HeaderMap, header::CONTENT_TYPE},
+    http::{
+        HeaderMap,
+        header::{CONTENT_ENCODING, CONTENT_TYPE},
+    },
 };
 use garde::Validate;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -16,7 +19,8 @@ use super::{
 
 /// A valid JSON object of this type.
 ///
-/// The first fault of the JSON (400) or of its types and fields (422) is reported alone; broken rules (422) all together.
+/// Rejects another content type or encoding with 415, invalid JSON with 400, and invalid values with 422. A syntax error,
+/// a wrong type, or a missing, unknown or duplicate member is reported alone; all violated rules are reported together.
 #[derive(Debug)]
 pub(crate) struct ValidJson<T>(pub(crate) T);
 
@@ -30,7 +34,7 @@ impl<S: Sync, T: DeserializeOwned + Validate<Context = ()>> FromRequest<S> for V
     }
 }
 
-/// An empty body is `None`, whatever its content type.
+/// An empty body is `None`. Its content type is not checked.
 impl<S: Sync, T: DeserializeOwned + Validate<Context = ()>> OptionalFromRequest<S> for ValidJson<T> {
     type Rejection = Problem;
 
@@ -48,13 +52,18 @@ impl<S: Sync, T: DeserializeOwned + Validate<Context = ()>> OptionalFromRequest<
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(Problem::UnsupportedMediaType) }
+    let is_json = media_type.eq_ignore_ascii_case("application/json");
+    let is_encoded = headers.get_all(CONTENT_ENCODING).iter().any(|coding| {
+        let coding = coding.as_bytes().trim_ascii();
+        !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+    });
+    if is_json && !is_encoded { Ok(()) } else { Err(Problem::UnsupportedMediaType) }
 }
 
 fn parse<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) -> Result<T, Problem> {
-    // The syntax first: otherwise a wrong type hides that the rest is not JSON.
+    // Check the syntax first; otherwise a wrong type is reported although the rest is not JSON.
     serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| invalid_json(&error))?;
-    // serde reads a struct from an array, too.
+    // serde also deserializes structs from arrays.
     if !bytes.trim_ascii_start().starts_with(b"{") {
         return Err(Problem::Validation(vec![FieldError {
             pointer: String::new(),
@@ -82,7 +91,7 @@ fn invalid_json(error: &serde_json::Error) -> Problem {
     Problem::InvalidJson(format!("the body is not JSON: {error}").into())
 }
 
-/// RFC 6901 section 3: `~` and `/` are escaped.
+/// A JSON pointer. RFC 6901, section 3: `~` and `/` are escaped.
 fn pointer(path: &serde_path_to_error::Path) -> String {
     let segment = |segment: &Segment| match segment {
         Segment::Seq { index } => format!("/{index}"),

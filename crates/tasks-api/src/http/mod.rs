@@ -1,4 +1,4 @@
-//! HTTP for any resource: errors, extractors, pages. Nothing here knows tasks.
+//! HTTP for any resource: errors, extractors, pagination. Nothing here depends on tasks.
 
 pub(crate) mod body;
 pub(crate) mod json;

@@ -1,4 +1,4 @@
-//! Pages of a list, for any resource: their size, and the cursors that lead from one to the next.
+//! Pagination of lists, for any resource: page size and cursors.
 
 use std::borrow::Cow;
 
@@ -10,9 +10,13 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Error;
+use utoipa::ToSchema;
+
+use super::problem::Problem;
 
 /// The size of a page: the query parameter `limit`.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[schema(minimum = 1, default = Limit::default)]
 pub(crate) struct Limit(u64);
 
 impl Limit {
@@ -33,7 +37,7 @@ impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'_, str>::deserialize(deserializer)?;
         let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        // More digits than a `u64` holds are still a number above the maximum.
+        // A number too large for `u64` is above the maximum, too.
         match text.parse().unwrap_or(u64::MAX) {
             limit @ 1.. if is_number => Ok(Self(limit.min(Self::MAX))),
             _ => Err(de::Error::custom("limit must be an integer of at least 1")),
@@ -41,9 +45,9 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-/// A cursor: where a page ended, and a hash of it and of `list`, which is all that makes lists different.
+/// A cursor: the position where a page ended, and a hash of it and of `list`, the parameters that identify the list.
 ///
-/// The hash is not secret. It prevents that a cursor is used with another list by mistake.
+/// The hash is not secret. It detects a cursor that is used with another list by mistake.
 pub(crate) fn encode_cursor(position: &impl Serialize, list: &impl Serialize) -> Result<String, Error> {
     let position = serde_json::to_vec(position)?;
     let mut hash = digest::Context::new(&digest::SHA256);
@@ -52,7 +56,7 @@ pub(crate) fn encode_cursor(position: &impl Serialize, list: &impl Serialize) ->
     Ok(URL_SAFE_NO_PAD.encode([&hash.finish().as_ref()[..8], &position].concat()))
 }
 
-/// The position in a cursor of this list; `None` for anything else.
+/// The position in the cursor; `None` if it is not a cursor of this list.
 pub(crate) fn decode_cursor<P>(cursor: &str, list: &impl Serialize) -> Option<P>
 where
     P: Serialize + for<'de> Deserialize<'de>,
@@ -62,7 +66,12 @@ where
     (encode_cursor(&position, list).ok()? == cursor).then_some(position)
 }
 
-/// RFC 8288. The target has no scheme and host, since the server does not know its name outside.
-pub(crate) fn next_link(path: &str, query: &str) -> AppendHeaders<[(HeaderName, String); 1]> {
-    AppendHeaders([(LINK, format!("<{path}?{query}>; rel=\"next\""))])
+/// `Link: rel="next"` (RFC 8288), to the same path with the query of the next page. The target is relative, since the server
+/// does not know its public host name.
+pub(crate) fn next_link(
+    path: &str,
+    next: &impl Serialize,
+) -> Result<AppendHeaders<[(HeaderName, String); 1]>, Problem> {
+    let query = serde_urlencoded::to_string(next).map_err(|_| Problem::Internal)?;
+    Ok(AppendHeaders([(LINK, format!("<{path}?{query}>; rel=\"next\""))]))
 }

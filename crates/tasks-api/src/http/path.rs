@@ -1,27 +1,52 @@
-//! The `{id}` of a path.
+//! Path parameters.
 
 use axum::{
     extract::{FromRequestParts, Path},
     http::request::Parts,
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use utoipa::IntoParams;
 use uuid::{Uuid, fmt::Hyphenated};
 
 use super::problem::Problem;
 
-/// The UUID of a resource. Anything else is the id of none: 404.
+/// The `{user_id}` of a path, for the OpenAPI document. The authentication layer reads it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes the parameter")]
+pub(crate) struct UserPath {
+    /// The id of the user: the `sub` of the token
+    #[param(min_length = 1, max_length = 255)]
+    user_id: String,
+}
+
+/// The `{id}` of a path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct IdPath {
+    /// The id of the resource
+    #[param(format = Uuid)]
+    id: String,
+}
+
+/// The `{id}` of a resource, a UUID. Anything else is rejected with 404.
 pub(crate) struct Id(pub(crate) Uuid);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        #[derive(Deserialize)]
-        struct Parameters {
-            id: String,
-        }
-        let Path(Parameters { id }) = Path::from_request_parts(parts, state).await.map_err(|_| Problem::NotFound)?;
-        // Other ways to write a UUID would be other URLs of the same resource.
+        let Path(IdPath { id }) = Path::from_request_parts(parts, state).await.map_err(|_| Problem::NotFound)?;
+        // Only the hyphenated form, so that a resource has one URL.
         id.parse::<Hyphenated>().map(|id| Self(id.into_uuid())).map_err(|_| Problem::NotFound)
     }
+}
+
+/// RFC 3986, section 2.3: all but the unreserved characters are encoded. So is `.`, so that no segment is `..`.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+
+/// The path of a user's resources, such as `/api/ada/tasks`.
+pub(crate) fn collection_path(user_id: &str, collection: &str) -> String {
+    format!("/api/{}/{collection}", utf8_percent_encode(user_id, SEGMENT))
 }

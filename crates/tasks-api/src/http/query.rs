@@ -1,4 +1,4 @@
-//! Query parameters: axum's extractor, with a problem as its rejection.
+//! The extractor for query parameters: axum's, with a [`Problem`] as its rejection.
 
 use std::error::Error;
 
@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 
+/// The query parameters. Invalid and unknown ones are rejected with 400.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {

@@ -11,21 +11,21 @@ use axum::{
     },
     response::{Html, IntoResponse, Response},
 };
-use serde_json::Value;
+use utoipa::{OpenApi, openapi};
 use utoipa_swagger_ui::{Config, serve};
 
-use super::openapi;
+use super::openapi::Document;
 use crate::http::problem::Problem;
 
-/// `GET /openapi.json`: the API's description.
+/// `GET /openapi.json`: the OpenAPI document.
 pub(crate) async fn openapi() -> impl IntoResponse {
-    static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi::document);
+    static DOCUMENT: LazyLock<openapi::OpenApi> = LazyLock::new(Document::openapi);
     Json(&*DOCUMENT)
 }
 
-/// `GET /docs`: the description for people, who can try it out there; all that the page needs comes from here.
+/// `GET /docs`: Swagger UI. The page loads nothing from other servers.
 pub(crate) async fn index() -> impl IntoResponse {
-    // The addresses are relative, so that the page works below a prefix, too.
+    // The URLs are relative, so that the page also works behind a path prefix.
     const PAGE: &str = r#"<!doctype html>
 <html lang="en">
 <head>
@@ -45,7 +45,7 @@ pub(crate) async fn index() -> impl IntoResponse {
     (CSP, Html(PAGE))
 }
 
-/// The page's parts.
+/// `GET /docs/{asset}`: the scripts and styles of the page.
 pub(crate) async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {
     const START: &str = r##"SwaggerUIBundle({ url: "openapi.json", dom_id: "#api", deepLinking: true, persistAuthorization: false });
 "##;
@@ -59,7 +59,7 @@ pub(crate) async fn asset(Path(name): Path<String>) -> Result<Response, Problem>
     Ok((headers, file.bytes.into_owned()).into_response())
 }
 
-/// The page writes styles into its elements, and carries small pictures with it.
+/// Swagger UI uses inline styles and `data:` images.
 const CSP: [(HeaderName, &str); 1] = [(
     CONTENT_SECURITY_POLICY,
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \

@@ -1,6 +1,6 @@
 //! `GET /healthz` and `GET /readyz`.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -10,19 +10,43 @@ use axum::{
 use better_auth_jwt::keys::Readiness;
 use serde_json::json;
 use tokio::time::timeout;
+use utoipa::{
+    IntoResponses,
+    openapi::{self, RefOr},
+};
 
 use crate::{
     database::{Database, migrate::Migrations},
-    http::problem::Problem,
+    http::problem::{self, Problem},
     state::AppState,
 };
 
-/// `GET /healthz`: the process answers.
+/// Liveness
+///
+/// The process is running.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "isAlive",
+    tag = "operation",
+    security(),
+    responses((status = 200, description = "Alive", body = String)),
+)]
 pub(crate) async fn alive() -> &'static str {
     "ok"
 }
 
-/// `GET /readyz`: should a balancer send requests here? It says for each part what keeps it from working.
+/// Readiness
+///
+/// Whether a load balancer should send requests here. If not, `detail` lists each failed check.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "isReady",
+    tag = "operation",
+    security(),
+    responses((status = 200, description = "Ready", body = Object), NotReady),
+)]
 pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response, Problem> {
     if state.is_draining() {
         return Err(Problem::NotReady("not ready: stopping".into()));
@@ -56,6 +80,15 @@ async fn missing(database: &Database) -> Option<&'static str> {
     tokio::select! {
         checked = timeout(TIMEOUT, checks) => checked.map_or(Some(NO_RESPONSE), |checked| checked.unwrap_or(Some(NO_RESPONSE))),
         () = availability.unavailable() => Some(NO_RESPONSE),
+    }
+}
+
+struct NotReady;
+
+impl IntoResponses for NotReady {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let detail = "not ready: keys (none could be fetched yet)";
+        problem::responses([Problem::NotReady(detail.into())], "/readyz")
     }
 }
 

@@ -8,7 +8,17 @@ use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TEX
 
 use crate::{log, metrics::register, state::AppState};
 
-/// What has been counted, in Prometheus' text format.
+/// Metrics
+///
+/// In Prometheus' text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "operation",
+    security(),
+    responses((status = 200, description = "The metrics", body = String)),
+)]
 pub(crate) async fn text(State(state): State<Arc<AppState>>) -> impl IntoResponse {
     let mut families = state.metrics.gather();
     families.extend(current(&state).gather());

@@ -1,6 +1,6 @@
 //! `POST /auth/backchannel-logout`.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use axum::{
     extract::Request,
@@ -10,11 +10,30 @@ use axum::{
 use better_auth_jwt::BackChannelLogout;
 use serde::Deserialize;
 use tower::{Service, util::MapResponse};
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{self, RefOr},
+};
 
 use super::Revocations;
-use crate::{http::problem::Problem, metrics::Metrics};
+use crate::{
+    http::problem::{self, Problem},
+    metrics::Metrics,
+};
 
 /// The library's endpoint for logout tokens, with the error responses of this server.
+#[utoipa::path(
+    post,
+    path = "/auth/backchannel-logout",
+    operation_id = "endSession",
+    tag = "sessions",
+    summary = "End a session",
+    description = "OpenID Connect Back-Channel Logout. Tokens of the session in the logout token's `sid` are rejected \
+                   from now on; without `sid`, all tokens issued to the user so far. Repeating a request has no effect.",
+    security(),
+    request_body(content = inline(LogoutForm), content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "The session has ended"), LogoutProblems),
+)]
 pub(crate) fn endpoint(
     revocations: &Revocations,
     metrics: &Arc<Metrics>,
@@ -33,6 +52,27 @@ pub(crate) fn endpoint(
             response.into_response()
         },
     )
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the form")]
+struct LogoutForm {
+    logout_token: String,
+}
+
+struct LogoutProblems;
+
+impl IntoResponses for LogoutProblems {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let problems = [
+            Problem::InvalidLogoutToken("the logout token is not valid".into()),
+            Problem::RequestTimeout,
+            Problem::PayloadTooLarge,
+            Problem::Internal,
+            Problem::Unavailable,
+        ];
+        problem::responses(problems, "/auth/backchannel-logout")
+    }
 }
 
 /// The library's description of an invalid token.

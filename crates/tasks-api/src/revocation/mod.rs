@@ -25,7 +25,7 @@ use sea_orm::DbErr;
 use tokio::time::interval;
 use tracing::warn;
 
-pub(crate) use self::endpoint::endpoint;
+pub(crate) use self::endpoint::{__path_endpoint, endpoint};
 use self::table::{Row, Table};
 use crate::database::Database;
 

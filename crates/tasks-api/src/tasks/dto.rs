@@ -1,22 +1,22 @@
-//! What clients send and get.
+//! The JSON and query parameters of tasks.
 
 use garde::Validate;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use time::OffsetDateTime;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::entity;
 use crate::{http::pagination::Limit, timestamp};
 
-/// A task.
+/// A task
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Task {
     /// A UUIDv7
     id: Uuid,
     #[schema(example = "ada")]
     user_id: String,
-    /// Without whitespace at its ends
+    /// Without leading or trailing whitespace
     #[schema(example = "Buy milk")]
     title: String,
     #[schema(required, example = "Two litres")]
@@ -30,16 +30,16 @@ pub(crate) struct Task {
     updated_at: OffsetDateTime,
 }
 
-/// A page of a list.
+/// A page of tasks
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TaskPage {
     pub(super) items: Vec<Task>,
-    /// Where the next page begins; null on the last one
+    /// The cursor of the next page; null on the last page
     #[schema(required)]
     pub(super) next_cursor: Option<String>,
 }
 
-/// The body of POST.
+/// A new task
 #[derive(Deserialize, Serialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewTask {
@@ -52,7 +52,7 @@ pub(crate) struct NewTask {
     pub(super) description: Option<String>,
 }
 
-/// The body of PUT.
+/// The new state of a task
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TaskReplacement {
@@ -60,7 +60,7 @@ pub(crate) struct TaskReplacement {
     #[garde(custom(not_empty), custom(at_most_characters(200)), custom(without_nul))]
     #[schema(example = "Buy milk", max_length = 200, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
     pub(super) title: String,
-    // Without `deserialize_with` serde would read a missing member as null.
+    // Without `deserialize_with`, serde deserializes a missing member as null.
     #[serde(deserialize_with = "Option::deserialize")]
     #[garde(inner(custom(at_most_characters(2000)), custom(without_nul)))]
     #[schema(required, example = "Two litres", max_length = 2000, pattern = r"^[^\u0000]*$")]
@@ -70,7 +70,7 @@ pub(crate) struct TaskReplacement {
     pub(super) completed: bool,
 }
 
-/// The body of PATCH, where there is one.
+/// Whether a task is completed
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Completion {
@@ -79,25 +79,35 @@ pub(crate) struct Completion {
     pub(super) completed: bool,
 }
 
-/// The query of a list.
-#[derive(Deserialize, Serialize)]
+/// The query parameters of a list.
+#[derive(Deserialize, Serialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
+    /// The maximum number of tasks; values above 100 mean 100
     #[serde(default)]
+    #[param(inline)]
     pub(super) limit: Limit,
+    /// Only tasks that are completed, or only those that are not
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) completed: Option<bool>,
-    /// In lower case; empty for all tasks.
+    /// Only tasks with this text in title or description; case-insensitive for ASCII letters only
+    // In lower case; empty for all tasks.
     #[serde(default, deserialize_with = "search_text", skip_serializing_if = "String::is_empty")]
+    #[param(max_length = 200, pattern = r"^[^\u0000]*$")]
     pub(super) q: String,
+    /// The order; titles by code point
     #[serde(default)]
+    #[param(inline)]
     pub(super) sort: Sort,
+    /// The `next_cursor` of the previous page, with the same user, `completed`, `q` and `sort`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cursor: Option<String>,
 }
 
 /// The order of a list. Tasks with the same title are in the order of their creation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[schema(default = Sort::default)]
 pub(crate) enum Sort {
     #[serde(rename = "created_at")]
     Oldest,
@@ -110,11 +120,11 @@ pub(crate) enum Sort {
     TitleDescending,
 }
 
-/// Where a page ended: at this task, or where it would be if it has been deleted since.
+/// The last task of a page. It stays valid if the task is deleted.
 #[derive(Deserialize, Serialize)]
 pub(super) struct Position {
     pub(super) id: Uuid,
-    /// In lists that are sorted by it.
+    /// In lists sorted by title.
     pub(super) title: Option<String>,
 }
 
@@ -133,7 +143,7 @@ fn not_empty(text: &str, _: &()) -> garde::Result {
     if text.is_empty() { Err(garde::Error::new("must not be empty")) } else { Ok(()) }
 }
 
-/// garde's own rule would say "length is greater than".
+/// Like garde's `length(chars, max)`, with a message that says what is allowed.
 fn at_most_characters(max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
     move |text, _| {
         if text.chars().count() <= max {
@@ -143,12 +153,12 @@ fn at_most_characters(max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
     }
 }
 
-/// PostgreSQL stores no NUL in a text, and SQLite's functions stop at one.
+/// PostgreSQL cannot store NUL in text, and SQLite's functions stop at it.
 fn without_nul(text: &str, _: &()) -> garde::Result {
     if text.contains('\0') { Err(garde::Error::new("must not contain a NUL character")) } else { Ok(()) }
 }
 
-/// In lower case, of ASCII letters only: databases differ in the others.
+/// Converts ASCII letters to lower case. Other letters stay, since databases differ in how they fold them.
 fn search_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.chars().count() > 200 {

@@ -1,9 +1,10 @@
-//! Tasks.
+//! The tasks resource.
 
 mod dto;
 mod entity;
 mod handlers;
 mod repository;
 
-pub(crate) use dto::{Completion, NewTask, Task, TaskPage, TaskReplacement};
-pub(crate) use handlers::{complete, create, delete, list, read, replace};
+// With the types that `#[utoipa::path]` generates beside each handler.
+pub(crate) use dto::Completion;
+pub(crate) use handlers::*;

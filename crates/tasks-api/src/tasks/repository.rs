@@ -1,4 +1,4 @@
-//! One user's tasks in the database, and the only way to the table.
+//! The repository of tasks. All queries of the table are here, and each is limited to one user.
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, Order, QueryFilter,
@@ -23,7 +23,7 @@ use crate::{
     timestamp,
 };
 
-/// It takes the user from the unit of work, which takes it from a verified token.
+/// The tasks of the unit of work's user, who comes from a verified token.
 pub(super) struct TaskRepository<'a> {
     work: &'a UnitOfWork,
 }
@@ -33,10 +33,10 @@ impl<'a> TaskRepository<'a> {
         Self { work }
     }
 
-    /// A page of the list; with the cursor of the next page, if there is one.
+    /// A page of the list, and the cursor of the next page if there is one.
     pub(super) async fn page(&self, query: &ListQuery) -> Result<(Vec<Model>, Option<String>), Problem> {
         let limit = query.limit.get();
-        // One row more tells whether there is a next page.
+        // One more row shows whether there is a next page.
         let mut tasks = self.list(query)?.limit(limit + 1).all(self.work).await?;
         if tasks.len() as u64 <= limit {
             return Ok((tasks, None));
@@ -152,7 +152,7 @@ impl<'a> TaskRepository<'a> {
         Condition::all().add(Column::UserId.eq(self.work.user_id()))
     }
 
-    /// What makes this list different from others.
+    /// The parameters that identify this list. Its cursors are valid for no other.
     fn identity<'q>(&'q self, query: &'q ListQuery) -> impl Serialize + 'q {
         (self.work.user_id(), query.completed, &query.q, query.sort)
     }
@@ -198,7 +198,7 @@ fn contains(column: Column, text: &str, backend: DbBackend) -> SimpleExpr {
     Expr::expr(Func::cust(position).args([Func::lower(column.into_expr()).into(), Expr::value(text)])).gt(0)
 }
 
-/// What follows this position in this order.
+/// The tasks after this position in this order.
 fn after(position: Position, sort: Sort) -> SimpleExpr {
     let (key, position) = match position.title {
         Some(title) => {
@@ -223,7 +223,7 @@ impl Sort {
     }
 }
 
-/// An update that makes a new version only if `differs`: a repeated request changes nothing.
+/// An update that increments the version only if `differs`, so that a repeated request changes nothing.
 fn bump_version_if(differs: SimpleExpr) -> UpdateMany<Entity> {
     let version = CaseStatement::new()
         .case(differs.clone(), Column::Version.into_expr().add(1))

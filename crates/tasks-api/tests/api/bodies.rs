@@ -59,6 +59,25 @@ async fn only_json_is_taken() {
 }
 
 #[tokio::test]
+async fn encoded_body_is_415() {
+    let app = TestApp::new().await;
+    let ada = app.user("ada");
+    for encoding in ["gzip", "br", "gzip, identity", "x"] {
+        let ada = ada.clone().header("content-encoding", encoding);
+        for (method, path) in
+            [("POST", "tasks".to_owned()), ("PUT", UNKNOWN.to_owned()), ("PATCH", format!("{UNKNOWN}/complete"))]
+        {
+            let answer = ada.raw(method, &path, "\u{1f}\u{8b}").await;
+            answer.assert_problem(415, "unsupported_media_type");
+        }
+    }
+    for encoding in ["identity", "Identity", ""] {
+        let ada = ada.clone().header("content-encoding", encoding);
+        ada.raw("POST", "tasks", r#"{"title":"t"}"#).await.assert_status(201);
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_json_is_400() {
     let app = TestApp::new().await;
     let ada = app.user("ada");

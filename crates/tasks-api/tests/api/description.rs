@@ -1,4 +1,4 @@
-//! The API's description of itself: true, whole, and to be looked at without any other server.
+//! The OpenAPI document agrees with the routes and the responses, and the page that shows it is self-contained.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,6 +9,9 @@ use crate::{
     test_app::{Answer, TestApp, rate_limit},
 };
 
+/// Routes that the document leaves out: its own and the page's.
+const UNDOCUMENTED: [&str; 3] = ["/docs", "/docs/{asset}", "/openapi.json"];
+
 async fn description(app: &TestApp) -> Value {
     let answer = app.client("", &[]).get("/openapi.json").await;
     answer.assert_status(200);
@@ -16,11 +19,24 @@ async fn description(app: &TestApp) -> Value {
     answer.body
 }
 
+/// The paths of all routes. axum shows them in the router's `Debug` output only, as `paths: {RouteId(0): "/healthz", …}`.
+fn routes(app: &TestApp) -> BTreeSet<String> {
+    let debug = format!("{:?}", app.router);
+    let (routes, _) = debug.split_once("fallback_router").unwrap();
+    let quoted = routes.split("RouteId(").filter_map(|text| text.split_once("): \"")?.1.split_once('"'));
+    quoted.map(|(path, _)| path.to_owned()).collect()
+}
+
+/// The path of a route with values for its parameters.
+fn concrete(path: &str) -> String {
+    path.replace("{user_id}", "ada").replace("{id}", "x")
+}
+
 fn operation<'a>(description: &'a Value, method: &str, path: &str) -> &'a Value {
     &description["paths"][path][method.to_lowercase()]
 }
 
-/// Asserts that the answer is one that the description knows, and as it says.
+/// Asserts that the document describes this response: status, headers, content type, and an example with this code.
 #[track_caller]
 fn assert_described(description: &Value, method: &str, path: &str, answer: &Answer) {
     let response = &operation(description, method, path)["responses"][answer.status.as_str()];
@@ -47,7 +63,7 @@ fn assert_described(description: &Value, method: &str, path: &str, answer: &Answ
 }
 
 #[tokio::test]
-async fn what_the_server_answers_is_described_and_the_examples_are_what_it_says() {
+async fn responses_are_documented_and_examples_match_them() {
     let app = TestApp::with(|config| config.rate_limit = Some(rate_limit(60, Duration::from_secs(600)))).await;
     let description = description(&app).await;
     let (list, one, complete) =
@@ -55,11 +71,10 @@ async fn what_the_server_answers_is_described_and_the_examples_are_what_it_says(
     let ada = app.user("ada");
     let (nobody, liar) = (app.client("ada", &[]), app.client("ada", &[("authorization", "Bearer nonsense")]));
     let id = ada.task("t").await;
-    let concrete = |path: &str| path.replace("{user_id}", "ada").replace("{id}", &id);
     for (method, path) in
         [("GET", list), ("POST", list), ("GET", one), ("PUT", one), ("PATCH", complete), ("DELETE", one)]
     {
-        let (mut seen, here) = (Vec::new(), concrete(path));
+        let (mut seen, here) = (Vec::new(), path.replace("{user_id}", "ada").replace("{id}", &id));
         for client in [&nobody, &liar] {
             seen.push(client.send(method, &here, "".into()).await);
         }
@@ -97,7 +112,6 @@ async fn what_the_server_answers_is_described_and_the_examples_are_what_it_says(
         assert!(whole.status.is_success(), "{whole:?}");
         seen.push(whole);
         for answer in &seen {
-            // 412 and 422 of a body that fits another method are described as well.
             assert_described(&description, method, path, answer);
         }
     }
@@ -106,7 +120,7 @@ async fn what_the_server_answers_is_described_and_the_examples_are_what_it_says(
 }
 
 #[tokio::test]
-async fn so_are_the_answers_to_logout_tokens() {
+async fn responses_to_logout_tokens_are_documented() {
     let app = TestApp::new().await;
     let description = description(&app).await;
     let sender = app.client("", &[("content-type", "application/x-www-form-urlencoded")]);
@@ -122,39 +136,94 @@ async fn so_are_the_answers_to_logout_tokens() {
 }
 
 #[tokio::test]
-async fn the_description_is_whole_in_itself() {
+async fn documented_paths_are_the_routes() {
     let app = TestApp::new().await;
-    let description = description(&app).await;
-    assert_eq!(description["openapi"], "3.1.0");
-    let mut ids = BTreeSet::new();
-    for (path, item) in description["paths"].as_object().unwrap() {
+    let document = description(&app).await;
+    let documented: BTreeSet<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
+    let mut routes = routes(&app);
+    for path in UNDOCUMENTED {
+        assert!(routes.remove(path), "{path} is not a route: {routes:?}");
+    }
+    assert_eq!(documented, routes);
+}
+
+#[tokio::test]
+async fn documented_methods_are_those_of_the_routes() {
+    let app = TestApp::new().await;
+    let document = description(&app).await;
+    let client = app.client("", &[]);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let mut documented: BTreeSet<String> = item.as_object().unwrap().keys().map(|key| key.to_uppercase()).collect();
+        if documented.contains("GET") {
+            documented.insert("HEAD".into());
+        }
+        let path = concrete(path);
+        let unknown = client.send("UNKNOWN", &path, "".into()).await;
+        unknown.assert_problem(405, "method_not_allowed");
+        let allowed: BTreeSet<String> = unknown.header("allow").split(',').map(|method| method.trim().into()).collect();
+        assert_eq!(documented, allowed, "{path}");
+
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"] {
+            let answer = client.send(method, &path, "".into()).await;
+            assert_ne!(answer.status, 404, "{method} {path}");
+            assert_eq!(answer.status != 405, documented.contains(method), "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn operations_require_a_token_as_documented() {
+    let app = TestApp::new().await;
+    let document = description(&app).await;
+    assert_eq!(document["security"], json!([{ "token": [] }]));
+    for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()));
-            // What is described is there: this is an answer of the route, and not of its absence.
-            let concrete = path.replace("{user_id}", "ada").replace("{id}", "x");
-            let answer = app.client("", &[]).send(&method.to_uppercase(), &concrete, "".into()).await;
-            let expected = match path.split('/').nth(1) {
-                Some("api") => 401,
-                Some("auth") => 400,
-                _ => 200,
-            };
-            assert_eq!(answer.status, expected, "{method} {path}");
+            let answer = app.client("", &[]).send(&method.to_uppercase(), &concrete(path), "".into()).await;
+            let requires_token = operation["security"].is_null();
+            assert!(requires_token || operation["security"] == json!([]), "{method} {path}");
+            assert_eq!(answer.status == 401, requires_token, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn document_is_complete() {
+    let app = TestApp::new().await;
+    let document = description(&app).await;
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut ids = BTreeSet::new();
+    let mut codes = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for operation in item.as_object().unwrap().values() {
+            assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{path}");
+            assert!(operation["summary"].is_string() && operation["tags"].is_array(), "{operation}");
+            for response in operation["responses"].as_object().unwrap().values() {
+                let examples = &response["content"]["application/problem+json"]["examples"];
+                codes.extend(examples.as_object().into_iter().flat_map(|examples| examples.keys().cloned()));
+            }
         }
     }
     assert_eq!(ids.len(), 10);
-    let text = description.to_string();
+    // The only code that no operation has: it is for other methods.
+    codes.insert("method_not_allowed".to_owned());
+    let declared = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
+    assert_eq!(codes, declared.iter().map(|code| code.as_str().unwrap().to_owned()).collect());
+
+    let text = document.to_string();
     for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
-        assert!(description.pointer(reference).is_some(), "{reference}");
+        assert!(document.pointer(reference).is_some(), "{reference}");
     }
     for body in ["NewTask", "TaskReplacement", "Completion"] {
-        assert_eq!(description["components"]["schemas"][body]["additionalProperties"], false);
+        assert_eq!(document["components"]["schemas"][body]["additionalProperties"], false);
     }
-    let required = &description["components"]["schemas"]["Task"]["required"];
+    let completion = &document["paths"]["/api/{user_id}/tasks/{id}/complete"]["patch"]["requestBody"];
+    assert_ne!(completion["required"], true, "{completion}");
+    let required = &document["components"]["schemas"]["Task"]["required"];
     assert_eq!(required.as_array().unwrap().len(), 7, "{required}");
 }
 
 #[tokio::test]
-async fn the_page_loads_all_it_needs_from_here() {
+async fn page_loads_everything_from_this_server() {
     let app = TestApp::new().await;
     let nobody = app.client("", &[]);
     let page = nobody.get("/docs").await;

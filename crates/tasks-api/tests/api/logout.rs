@@ -197,14 +197,17 @@ async fn what_is_no_logout_token_for_us_is_400_and_changes_nothing() {
     let forms: Vec<String> = tokens.iter().map(|token| format!("logout_token={token}")).chain(forms).collect();
     for form in &forms {
         let answer = post(&app, form.clone()).await;
-        answer.assert_problem(400, "invalid_logout");
+        answer.assert_problem(400, "invalid_logout_token");
         assert_eq!(answer.body["error"], "invalid_request");
         assert_eq!(answer.body["error_description"], answer.body["detail"]);
         assert!(!answer.body.to_string().contains(&good), "nothing is echoed");
     }
     for content_type in ["application/json", "text/plain", ""] {
         let sender = app.client("", &[("content-type", content_type)]);
-        sender.send("POST", PATH, format!("logout_token={good}").into()).await.assert_problem(400, "invalid_logout");
+        sender
+            .send("POST", PATH, format!("logout_token={good}").into())
+            .await
+            .assert_problem(400, "invalid_logout_token");
     }
     post(&app, "x".repeat(17_000)).await.assert_problem(413, "payload_too_large");
     let get = app.client("", &[]).get(PATH).await;

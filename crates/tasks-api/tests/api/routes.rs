@@ -1,4 +1,4 @@
-//! What lies around the six endpoints: unknown routes, wrong methods, health, request ids, CORS.
+//! Unknown routes, wrong methods, response headers, request ids, CORS.
 
 use axum::http::HeaderValue;
 
@@ -25,7 +25,7 @@ async fn unknown_routes_are_404_with_or_without_a_token() {
 }
 
 #[tokio::test]
-async fn wrong_methods_are_405_with_or_without_a_token_and_allow_names_the_right_ones() {
+async fn wrong_methods_are_405_with_allow_with_or_without_a_token() {
     let app = TestApp::new().await;
     for client in [app.user("ada"), app.client("ada", &[])] {
         for (path, method, allow) in [
@@ -52,7 +52,7 @@ async fn health_needs_no_token() {
 }
 
 #[tokio::test]
-async fn every_answer_tells_browsers_to_treat_it_as_data() {
+async fn every_response_has_security_headers() {
     let app = TestApp::new().await;
     for path in ["tasks", "tasks/none", "/api/bob/tasks", "/healthz", "/readyz", "/none"] {
         let answer = app.user("ada").get(path).await;
@@ -64,13 +64,13 @@ async fn every_answer_tells_browsers_to_treat_it_as_data() {
 }
 
 #[tokio::test]
-async fn head_is_answered_like_get() {
+async fn head_has_the_status_of_get() {
     let app = TestApp::new().await;
     app.user("ada").send("HEAD", "tasks", "".into()).await.assert_status(200);
 }
 
 #[tokio::test]
-async fn a_harmless_request_id_is_kept_and_another_replaced() {
+async fn valid_request_id_is_kept_and_an_invalid_one_replaced() {
     let app = TestApp::new().await;
     let client = app.user("ada");
     for kept in ["abc-1._Z", &"x".repeat(64)] {
@@ -83,7 +83,7 @@ async fn a_harmless_request_id_is_kept_and_another_replaced() {
 }
 
 #[tokio::test]
-async fn with_origins_configured_browsers_of_these_origins_may_call() {
+async fn cors_allows_the_configured_origins_only() {
     let app =
         TestApp::with(|config| config.cors.origins = vec![HeaderValue::from_static("https://app.example.com")]).await;
     let preflight = |origin: &str| {
@@ -108,9 +108,9 @@ async fn with_origins_configured_browsers_of_these_origins_may_call() {
         ""
     );
 
-    // A page must be able to read the refusal, too.
-    let refused = app.client("ada", &[("origin", "https://app.example.com")]).get("tasks").await;
-    refused.assert_problem(401, "missing_token");
-    assert_eq!(refused.header("access-control-allow-origin"), "https://app.example.com");
-    assert!(refused.header("access-control-expose-headers").contains("www-authenticate"));
+    // Pages can read error responses, too.
+    let rejected = app.client("ada", &[("origin", "https://app.example.com")]).get("tasks").await;
+    rejected.assert_problem(401, "missing_token");
+    assert_eq!(rejected.header("access-control-allow-origin"), "https://app.example.com");
+    assert!(rejected.header("access-control-expose-headers").contains("www-authenticate"));
 }

@@ -148,7 +148,10 @@ fn an_admin_listener_takes_probes_metrics_and_documentation_away_from_the_api() 
         assert_eq!((get(&admin, path, "").status, get(&server.address, path, "").status), (200, 404), "{path}");
     }
     let tasks = "/api/ada/tasks";
-    assert_eq!((get(&admin, tasks, &token("ada")).status, get(&server.address, tasks, &token("ada")).status), (404, 200));
+    assert_eq!(
+        (get(&admin, tasks, &token("ada")).status, get(&server.address, tasks, &token("ada")).status),
+        (404, 200)
+    );
     let metrics = String::from_utf8(get(&admin, "/metrics", "").body).unwrap();
     for series in [
         "db_pool_connections 1\n",
@@ -217,11 +220,14 @@ async fn pages_may_send_trace_contexts_and_configured_headers() {
         config.cors.extra_headers = vec!["x-tenant".parse().unwrap()];
     })
     .await;
-    let preflight = app.client("ada", &[
-        ("origin", "https://app.example.com"),
-        ("access-control-request-method", "GET"),
-        ("access-control-request-headers", "traceparent,baggage,sentry-trace,x-tenant"),
-    ]);
+    let preflight = app.client(
+        "ada",
+        &[
+            ("origin", "https://app.example.com"),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", "traceparent,baggage,sentry-trace,x-tenant"),
+        ],
+    );
     let response = preflight.send("OPTIONS", "tasks", "".into()).await;
     let allowed = response.header("access-control-allow-headers");
     for header in ["traceparent", "tracestate", "baggage", "sentry-trace", "x-tenant", "authorization"] {
