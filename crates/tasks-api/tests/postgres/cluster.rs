@@ -98,7 +98,7 @@ impl Cluster {
         if let Some(pid) = pid.lines().next() {
             // A process may end meanwhile.
             let all = format!("kill {signal} {pid} $(cat /proc/{pid}/task/{pid}/children)");
-            let _ = Command::new("sh").args(["-c", &all]).status();
+            let _ = Command::new("sh").args(["-c", &all]).stderr(Stdio::null()).status();
         }
     }
 
