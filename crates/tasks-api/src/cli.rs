@@ -147,23 +147,33 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Token { token, auth } => token::print(&token, &config::auth(&auth, Requires::Secret)?),
         Command::Migrate { migrate, log } => {
             let _log = log::init(config::log_config(&log)?)?;
-            block_on(async move {
-                match migrate {
-                    Migrate::Up { database } => migrate::up(&config::database_config(&database)?).await,
-                    Migrate::Down { count, database } => {
-                        migrate::down(&config::database_config(&database)?, count).await
-                    }
-                    Migrate::Status { database } => {
-                        print(&migrate::status(&config::database_config(&database)?).await?)
-                    }
-                }
-            })
+            block_on(async move { print(&change_schema(migrate).await?) })
         }
         Command::Healthcheck { ready, http } => {
             block_on(healthcheck::check(config::probe_address(&http)?, if ready { "/readyz" } else { "/healthz" }))
         }
         Command::Openapi => print(&format!("{}\n", Document::openapi().to_pretty_json()?)),
     }
+}
+
+/// The result is a line for each migration.
+async fn change_schema(command: Migrate) -> anyhow::Result<String> {
+    let lines =
+        |state: &str, names: &[String]| names.iter().map(|name| format!("{state}  {name}\n")).collect::<String>();
+    let or_none = |changed: String| if changed.is_empty() { "nothing to do\n".to_owned() } else { changed };
+    Ok(match command {
+        Migrate::Up { database } => {
+            or_none(lines("applied", &migrate::up(&config::database_config(&database)?).await?))
+        }
+        Migrate::Down { count, database } => {
+            or_none(lines("reverted", &migrate::down(&config::database_config(&database)?, count).await?))
+        }
+        Migrate::Status { database } => {
+            let found = migrate::status(&config::database_config(&database)?).await?;
+            let unknown = lines("unknown", &found.unknown).replace('\n', " (applied by a newer release)\n");
+            lines("applied", &found.applied) + &lines("pending", &found.pending) + &unknown
+        }
+    })
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! The connections of the pool.
+//! Opening connections: those of the pool, and those for migrations.
 
 use std::time::Duration;
 
@@ -6,18 +6,24 @@ use anyhow::anyhow;
 use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
 use sqlx::{
     AssertSqlSafe, Executor,
+    postgres::PgConnectOptions,
     sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::{
-    DatabaseConfig, migrate,
-    writability::{IS_READ_ONLY, Writability},
+    DatabaseConfig,
+    availability::Availability,
+    migrate,
+    probe::{IS_READ_ONLY, is_transient, probe, reason},
 };
 
 /// A start that waits for its database longer than this has failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Between attempts to connect.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The settings of each PostgreSQL session. They are set once it is connected: proxies such as PgBouncer reject start-up options.
 ///
@@ -32,30 +38,74 @@ fn settings(config: &DatabaseConfig) -> String {
 }
 
 /// Connects, and applies pending migrations if the configuration says so.
-pub(super) async fn connect(config: &DatabaseConfig) -> anyhow::Result<(DatabaseConnection, Writability)> {
+pub(super) async fn connect(config: &DatabaseConfig) -> anyhow::Result<(DatabaseConnection, Availability)> {
+    let availability = Availability::new();
+    let db = open(config, options(config, &availability)).await?;
+    migrate::at_start(&db, config).await?;
+    if !config.url.is_sqlite() {
+        tokio::spawn(availability.clone().probe(db.get_postgres_connection_pool().clone()));
+    }
+    Ok((db, availability))
+}
+
+/// Connects to a database whatever its migrations are.
+pub(super) async fn without_migrations(config: &DatabaseConfig) -> anyhow::Result<DatabaseConnection> {
+    open(config, options(config, &Availability::new())).await
+}
+
+/// PostgreSQL: connections without the limits of requests, for a migration may take long. One of the two belongs to the
+/// lock on migrations, so all migrations have the same session, with the same settings.
+///
+/// `lock_timeout` is shorter than the statement timeout of requests: those that queue behind a migration which waits for a
+/// lock, for instance because of `pg_dump`, are delayed and do not fail.
+pub(super) async fn for_migrations(config: &DatabaseConfig) -> Result<DatabaseConnection, DbErr> {
+    const SETTINGS: &str =
+        "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '1s'";
+    let mut options = ConnectOptions::new(config.url.expose());
+    options.sqlx_logging(false).max_connections(2).max_lifetime(None).idle_timeout(None);
+    options.connect_lazy(true).acquire_timeout(CONNECT_TIMEOUT).set_application_name("tasks-api migrations");
+    options.map_sqlx_postgres_pool_opts(|pool| {
+        pool.after_connect(|connection, _| Box::pin(async move { connection.execute(SETTINGS).await.map(drop) }))
+    });
+    sea_orm::Database::connect(options).await
+}
+
+async fn open(config: &DatabaseConfig, mut options: ConnectOptions) -> anyhow::Result<DatabaseConnection> {
     for parameter in config.url.unknown_parameters() {
         warn!(parameter, "DATABASE_URL has a parameter that the driver does not know; it is ignored");
     }
-    let writability = Writability::new();
-    let connected = timeout(CONNECT_TIMEOUT, async {
-        let db = sea_orm::Database::connect(options(config, &writability)).await?;
-        if config.migrate {
-            migrate::apply_pending(&db).await?;
+    // On PostgreSQL the first connection is not one of the pool, which would hide why there is none.
+    options.connect_lazy(!config.url.is_sqlite());
+    let opened = async {
+        let db = sea_orm::Database::connect(options).await.map_err(|error| error.to_string())?;
+        if !config.url.is_sqlite() {
+            wait_until_reachable(&db.get_postgres_connection_pool().connect_options()).await?;
         }
-        Ok::<_, DbErr>(db)
-    });
-    let reason = match connected.await {
-        Ok(Ok(db)) => return Ok((db, writability)),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} seconds", CONNECT_TIMEOUT.as_secs()),
+        Ok(db)
     };
-    Err(anyhow!(
-        "the database cannot be used: {reason}. Check DATABASE_URL, and that the database is running and lets this user in \
-         (SQLite: that the directory exists and can be written to)"
-    ))
+    opened.await.map_err(|reason: String| {
+        anyhow!(
+            "cannot connect to the database: {reason}. Check DATABASE_URL, and that the database is running and lets this \
+             user in (SQLite: that the directory exists and can be written to)"
+        )
+    })
 }
 
-fn options(config: &DatabaseConfig, writability: &Writability) -> ConnectOptions {
+/// # Errors
+/// Why there is no connection.
+async fn wait_until_reachable(options: &PgConnectOptions) -> Result<(), String> {
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Err(error) = probe(options, left).await else { return Ok(()) };
+        if !is_transient(&error) || deadline.saturating_duration_since(Instant::now()) < RETRY_INTERVAL {
+            return Err(reason(&error));
+        }
+        sleep(RETRY_INTERVAL).await;
+    }
+}
+
+fn options(config: &DatabaseConfig, availability: &Availability) -> ConnectOptions {
     let mut options = ConnectOptions::new(config.url.expose());
     options.sqlx_logging(false);
     let statement_timeout = config.statement_timeout;
@@ -86,9 +136,9 @@ fn options(config: &DatabaseConfig, writability: &Writability) -> ConnectOptions
                     Box::pin(async move { connection.execute(settings).await.map(drop) })
                 })
             });
-        let writability = writability.clone();
+        let availability = availability.clone();
         options.map_sqlx_postgres_before_acquire(move |connection, metadata| {
-            let is_suspect = writability.is_suspect(metadata.age);
+            let is_suspect = availability.is_suspect(metadata.age);
             Box::pin(async move {
                 let is_read_only = is_suspect && sqlx::query_scalar(IS_READ_ONLY).fetch_one(connection).await?;
                 // The pool closes it and opens another.

@@ -1,52 +1,153 @@
-//! Applying migrations.
+//! Applying, reverting and listing migrations.
+//!
+//! On PostgreSQL they run on connections of their own, without the time limits of requests: see [`connect::for_migrations`].
 
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryOrder,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
-use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::{MigratorTrait, SchemaManager, seaql_migrations};
+use tokio::time::sleep;
+use tracing::{info, warn};
 
-use super::{DatabaseConfig, uninterrupted};
-use crate::migration::Migrator;
+use super::{DatabaseConfig, connect};
+use crate::{db_error::Cause, migration::Migrator};
 
-/// Whether all tables are as this program needs them. Changes nothing.
-pub(crate) async fn is_current(db: &DatabaseConnection) -> Result<bool, DbErr> {
-    match Migrator::get_pending_migrations_read_only(db).await {
-        Ok(pending) => Ok(pending.is_empty()),
-        // A migration that this program does not know: a newer one has been here, and old ones go on beside it.
-        Err(DbErr::Custom(_)) => Ok(true),
-        Err(error) => Err(error),
+/// Between attempts to get a lock on a table that others use: the first and the longest.
+const LOCK_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
+/// Between attempts to become the only server that migrates.
+const TURN_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The migrations, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Migrations {
+    pub(crate) applied: Vec<String>,
+    pub(crate) pending: Vec<String>,
+    /// Applied by a newer release. This program works beside them.
+    pub(crate) unknown: Vec<String>,
+}
+
+impl Migrations {
+    /// Changes nothing, and needs no privilege but `SELECT`.
+    pub(crate) async fn read(db: &DatabaseConnection) -> Result<Self, DbErr> {
+        let mut recorded = Vec::new();
+        if SchemaManager::new(db).has_table("seaql_migrations").await? {
+            let rows = seaql_migrations::Entity::find().order_by_asc(seaql_migrations::Column::Version).all(db).await?;
+            recorded.extend(rows.into_iter().map(|row| row.version));
+        }
+        let known = Migrator::migrations().into_iter().map(|migration| migration.name().to_owned());
+        let (applied, pending): (Vec<_>, Vec<_>) = known.partition(|name| recorded.contains(name));
+        recorded.retain(|name| !applied.contains(name));
+        Ok(Self { applied, pending, unknown: recorded })
     }
 }
 
-/// Several servers may start at once on one database: the first to come migrates, and the others wait for it.
-pub(super) async fn apply_pending(db: &DatabaseConnection) -> Result<(), DbErr> {
-    let options =
-        TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
-    let db = db.clone();
-    let turn = uninterrupted(async move { db.begin_with_options(options).await }).await?;
-    if turn.get_database_backend() == DbBackend::Postgres {
-        // Any number does, as long as nothing else in this database takes the same; these are the bytes of "tasks".
-        // Waiting for the others, and a migration, may take longer than a request.
-        turn.execute_unprepared("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(500069397363)").await?;
+/// For `serve`: applies pending migrations, or checks that there are none. Where none is pending, no privilege is needed.
+pub(super) async fn at_start(db: &DatabaseConnection, config: &DatabaseConfig) -> anyhow::Result<()> {
+    let Migrations { pending, unknown, .. } = Migrations::read(db).await.context("cannot read the migrations")?;
+    if !unknown.is_empty() {
+        info!(migrations = unknown.join(", "), "the database has migrations of a newer release");
     }
-    Migrator::up(&turn, None).await?;
-    uninterrupted(turn.commit()).await
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let names = pending.join(", ");
+    ensure!(config.migrate, "the database has pending migrations ({names}); run `tasks-api migrate up`");
+    info!(migrations = names, "applying migrations");
+    change(db, config, Change::Up).await?;
+    info!("migrations applied");
+    Ok(())
 }
 
-/// Applies pending migrations.
-pub(crate) async fn up(config: &DatabaseConfig) -> anyhow::Result<()> {
-    super::connect::connect(config).await.map(drop)
+/// Applies pending migrations. The result names them.
+pub(crate) async fn up(config: &DatabaseConfig) -> anyhow::Result<Vec<String>> {
+    let db = connect::without_migrations(config).await?;
+    let pending = Migrations::read(&db).await?.pending;
+    if !pending.is_empty() {
+        change(&db, config, Change::Up).await?;
+    }
+    Ok(pending)
 }
 
-/// Reverts the last migrations.
-pub(crate) async fn down(config: &DatabaseConfig, count: u32) -> anyhow::Result<()> {
-    let (db, _) = super::connect::connect(config).await?;
-    Ok(Migrator::down(&db, Some(count)).await?)
+/// Reverts the last migrations. The result names them.
+pub(crate) async fn down(config: &DatabaseConfig, count: u32) -> anyhow::Result<Vec<String>> {
+    let db = connect::without_migrations(config).await?;
+    let Migrations { mut applied, unknown, .. } = Migrations::read(&db).await?;
+    let unknown = unknown.join(", ");
+    ensure!(unknown.is_empty(), "a newer release has applied {unknown}; revert that with the newer release first");
+    applied.reverse();
+    applied.truncate(count as usize);
+    change(&db, config, Change::Down(count)).await?;
+    Ok(applied)
 }
 
-/// A line for each migration.
-pub(crate) async fn status(config: &DatabaseConfig) -> anyhow::Result<String> {
-    let (db, _) = super::connect::connect(config).await?;
-    let migrations = Migrator::get_migration_with_status(&db).await?;
-    Ok(migrations.iter().map(|migration| format!("{} {}\n", migration.status(), migration.name())).collect())
+/// Which migrations are applied. Changes nothing.
+pub(crate) async fn status(config: &DatabaseConfig) -> anyhow::Result<Migrations> {
+    let db = connect::without_migrations(config).await?;
+    Ok(Migrations::read(&db).await?)
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    Up,
+    Down(u32),
+}
+
+async fn change(db: &DatabaseConnection, config: &DatabaseConfig, change: Change) -> anyhow::Result<()> {
+    if config.url.is_sqlite() {
+        // All or none: SQLite's migrations have no transactions of their own.
+        let mode = Some(SqliteTransactionMode::Immediate);
+        let options = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };
+        let transaction = db.begin_with_options(options).await?;
+        match change {
+            Change::Up => Migrator::up(&transaction, None).await?,
+            Change::Down(count) => Migrator::down(&transaction, Some(count)).await?,
+        }
+        return Ok(transaction.commit().await?);
+    }
+    let db = connect::for_migrations(config).await?;
+    let turn = take_turn(&db).await.context("cannot lock the database for migrations")?;
+    let mut backoff = LOCK_BACKOFF.0;
+    loop {
+        let changed = match change {
+            Change::Up => Migrator::up(&db, None).await,
+            Change::Down(count) => Migrator::down(&db, Some(count)).await,
+        };
+        match changed {
+            // Migrations that were applied before this one are committed: the next attempt continues after them.
+            Err(error) if Cause::of(&error) == Cause::Contention => {
+                warn!(%error, "a migration waits for a table that others use; trying again in {backoff:?}");
+                sleep(backoff).await;
+                backoff = (backoff * 2).min(LOCK_BACKOFF.1);
+            }
+            Err(error) => return Err(error).context("a migration failed"),
+            Ok(()) => break,
+        }
+    }
+    turn.rollback().await?;
+    Ok(db.close().await?)
+}
+
+/// Waits, without a time limit, until no other server migrates. The next one has its turn when the result ends.
+///
+/// The lock belongs to a transaction, since proxies may give each transaction another session. It is polled: a statement that
+/// waited for it would be waited for by `CREATE INDEX CONCURRENTLY`, which would never end.
+async fn take_turn(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let turn = db.begin().await?;
+    turn.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+    // Any number, as long as nothing else in this database takes the same; these are the bytes of "tasks".
+    let lock = Statement::from_string(DbBackend::Postgres, "SELECT pg_try_advisory_xact_lock(500069397363)");
+    let mut is_waiting = false;
+    while !turn.query_one_raw(lock.clone()).await?.map_or(Ok(false), |row| row.try_get_by_index(0))? {
+        if !is_waiting {
+            info!("another server migrates the database; waiting until it has finished");
+            is_waiting = true;
+        }
+        sleep(TURN_INTERVAL).await;
+    }
+    Ok(turn)
 }

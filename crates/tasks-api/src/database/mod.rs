@@ -1,19 +1,20 @@
 //! The database: how the server connects to it, and what its requests share.
 
+mod availability;
 mod connect;
 mod lock;
 pub(crate) mod migrate;
+mod probe;
 mod row_security;
 pub(crate) mod unit_of_work;
 pub(crate) mod url;
-mod writability;
 
 use std::time::Duration;
 
 use anyhow::Context;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr};
 
-pub(crate) use self::{lock::lock, writability::Writability};
+pub(crate) use self::{availability::Availability, lock::lock};
 use self::{row_security::RowSecurity, url::DatabaseUrl};
 
 /// Which database, and the limits of its connections.
@@ -67,20 +68,20 @@ impl From<DatabaseUrl> for DatabaseConfig {
 #[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) connection: DatabaseConnection,
-    pub(crate) writability: Writability,
+    pub(crate) availability: Availability,
     row_security: RowSecurity,
 }
 
 impl Database {
     /// Connects, applies pending migrations if the configuration says so, and enables or detects row-level security.
     pub(crate) async fn connect(config: &DatabaseConfig) -> anyhow::Result<Self> {
-        let (connection, writability) = connect::connect(config).await?;
+        let (connection, availability) = connect::connect(config).await?;
         let row_security = if config.row_security {
             RowSecurity::enable(&connection).await.context("TASKS_API_ROW_SECURITY cannot be enabled")?
         } else {
             RowSecurity::detect(&connection).await.context("cannot read the state of row-level security")?
         };
-        Ok(Self { connection, writability, row_security })
+        Ok(Self { connection, availability, row_security })
     }
 
     pub(crate) fn pool_status(&self) -> PoolStatus {

@@ -16,7 +16,7 @@ use sea_orm::{
     prelude::async_trait::async_trait,
 };
 
-use super::{Database, Writability, uninterrupted};
+use super::{Availability, Database, uninterrupted};
 use crate::{db_error::outcome_unknown, http::problem::Problem};
 
 /// The database for one user. Handlers get it from a verified token, and reach tables only through it.
@@ -54,7 +54,7 @@ impl UserDatabase {
         // A `BEGIN` that is dropped before its response leaves the connection in a transaction that the driver does not know of
         // (sqlx 0.9.0): it would go back to the pool, and what runs on it next would be acknowledged and never committed.
         let begin = uninterrupted(async move { db.begin_with_options(options).await });
-        let transaction = self.database.writability.watch(begin).await?;
+        let transaction = self.database.availability.watch_part(begin).await?;
         if self.database.row_security.is_enabled {
             // `true` limits the settings to this transaction: the connection returns to the pool without a user.
             let set = "SELECT set_config('tasks_api.user', $1, true), set_config('row_security', 'on', true)";
@@ -66,7 +66,7 @@ impl UserDatabase {
 
     fn unit_of_work(self, connection: Connection) -> UnitOfWork {
         let Self { database, user_id, commit_flag } = self;
-        UnitOfWork { user_id, connection, commit_flag, writability: database.writability }
+        UnitOfWork { user_id, connection, commit_flag, availability: database.availability }
     }
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct UnitOfWork {
     user_id: String,
     connection: Connection,
     commit_flag: CommitFlag,
-    writability: Writability,
+    availability: Availability,
 }
 
 enum Connection {
@@ -114,7 +114,7 @@ impl UnitOfWork {
             Connection::Pool(_) => Ok(()),
             Connection::Transaction(transaction) => {
                 self.commit_flag.set();
-                let commit = self.writability.watch(uninterrupted(transaction.commit()));
+                let commit = self.availability.watch_commit(uninterrupted(transaction.commit()));
                 Ok(commit.await.map_err(outcome_unknown)?)
             }
         }
@@ -129,14 +129,13 @@ impl UnitOfWork {
 
     /// Awaits a statement that changes data.
     async fn change<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        let statement = self.writability.watch(statement);
         match self.connection {
             Connection::Pool(_) => {
                 self.commit_flag.set();
-                statement.await.map_err(outcome_unknown)
+                self.availability.watch_commit(statement).await.map_err(outcome_unknown)
             }
             // It has no effect before the commit.
-            Connection::Transaction(_) => statement.await,
+            Connection::Transaction(_) => self.availability.watch_part(statement).await,
         }
     }
 }
@@ -150,7 +149,7 @@ impl ConnectionTrait for UnitOfWork {
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let executor = self.executor();
         match is_read(&statement.sql) {
-            true => executor.execute_raw(statement).await,
+            true => self.availability.watch(executor.execute_raw(statement)).await,
             false => self.change(executor.execute_raw(statement)).await,
         }
     }
@@ -162,7 +161,7 @@ impl ConnectionTrait for UnitOfWork {
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         match is_read(&statement.sql) {
-            true => self.executor().query_one_raw(statement).await,
+            true => self.availability.watch(self.executor().query_one_raw(statement)).await,
             // SQLite commits, and reports that it cannot, when the last row has been read.
             false => Ok(self.query_all_raw(statement).await?.into_iter().next()),
         }
@@ -171,7 +170,7 @@ impl ConnectionTrait for UnitOfWork {
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let executor = self.executor();
         match is_read(&statement.sql) {
-            true => executor.query_all_raw(statement).await,
+            true => self.availability.watch(executor.query_all_raw(statement)).await,
             false => self.change(executor.query_all_raw(statement)).await,
         }
     }

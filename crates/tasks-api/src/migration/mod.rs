@@ -3,10 +3,12 @@
 
 use sea_orm_migration::prelude::*;
 
+mod concurrently;
 mod m0001_create_tasks;
 mod m0002_create_idempotency_keys;
 mod m0003_create_revocations;
 mod m0004_create_row_policies;
+mod m0005_index_tasks_by_title;
 
 pub(crate) struct Migrator;
 
@@ -17,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_create_idempotency_keys::Migration),
             Box::new(m0003_create_revocations::Migration),
             Box::new(m0004_create_row_policies::Migration),
+            Box::new(m0005_index_tasks_by_title::Migration),
         ]
     }
 }

@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use better_auth_jwt::keys::Readiness;
-use sea_orm::DbErr;
 use serde_json::json;
 use tokio::time::timeout;
 use utoipa::{
@@ -17,7 +16,7 @@ use utoipa::{
 };
 
 use crate::{
-    database::{Database, migrate},
+    database::{Database, migrate::Migrations},
     http::problem::{self, Problem},
     state::AppState,
 };
@@ -53,29 +52,35 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Response
         return Err(Problem::NotReady("not ready: stopping".into()));
     }
     let keys = state.verifier.readiness();
-    let checks = async {
-        let examined = examine(&state.database).await?;
-        Ok::<_, DbErr>((examined, state.database.row_security_fits().await?))
-    };
-    let (database, migrations, row_security) = match timeout(TIMEOUT, checks).await {
-        Ok(Ok((Examined { writable: false, .. }, _))) => (Some("database (it accepts no changes)"), None, None),
-        Ok(Ok((Examined { migrated: false, .. }, _))) => {
-            (None, Some("migrations (tables are missing or old: run `tasks-api migrate`)"), None)
-        }
-        Ok(Ok((_, false))) => {
-            (None, None, Some("row-level security (it was enabled or disabled in the database: restart this server)"))
-        }
-        Ok(Ok((_, true))) => (None, None, None),
-        Ok(Err(_)) | Err(_) => (Some("database (it does not answer)"), None, None),
-    };
     let no_keys = (keys == Readiness::Unavailable).then_some("keys (none could be fetched yet)");
     let no_logouts = state.revocations.is_stale().then_some("logouts (they could not be read for too long)");
-    let missing: Vec<&str> = [database, migrations, row_security, no_keys, no_logouts].into_iter().flatten().collect();
+    let missing: Vec<&str> = [missing(&state.database).await, no_keys, no_logouts].into_iter().flatten().collect();
     if !missing.is_empty() {
         return Err(Problem::NotReady(format!("not ready: {}", missing.join(", ")).into()));
     }
     let keys = if keys == Readiness::Stale { "stale" } else { "ready" };
     Ok(Json(json!({ "status": "ready", "database": "ready", "migrations": "ready", "keys": keys })).into_response())
+}
+
+/// What the database lacks. The response does not wait for a database that is known to be unavailable.
+async fn missing(database: &Database) -> Option<&'static str> {
+    const NO_RESPONSE: &str = "database (it does not respond)";
+    let availability = &database.availability;
+    let checks = availability.watch(async {
+        Ok(if !availability.accepts_changes(&database.connection).await? {
+            Some("database (it accepts no changes)")
+        } else if !Migrations::read(&database.connection).await?.pending.is_empty() {
+            Some("migrations (some are pending: run `tasks-api migrate up`)")
+        } else if !database.row_security_fits().await? {
+            Some("row-level security (it was enabled or disabled in the database: restart this server)")
+        } else {
+            None
+        })
+    });
+    tokio::select! {
+        checked = timeout(TIMEOUT, checks) => checked.map_or(Some(NO_RESPONSE), |checked| checked.unwrap_or(Some(NO_RESPONSE))),
+        () = availability.unavailable() => Some(NO_RESPONSE),
+    }
 }
 
 struct NotReady;
@@ -87,15 +92,5 @@ impl IntoResponses for NotReady {
     }
 }
 
-struct Examined {
-    writable: bool,
-    migrated: bool,
-}
-
-async fn examine(database: &Database) -> Result<Examined, DbErr> {
-    let writable = database.writability.check(&database.connection).await?;
-    Ok(Examined { writable, migrated: migrate::is_current(&database.connection).await? })
-}
-
-/// Shorter than the patience of those who ask.
+/// Shorter than the timeouts of balancers.
 const TIMEOUT: Duration = Duration::from_secs(2);

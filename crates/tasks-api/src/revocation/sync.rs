@@ -14,6 +14,9 @@ use super::{Revocations, table::CHANNEL};
 /// A notification may be lost with its connection, and proxies that pool transactions deliver none.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
+const NO_NOTIFICATIONS: &str = "PostgreSQL's notifications of revocations do not arrive; polling every 2 seconds instead \
+                                (a proxy that pools transactions delivers none)";
+
 /// Notifications within this time cause one poll.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 
@@ -45,7 +48,7 @@ impl Revocations {
             match &error {
                 Some(error) => {
                     self.state.needs_full_sync.store(true, Ordering::Relaxed);
-                    if !is_failing {
+                    if !is_failing && !self.table.availability.is_unavailable() {
                         warn!(error, "failed to load revocations; trying again every {POLL_INTERVAL:?}");
                     }
                 }
@@ -63,31 +66,46 @@ impl Revocations {
         let pool =
             pool.connect_lazy_with((*self.table.connection.get_postgres_connection_pool().connect_options()).clone());
         let (mut backoff, max_backoff) = RECONNECT_BACKOFF;
-        let mut is_listening = true;
+        // Whether the log has said that there are no notifications.
+        let mut is_polling = false;
         loop {
             if let Ok(mut listener) = PgListener::connect_with(&pool).await
                 && listener.listen(CHANNEL).await.is_ok()
             {
-                if !is_listening {
-                    info!("LISTEN connection established");
-                }
-                is_listening = true;
                 backoff = RECONNECT_BACKOFF.0;
                 // First for what was written while nobody listened, then for each notification.
                 self.state.needs_full_sync.store(true, Ordering::Relaxed);
-                loop {
-                    wakeup.notify_one();
-                    if !matches!(listener.try_recv().await, Ok(Some(_))) {
-                        break;
-                    }
+                let is_notified = self.is_notified(&mut listener).await;
+                wakeup.notify_one();
+                if is_notified && is_polling {
+                    info!("notifications of revocations arrive again");
+                    is_polling = false;
+                } else if !is_notified {
+                    self.warn_once(&mut is_polling);
                 }
+                while matches!(listener.try_recv().await, Ok(Some(_))) {
+                    wakeup.notify_one();
+                }
+                // The database may be unavailable.
+                self.table.availability.suspect(&"the connection that listens for notifications was lost");
+            } else {
+                self.warn_once(&mut is_polling);
             }
-            if is_listening {
-                warn!("LISTEN connection lost, polling every {POLL_INTERVAL:?}");
-            }
-            is_listening = false;
             sleep(backoff).await;
             backoff = (backoff * 2).min(max_backoff);
         }
+    }
+
+    fn warn_once(&self, is_polling: &mut bool) {
+        if !*is_polling && !self.table.availability.is_unavailable() {
+            warn!("{NO_NOTIFICATIONS}");
+            *is_polling = true;
+        }
+    }
+
+    /// Whether a notification arrives: proxies that pool transactions accept `LISTEN` and deliver none.
+    async fn is_notified(&self, listener: &mut PgListener) -> bool {
+        self.table.notify().await.is_ok()
+            && matches!(timeout(POLL_INTERVAL, listener.try_recv()).await, Ok(Ok(Some(_))))
     }
 }

@@ -6,7 +6,10 @@
 use better_auth_jwt::{LogoutTarget, LogoutToken};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, FromQueryResult, Statement, Value};
 
-use crate::database::{Database, Writability};
+use crate::{
+    database::{Availability, Database},
+    db_error::Cause,
+};
 
 /// The channel of `NOTIFY` for new revocations.
 pub(super) const CHANNEL: &str = "tasks_api_revocations";
@@ -17,7 +20,7 @@ pub(super) const CHANNEL: &str = "tasks_api_revocations";
 #[derive(Clone)]
 pub(super) struct Table {
     pub(super) connection: DatabaseConnection,
-    writability: Writability,
+    pub(super) availability: Availability,
 }
 
 /// A revocation.
@@ -38,7 +41,7 @@ impl Row {
 
 impl Table {
     pub(super) fn new(database: &Database) -> Self {
-        Self { connection: database.connection.clone(), writability: database.writability.clone() }
+        Self { connection: database.connection.clone(), availability: database.availability.clone() }
     }
 
     /// Stores a revocation and notifies other replicas. A repeated one changes nothing and notifies nobody.
@@ -56,7 +59,13 @@ impl Table {
             false => upsert("0"),
         };
         let values = [logout.issuer().into(), sid.into(), user_id.into(), seconds(logout.issued_at())];
-        self.writability.watch(self.connection.execute_raw(self.statement(sql, values))).await.map(drop)
+        self.availability.watch_commit(self.connection.execute_raw(self.statement(sql, values))).await.map(drop)
+    }
+
+    /// Notifies all replicas, as if there were a new revocation.
+    pub(super) async fn notify(&self) -> Result<(), DbErr> {
+        let notify = format!("SELECT pg_notify('{CHANNEL}', '')");
+        self.availability.watch(self.connection.execute_raw(self.statement(notify, []))).await.map(drop)
     }
 
     /// A lower bound of the transaction ids of rows that are not visible yet, and whether the database is read-only: then
@@ -70,12 +79,11 @@ impl Table {
         }
         let watermark =
             "SELECT txid_snapshot_xmin(txid_current_snapshot()), current_setting('transaction_read_only')::boolean";
-        let Some(row) = self.connection.query_one_raw(self.statement(watermark, [])).await? else {
-            return Ok((0, false));
-        };
+        let row = self.availability.watch(self.connection.query_one_raw(self.statement(watermark, [])));
+        let Some(row) = row.await? else { return Ok((0, false)) };
         let is_read_only = row.try_get_by_index(1)?;
         if is_read_only {
-            self.writability.note_read_only();
+            self.availability.note_failing(Cause::ReadOnly);
         }
         Ok((row.try_get_by_index(0)?, is_read_only))
     }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(crate) const PATH: &str = "/auth/backchannel-logout";
-const ORIGIN: &str = "https://app.example.com";
+pub(crate) const ORIGIN: &str = "https://app.example.com";
 
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()

@@ -14,13 +14,13 @@ pub(crate) fn tasks_api(directory: &tempfile::TempDir) -> Command {
     command
 }
 
-/// Runs the command to its end. One that does not end, such as a server that starts after all, is killed after 7 seconds.
+/// Runs the command to its end. One that does not end, such as a server that starts after all, is killed after 12 seconds.
 pub(crate) fn run(command: &mut Command) -> Output {
     let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let id = process.id().to_string();
     let waiting = thread::spawn(move || process.wait_with_output().unwrap());
     let start = Instant::now();
-    while !waiting.is_finished() && start.elapsed() < Duration::from_secs(7) {
+    while !waiting.is_finished() && start.elapsed() < Duration::from_secs(12) {
         thread::sleep(Duration::from_millis(20));
     }
     if !waiting.is_finished() {

@@ -94,10 +94,12 @@ impl Cluster {
 
     /// To PostgreSQL and all its processes.
     fn signal(&self, signal: &str) {
-        let pid = fs::read_to_string(self.directory.path().join("data/postmaster.pid")).unwrap();
-        let pid = pid.lines().next().unwrap();
-        let all = format!("kill {signal} {pid} $(cat /proc/{pid}/task/{pid}/children)");
-        assert!(Command::new("sh").args(["-c", &all]).status().unwrap().success());
+        let pid = fs::read_to_string(self.directory.path().join("data/postmaster.pid")).unwrap_or_default();
+        if let Some(pid) = pid.lines().next() {
+            // A process may end meanwhile.
+            let all = format!("kill {signal} {pid} $(cat /proc/{pid}/task/{pid}/children)");
+            let _ = Command::new("sh").args(["-c", &all]).status();
+        }
     }
 
     fn command(&self, program: &str) -> Command {
@@ -118,6 +120,8 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
+            // A test may have failed while it was stopped.
+            self.signal("-CONT");
             drop(keeper.stdin.take());
             let _ = keeper.wait();
         }

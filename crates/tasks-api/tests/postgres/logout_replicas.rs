@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     database::{Database, execute, own_cluster},
-    logout::{ask, ask_for, logout_token, now, serve, tell, token_in, until},
+    logout::{ORIGIN, ask, ask_for, logout_token, now, serve, tell, token_in, until},
     sql::count,
 };
 
@@ -20,7 +20,7 @@ fn listening(database: &Database, replicas: i64) {
 
 /// Ends a session that is nobody's yet, and does nothing else: no replica tells another.
 fn insert(session: &str) -> String {
-    format!("INSERT INTO revocations VALUES ('{session}', '', {}, txid_current())", now())
+    format!("INSERT INTO revocations VALUES ('{ORIGIN}', '{session}', '', {}, txid_current())", now())
 }
 
 #[test]

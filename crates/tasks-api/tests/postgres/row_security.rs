@@ -1,11 +1,12 @@
 //! Row-level security: PostgreSQL itself keeps the users apart.
 
 use sea_orm::{ConnectOptions, ConnectionTrait, DbBackend, Statement, TransactionTrait};
+use tasks_api::{AppConfig, AppState, DatabaseConfig};
 
 use crate::{
     database::{Database, execute},
     isolation, logout,
-    test_app::{TestApp, state},
+    test_app::{TestApp, verifier},
 };
 
 /// A database that belongs to a role without privileges, as it should be in production, and the URL for this role.
@@ -26,8 +27,12 @@ pub(crate) fn database_of_a_plain_role() -> (Database, String) {
 
 async fn app() -> (TestApp, String) {
     let (database, url) = database_of_a_plain_role();
-    let state = state(&url).await.secure_rows().await.unwrap();
+    let state = secured(&url).await.unwrap();
     (TestApp::of(state, database), url)
+}
+
+async fn secured(url: &str) -> anyhow::Result<AppState> {
+    AppState::connect(AppConfig::new(verifier(), DatabaseConfig::new(url)?.row_security())).await
 }
 
 async fn count(db: &impl ConnectionTrait, table: &str) -> i64 {
@@ -88,8 +93,8 @@ async fn logouts_are_the_servers_own_and_no_policy_hides_them() {
     let form = format!("logout_token={}", logout::logout_token("phone"));
     let sender = app.client("", &[("content-type", "application/x-www-form-urlencoded")]);
     sender.send("POST", "/auth/backchannel-logout", form.into()).await.assert_status(200);
-    let TestApp { router: _, database } = app;
-    let app = TestApp::of(state(&url).await.secure_rows().await.unwrap(), database);
+    let TestApp { database, .. } = app;
+    let app = TestApp::of(secured(&url).await.unwrap(), database);
     for (session, status) in [("phone", 401), ("laptop", 200)] {
         let bearer = format!("Bearer {}", logout::token_in(session));
         app.client("ada", &[("authorization", &bearer)]).get("tasks").await.assert_status(status);
@@ -99,9 +104,8 @@ async fn logouts_are_the_servers_own_and_no_policy_hides_them() {
 #[tokio::test]
 async fn a_role_above_all_policies_is_refused() {
     let database = Database::new();
-    let state = state(database.url()).await;
-    let Err(failure) = state.secure_rows().await else { panic!("the role is a superuser") };
-    assert!(failure.to_string().contains("superuser"), "{failure}");
+    let Err(failure) = secured(database.url()).await else { panic!("the role is a superuser") };
+    assert!(format!("{failure:#}").contains("superuser"), "{failure:#}");
 }
 
 #[tokio::test]

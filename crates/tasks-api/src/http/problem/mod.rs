@@ -14,7 +14,7 @@ use axum::{
 };
 use sea_orm::DbErr;
 use serde::Serialize;
-use tracing::error;
+use tracing::{debug, error, warn};
 use utoipa::ToSchema;
 
 pub(crate) use self::{
@@ -206,7 +206,14 @@ impl IntoResponse for Problem {
 impl From<DbErr> for Problem {
     fn from(error: DbErr) -> Self {
         let cause = Cause::of(&error);
-        error!(%error, "{}", cause.describe());
+        match cause {
+            // One fact for many requests, and the circuit breaker logs it once.
+            Cause::NoConnection | Cause::ConnectionLost | Cause::ReadOnly | Cause::NoResources => {
+                debug!(%error, "{}", cause.describe());
+            }
+            Cause::OutcomeUnknown | Cause::Contention => warn!(%error, "{}", cause.describe()),
+            Cause::NotPermitted | Cause::Rejected => error!(%error, "{}", cause.describe()),
+        }
         match cause {
             Cause::Rejected => Self::Internal,
             Cause::OutcomeUnknown => Self::OutcomeUnknown,

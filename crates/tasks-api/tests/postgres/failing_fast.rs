@@ -1,0 +1,153 @@
+//! While the database is unavailable requests fail at once, and the log says so once.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    cable::Cable,
+    connection::{Answer, Connection, request},
+    database::{Database, execute, own_cluster},
+    logout::{ask_for, logout_token, serve, tell, token_in, until},
+    process::Server,
+    row_security::database_of_a_plain_role,
+};
+
+const LOG: &[(&str, &str)] = &[("RUST_LOG", "info")];
+
+const UNAVAILABLE: &str = "the database is unavailable";
+const AVAILABLE: &str = "the database is available again";
+
+/// In less time than a request waits for a connection.
+fn assert_fails_fast(server: &Server) {
+    until(|| ask_for(&server.address, "/readyz", "") == 503);
+    // A request may have met a broken connection before a probe did.
+    thread::sleep(Duration::from_millis(1500));
+    let start = Instant::now();
+    for n in 0..20 {
+        let answer = match n % 4 {
+            0 => send(server, "GET", ""),
+            1 => send(server, "POST", r#"{"title":"t"}"#),
+            2 => keyed(server),
+            _ => {
+                assert_eq!(tell(&server.address, &logout_token("s")), 503);
+                assert_eq!(ask_for(&server.address, "/readyz", ""), 503);
+                continue;
+            }
+        };
+        assert_eq!(answer.status, 503);
+        assert!(answer.head.to_ascii_lowercase().contains("retry-after: 2"), "{}", answer.head);
+    }
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+fn send(server: &Server, method: &str, body: &str) -> Answer {
+    Connection::open(&server.address).unwrap().send(&request(method, "/api/ada/tasks", body)).unwrap()
+}
+
+fn keyed(server: &Server) -> Answer {
+    let keyed = request("POST", "/api/ada/tasks", r#"{"title":"t"}"#);
+    let keyed = keyed.replacen("\r\n", "\r\nIdempotency-Key: k\r\n", 1);
+    Connection::open(&server.address).unwrap().send(&keyed).unwrap()
+}
+
+fn assert_back(server: &Server) {
+    until(|| ask_for(&server.address, "/readyz", "") == 200);
+    assert_eq!((send(server, "GET", "").status, send(server, "POST", r#"{"title":"t"}"#).status), (200, 201));
+}
+
+/// One line when it went away and one when it was back.
+#[track_caller]
+fn assert_logged(log: &str, outages: usize, cause: &str) {
+    assert_eq!((log.matches(UNAVAILABLE).count(), log.matches(AVAILABLE).count()), (outages, outages), "{log}");
+    let gone: Vec<&str> = log.lines().filter(|line| line.contains(UNAVAILABLE)).collect();
+    assert!(gone.iter().all(|line| line.contains(cause)), "{gone:?}");
+    let back: Vec<&str> = log.lines().filter(|line| line.contains(AVAILABLE)).collect();
+    assert!(back.iter().all(|line| line.contains("rejected=") && !line.contains("rejected=0")), "{back:?}");
+    // The library logs each logout token that could not be applied.
+    let errors = log.lines().filter(|line| line.contains(" ERROR ") && !line.contains("backchannel"));
+    assert_eq!(errors.count(), outages, "{log}");
+}
+
+#[test]
+fn a_database_that_is_stopped() {
+    let Some(mut cluster) = own_cluster() else { return };
+    let server = serve(cluster.url().as_str(), LOG);
+    send(&server, "POST", r#"{"title":"t"}"#);
+    for signal in ["INT", "KILL"] {
+        cluster.stop(signal);
+        assert_fails_fast(&server);
+        cluster.start();
+        assert_back(&server);
+    }
+    let (_, log) = server.stop("-TERM");
+    // Its socket is gone, refuses connections, or still leads to it.
+    assert_logged(&log, 2, "cause=");
+}
+
+#[test]
+fn a_database_that_hangs() {
+    let Some(mut cluster) = own_cluster() else { return };
+    let server = serve(cluster.url().as_str(), LOG);
+    cluster.stop("STOP");
+    assert_fails_fast(&server);
+    cluster.start();
+    assert_back(&server);
+    let (_, log) = server.stop("-TERM");
+    assert_logged(&log, 1, "timed out");
+}
+
+#[test]
+fn a_network_that_is_cut() {
+    let database = Database::new();
+    let cable = Cable::to(database.url());
+    let server = serve(cable.url(), LOG);
+    send(&server, "GET", "");
+    cable.cut();
+    assert_fails_fast(&server);
+    cable.mend();
+    assert_back(&server);
+    let (_, log) = server.stop("-TERM");
+    assert_logged(&log, 1, "timed out");
+}
+
+#[test]
+fn a_database_without_connections_for_this_role() {
+    let (database, url) = database_of_a_plain_role();
+    let server = serve(&url, LOG);
+    let role = url::Url::parse(&url).unwrap().username().to_owned();
+    execute(
+        database.url(),
+        &format!(
+            "ALTER ROLE {role} CONNECTION LIMIT 0; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
+        ),
+    );
+    assert_fails_fast(&server);
+    execute(database.url(), &format!("ALTER ROLE {role} CONNECTION LIMIT -1"));
+    assert_back(&server);
+    let (_, log) = server.stop("-TERM");
+    assert_logged(&log, 1, "too many connections for role");
+}
+
+#[test]
+fn slow_statements_a_busy_pool_and_no_connection_beyond_the_pool_are_no_outage() {
+    let (database, url) = database_of_a_plain_role();
+    let server = serve(&url, &[LOG[0], ("TASKS_API_POOL_SIZE", "1")]);
+    let role = url::Url::parse(&url).unwrap().username().to_owned();
+    until(|| ask_for(&server.address, "/readyz", "") == 200);
+    thread::sleep(Duration::from_secs(1));
+    // What it has is all that it gets: one that listens and one of the pool.
+    execute(database.url(), &format!("ALTER ROLE {role} CONNECTION LIMIT 2"));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            execute(database.url(), "BEGIN; LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(1.5); COMMIT");
+        });
+        thread::sleep(Duration::from_millis(200));
+        for _ in 0..3 {
+            scope.spawn(|| assert_eq!(ask_for(&server.address, "/api/ada/tasks", &token_in("s")), 200));
+        }
+    });
+    let (_, log) = server.stop("-TERM");
+    assert!(!log.contains(UNAVAILABLE), "{log}");
+}
