@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     logout::{self, logout_token},
-    test_app::{Answer, TestApp, rate_limit},
+    test_app::{TestApp, TestResponse, rate_limit},
 };
 
 async fn description(app: &TestApp) -> Value {
@@ -22,7 +22,7 @@ fn operation<'a>(description: &'a Value, method: &str, path: &str) -> &'a Value 
 
 /// Asserts that the answer is one that the description knows, and as it says.
 #[track_caller]
-fn assert_described(description: &Value, method: &str, path: &str, answer: &Answer) {
+fn assert_described(description: &Value, method: &str, path: &str, answer: &TestResponse) {
     let response = &operation(description, method, path)["responses"][answer.status.as_str()];
     assert!(response.is_object(), "{method} {path}: {} is not described", answer.status);
     if answer.body.is_null() {

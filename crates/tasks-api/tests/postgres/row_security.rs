@@ -27,7 +27,7 @@ pub(crate) fn database_of_a_plain_role() -> (Database, String) {
 async fn app() -> (TestApp, String) {
     let (database, url) = database_of_a_plain_role();
     let state = state(&url).await.secure_rows().await.unwrap();
-    (TestApp::of(state, database), url)
+    (TestApp::from_state(state, database), url)
 }
 
 async fn count(db: &impl ConnectionTrait, table: &str) -> i64 {
@@ -89,9 +89,9 @@ async fn logouts_are_the_servers_own_and_no_policy_hides_them() {
     let sender = app.client("", &[("content-type", "application/x-www-form-urlencoded")]);
     sender.send("POST", "/auth/backchannel-logout", form.into()).await.assert_status(200);
     let TestApp { router: _, database } = app;
-    let app = TestApp::of(state(&url).await.secure_rows().await.unwrap(), database);
+    let app = TestApp::from_state(state(&url).await.secure_rows().await.unwrap(), database);
     for (session, status) in [("phone", 401), ("laptop", 200)] {
-        let bearer = format!("Bearer {}", logout::token_in(session));
+        let bearer = format!("Bearer {}", logout::token_with_session(session));
         app.client("ada", &[("authorization", &bearer)]).get("tasks").await.assert_status(status);
     }
 }
