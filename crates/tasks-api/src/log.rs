@@ -103,7 +103,8 @@ mod tests {
     fn a_panic_is_an_event_in_its_span() {
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
+        let subscriber =
+            tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
         let previous = panic::take_hook();
         panic::set_hook(Box::new(log_panic));
         let result = subscriber::with_default(subscriber, || {
