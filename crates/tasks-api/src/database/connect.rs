@@ -64,7 +64,7 @@ pub(super) async fn for_migrations(config: &DatabaseConfig) -> Result<DatabaseCo
     let mut options = ConnectOptions::new(config.url.expose());
     options.sqlx_logging(false).max_connections(2).max_lifetime(None).idle_timeout(None);
     options.connect_lazy(true).acquire_timeout(CONNECT_TIMEOUT).set_application_name("tasks-api migrations");
-    options.map_sqlx_postgres_pool_opts(|pool| {
+    options.map_sqlx_postgres_opts(without_float_digits).map_sqlx_postgres_pool_opts(|pool| {
         pool.after_connect(|connection, _| Box::pin(async move { connection.execute(SETTINGS).await.map(drop) }))
     });
     sea_orm::Database::connect(options).await
@@ -89,6 +89,11 @@ async fn open(config: &DatabaseConfig, mut options: ConnectOptions) -> anyhow::R
              user in (SQLite: that the directory exists and can be written to)"
         )
     })
+}
+
+/// PgBouncer rejects connections with this start-up parameter. There are no floating-point columns.
+fn without_float_digits(options: PgConnectOptions) -> PgConnectOptions {
+    options.extra_float_digits(None)
 }
 
 /// # Errors
@@ -129,6 +134,7 @@ fn options(config: &DatabaseConfig, availability: &Availability) -> ConnectOptio
             // Under load no connection is idle so long, and nothing is asked. After an outage the dead ones are found, and not by requests.
             .test_before_acquire_if_idle_for(Duration::from_secs(1))
             .set_application_name("tasks-api")
+            .map_sqlx_postgres_opts(without_float_digits)
             .map_sqlx_postgres_pool_opts(move |pool| {
                 let settings = settings.clone();
                 pool.after_connect(move |connection, _| {

@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgPool, PgPoolOptions};
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
@@ -13,9 +13,6 @@ use super::{Revocations, table::CHANNEL};
 
 /// A notification may be lost with its connection, and proxies that pool transactions deliver none.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-
-const NO_NOTIFICATIONS: &str = "PostgreSQL's notifications of revocations do not arrive; polling every 2 seconds instead \
-                                (a proxy that pools transactions delivers none)";
 
 /// Notifications within this time cause one poll.
 const DEBOUNCE: Duration = Duration::from_millis(20);
@@ -62,50 +59,61 @@ impl Revocations {
 
     async fn listen(&self, wakeup: &Notify) {
         // A connection of its own: those of the pool are for requests.
+        let requests = self.table.connection.get_postgres_connection_pool();
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(4));
-        let pool =
-            pool.connect_lazy_with((*self.table.connection.get_postgres_connection_pool().connect_options()).clone());
+        let pool = pool.connect_lazy_with((*requests.connect_options()).clone());
         let (mut backoff, max_backoff) = RECONNECT_BACKOFF;
-        // Whether the log has said that there are no notifications.
-        let mut is_polling = false;
+        let mut is_listening = true;
         loop {
-            if let Ok(mut listener) = PgListener::connect_with(&pool).await
-                && listener.listen(CHANNEL).await.is_ok()
-            {
-                backoff = RECONNECT_BACKOFF.0;
-                // First for what was written while nobody listened, then for each notification.
-                self.state.needs_full_sync.store(true, Ordering::Relaxed);
-                let is_notified = self.is_notified(&mut listener).await;
-                wakeup.notify_one();
-                if is_notified && is_polling {
-                    info!("notifications of revocations arrive again");
-                    is_polling = false;
-                } else if !is_notified {
-                    self.warn_once(&mut is_polling);
+            if let Ok(mut listener) = PgListener::connect_with(&pool).await {
+                if shares_session(&mut listener, requests).await {
+                    warn!("a proxy pools transactions, so PostgreSQL cannot notify; polling every {POLL_INTERVAL:?}");
+                    return;
                 }
-                while matches!(listener.try_recv().await, Ok(Some(_))) {
-                    wakeup.notify_one();
+                if listener.listen(CHANNEL).await.is_ok() {
+                    if !is_listening {
+                        info!("LISTEN connection established");
+                    }
+                    is_listening = true;
+                    backoff = RECONNECT_BACKOFF.0;
+                    // First for what was written while nobody listened, then for each notification.
+                    self.state.needs_full_sync.store(true, Ordering::Relaxed);
+                    loop {
+                        wakeup.notify_one();
+                        if !matches!(listener.try_recv().await, Ok(Some(_))) {
+                            break;
+                        }
+                    }
+                    // The first sign of an outage, before a request meets it.
+                    self.table.availability.suspect(&"LISTEN connection lost");
+                    sleep(backoff).await;
+                    continue;
                 }
-                // The database may be unavailable.
-                self.table.availability.suspect(&"the connection that listens for notifications was lost");
-            } else {
-                self.warn_once(&mut is_polling);
+            }
+            if is_listening && !self.table.availability.is_unavailable() {
+                warn!("no LISTEN connection, polling every {POLL_INTERVAL:?}");
+                is_listening = false;
             }
             sleep(backoff).await;
             backoff = (backoff * 2).min(max_backoff);
         }
     }
+}
 
-    fn warn_once(&self, is_polling: &mut bool) {
-        if !*is_polling && !self.table.availability.is_unavailable() {
-            warn!("{NO_NOTIFICATIONS}");
-            *is_polling = true;
+/// Whether a proxy gives the session of `listener` to requests, too.
+///
+/// Such a proxy delivers no notifications, and a session that listens would disturb the requests that it is given to.
+async fn shares_session(listener: &mut PgListener, requests: &PgPool) -> bool {
+    const SESSION: &str = "SELECT pg_backend_pid()";
+    // Other requests may get the session between the two queries, but not each time.
+    for _ in 0..20 {
+        let session: Result<i32, _> = sqlx::query_scalar(SESSION).fetch_one(&mut *listener).await;
+        let other: Result<i32, _> = sqlx::query_scalar(SESSION).fetch_one(requests).await;
+        match (session, other) {
+            (Ok(session), Ok(other)) if session != other => {}
+            (Ok(_), Ok(_)) => return true,
+            _ => return false,
         }
     }
-
-    /// Whether a notification arrives: proxies that pool transactions accept `LISTEN` and deliver none.
-    async fn is_notified(&self, listener: &mut PgListener) -> bool {
-        self.table.notify().await.is_ok()
-            && matches!(timeout(POLL_INTERVAL, listener.try_recv()).await, Ok(Ok(Some(_))))
-    }
+    false
 }

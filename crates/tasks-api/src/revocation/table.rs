@@ -62,12 +62,6 @@ impl Table {
         self.availability.watch_commit(self.connection.execute_raw(self.statement(sql, values))).await.map(drop)
     }
 
-    /// Notifies all replicas, as if there were a new revocation.
-    pub(super) async fn notify(&self) -> Result<(), DbErr> {
-        let notify = format!("SELECT pg_notify('{CHANNEL}', '')");
-        self.availability.watch(self.connection.execute_raw(self.statement(notify, []))).await.map(drop)
-    }
-
     /// A lower bound of the transaction ids of rows that are not visible yet, and whether the database is read-only: then
     /// another one may be the primary by now, with other transaction ids.
     ///

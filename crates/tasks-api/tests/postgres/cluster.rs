@@ -28,7 +28,7 @@ impl Cluster {
         let programs = programs()?;
         // Short, for the socket in it: its name has at most 107 bytes.
         let directory = tempfile::Builder::new().prefix("tasks-pg-").tempdir_in("/tmp").unwrap();
-        let user = (id(&["-u"]) == Some(0)).then(|| id(&["-u", "postgres"]).or_else(|| id(&["-u", "nobody"])).unwrap());
+        let user = unprivileged_user();
         chown(directory.path(), user, None).unwrap();
         let mut cluster = Self { programs, directory, user, keeper: None };
         let initdb = cluster
@@ -98,7 +98,7 @@ impl Cluster {
         if let Some(pid) = pid.lines().next() {
             // A process may end meanwhile.
             let all = format!("kill {signal} {pid} $(cat /proc/{pid}/task/{pid}/children)");
-            let _ = Command::new("sh").args(["-c", &all]).status();
+            let _ = Command::new("sh").args(["-c", &all]).stderr(Stdio::null()).status();
         }
     }
 
@@ -140,6 +140,11 @@ fn programs() -> Option<PathBuf> {
         .chain(asked)
         .chain(versions.map(|version| version.path().join("bin")))
         .find(|directory| ["initdb", "postgres", "psql"].iter().all(|program| directory.join(program).exists()))
+}
+
+/// The user for programs that refuse to run as root, if this one does.
+pub(crate) fn unprivileged_user() -> Option<u32> {
+    (id(&["-u"]) == Some(0)).then(|| id(&["-u", "postgres"]).or_else(|| id(&["-u", "nobody"])).unwrap())
 }
 
 fn id(arguments: &[&str]) -> Option<u32> {

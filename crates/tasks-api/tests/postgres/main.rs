@@ -10,6 +10,7 @@ mod logout_replicas;
 mod migrations;
 mod outage;
 mod outcome;
+mod pgbouncer;
 mod read_only;
 mod replicas;
 mod row_security;
@@ -44,5 +45,6 @@ mod process;
 mod sql;
 #[path = "../api/tasks.rs"]
 mod tasks;
+#[allow(dead_code, reason = "the other binary uses all of it")]
 #[path = "../api/test_app.rs"]
 mod test_app;
