@@ -28,12 +28,13 @@ use crate::{
     tasks,
 };
 
-/// The API; with probes, metrics and documentation, unless these have a listener of their own.
+/// The router of the API. It includes probes, metrics and documentation unless they have a separate listener.
 pub fn app(state: AppState) -> Router {
     let state = Arc::new(state);
 
-    // The layers are on the methods: an unknown route stays 404 and a wrong method 405, with or without a token. The last one is
-    // the outermost. Authentication needs the head alone: clients without a valid token take no slot and send no body.
+    // The layers are on the method routers: an unknown route stays 404 and a wrong method 405, with or without a token.
+    // The last layer is the outermost. Authentication needs only the request head, so requests without a valid token
+    // take no slot and their body is not read.
     let auth = auth::layer(&state).match_user(PathParam("user_id"));
     let limits = ServiceBuilder::new()
         .option_layer(state.rate_limit.clone().map(|limit| middleware::from_fn_with_state(limit, rate_limit::apply)))
@@ -48,7 +49,7 @@ pub fn app(state: AppState) -> Router {
         .route("/api/{user_id}/tasks/{id}", protect(&auth, get(tasks::read).put(tasks::replace).delete(tasks::delete)))
         .route("/api/{user_id}/tasks/{id}/complete", protect(&auth, patch(tasks::complete)));
 
-    // Without a bearer token: the logout token authenticates itself. An invalid one costs a signature check.
+    // No bearer token is required: the logout token authenticates the request. An invalid one costs a signature check.
     let logout = post_service(revocation::endpoint(&state.revocations, &state.metrics))
         .route_layer(middleware::from_fn_with_state(Limits::unauthenticated(state.limits), limits::apply));
     let api = api.route("/auth/backchannel-logout", logout);
@@ -73,7 +74,7 @@ fn operation() -> Router<Arc<AppState>> {
 }
 
 fn with_layers(routes: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
-    // From the outside in.
+    // The first layer is the outermost.
     let layers = ServiceBuilder::new()
         .map_request(layers::remove_invalid_request_id)
         .layer(SetRequestIdLayer::x_request_id(layers::UuidRequestId))
@@ -100,7 +101,7 @@ mod tests {
     use crate::{database::DatabaseConfig, state::AppConfig};
 
     #[tokio::test]
-    async fn a_panic_of_a_handler_is_a_problem() {
+    async fn handler_panic_gets_500_with_problem_document() {
         let database = DatabaseConfig::new("sqlite::memory:").unwrap();
         let verifier =
             Verifier::shared_secret("0123456789abcdef0123456789abcdef").unwrap().issuer("a").audience("b").unwrap();

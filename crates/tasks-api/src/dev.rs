@@ -1,4 +1,4 @@
-//! `dev`: the server with a random secret, and lines to paste that call it.
+//! `dev`: runs the server with a random secret and prints curl commands that call it.
 
 use std::{
     io::{self, Write},
@@ -32,7 +32,7 @@ use crate::{
     token::sign,
 };
 
-/// Always the same, so that the tasks are there again after a restart.
+/// Fixed, so that the same tasks are listed after a restart.
 const USER: &str = "dev";
 const EXAMPLE: &str = "Try out tasks-api";
 
@@ -53,13 +53,13 @@ pub(crate) async fn dev(mut config: ServerConfig) -> anyhow::Result<()> {
         None => "the database of DATABASE_URL".into(),
     };
     let quickstart = quickstart(listeners.address()?, &database, &token, &example);
-    // The server is useful even if nobody reads this.
+    // A closed standard output must not stop the server.
     let _ = io::stdout().write_all(quickstart.as_bytes());
     run(listeners, state, signals, &config.http).await;
     Ok(())
 }
 
-/// Lines to paste in any order, each complete: those on one task name a task that exists.
+/// Complete commands that can be run in any order. Those for one task use the example task, which exists.
 fn quickstart(address: SocketAddr, database: &str, token: &str, example: &str) -> String {
     let server = format!("http://{}", reachable(address));
     let tasks = format!("{server}/api/{USER}/tasks");
@@ -87,7 +87,7 @@ fn quickstart(address: SocketAddr, database: &str, token: &str, example: &str) -
     .concat()
 }
 
-/// The id of the task that the commands are about, created if it is missing.
+/// The id of the example task, which is created if it is missing.
 async fn example_task(app: &Router, token: &str) -> anyhow::Result<String> {
     let page = call(app, token, Method::GET, None).await?;
     let mut items = page["items"].as_array().into_iter().flatten();

@@ -11,16 +11,16 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// A TCP stream that closes gently: it reads what the peer is still sending before it lets go.
+/// A TCP stream with a lingering close: shutting it down also reads and discards what the peer is still sending.
 ///
 /// The kernel resets a connection that is closed with unread bytes, and the peer then loses a response it has not read.
-/// So a request that is rejected before its body has arrived would often look like a broken connection.
+/// Without this, a client whose request is rejected before its body has arrived often sees a broken connection.
 pub(crate) struct GentleStream {
     stream: TcpStream,
     closing: Option<Closing>,
 }
 
-/// How long a closed connection is still read: until the peer closes it, pauses, or has sent too much.
+/// The state of the lingering close, which ends when the peer closes the connection, pauses, or has sent too much.
 struct Closing {
     deadline: Instant,
     pause: Pin<Box<Sleep>>,
@@ -43,7 +43,7 @@ impl Closing {
         Self { deadline: now + MAX_TIME, pause: Box::pin(sleep_until(now + MAX_PAUSE)), bytes_left: MAX_BYTES }
     }
 
-    /// Reads and discards. Whatever ends it, the connection is then closed.
+    /// Reads and discards data until the peer closes the connection, an error occurs, or a limit is reached.
     fn poll_drain(&mut self, stream: &mut TcpStream, context: &mut Context<'_>) -> Poll<()> {
         let mut buffer = [0; 8192];
         while self.pause.as_mut().poll(context).is_pending() {

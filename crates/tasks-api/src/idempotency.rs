@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a POST that is sent again gets the first response and has no second effect. For any resource.
+//! `Idempotency-Key`: a repeated POST gets the stored first response and has no second effect. Works for any resource.
 //!
 //! ```text
 //! let (work, request) = idempotency.begin(db, &new).await?;
@@ -37,7 +37,7 @@ use crate::{
     timestamp,
 };
 
-/// For so long the first response is kept.
+/// How long the first response is stored.
 const TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The extractor: the request's key, if it has one.
@@ -65,7 +65,8 @@ pub(crate) struct IdempotentRequest {
 }
 
 impl Idempotency {
-    /// Begins a unit of work: a transaction if there is a key. `request` is all that makes requests different.
+    /// Starts a unit of work: a transaction if there is a key. The path and `request` must be the same whenever the key is
+    /// reused.
     pub(crate) async fn begin(
         self,
         db: UserDatabase,
@@ -105,7 +106,7 @@ impl IdempotentRequest {
         let Some(stored) = entity::Entity::find_by_id(id.clone()).one(work).await? else { return Ok(None) };
         let expiry = expiry();
         if stored.created_at < expiry {
-            // With the filter, since a parallel request may have stored the key again.
+            // The filter is needed because a concurrent request may have stored the key again.
             let expired = entity::Column::CreatedAt.lt(expiry);
             entity::Entity::delete_by_id(id).filter(expired).exec(work).await?;
             return Ok(None);
@@ -116,7 +117,7 @@ impl IdempotentRequest {
         stored.into_response().map(Some)
     }
 
-    /// Databases the response beside the changes that it reports, and commits both.
+    /// Stores the response together with the changes that it reports, and commits both.
     pub(crate) async fn commit(self, work: UnitOfWork, response: Response) -> Result<Response, Problem> {
         let Some(key) = self.key else {
             work.commit().await?;
@@ -164,7 +165,7 @@ async fn delete_expired(database: &Database) -> Result<(), Problem> {
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
             .into_query();
         let id = Expr::tuple([Expr::col(entity::Column::UserId), Expr::col(entity::Column::Key)]);
-        // Row-level security has a policy that lets anybody delete expired keys.
+        // A row-level security policy allows every user to delete expired keys.
         let work = UserDatabase::for_job(database.clone(), "").connect().await?;
         let deleted = entity::Entity::delete_many().filter(id.in_subquery(expired)).exec(&work).await?;
         work.commit().await?;
@@ -174,12 +175,12 @@ async fn delete_expired(database: &Database) -> Result<(), Problem> {
     }
 }
 
-/// What was created before it has expired.
+/// Keys created before this time have expired.
 fn expiry() -> OffsetDateTime {
     timestamp::now() - TTL
 }
 
-/// A unique violation: a parallel request with the same key was faster.
+/// A unique violation means that a concurrent request stored the same key first.
 fn in_use(error: DbErr) -> Problem {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => Problem::IdempotencyKeyInUse,
@@ -211,7 +212,7 @@ mod entity {
         pub created_at: TimeDateTimeWithTimeZone,
     }
 
-    /// Names and values.
+    /// Header names and values.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
     pub struct Headers(pub Vec<(String, String)>);
 

@@ -1,4 +1,4 @@
-//! What every request goes through: its id, its span and log line, its metrics, and the body and headers of its response.
+//! The layers around all routes: request ids, spans, request log, metrics, error bodies and response headers.
 
 use std::{any::Any, sync::Arc, time::Instant};
 
@@ -27,8 +27,8 @@ use crate::{
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A client's own request id is kept, so that logs can be joined; but not one that is long or contains other characters
-/// than `A-Z a-z 0-9 . _ -`, since it goes into the log and the response.
+/// Removes a client's request id unless it is valid: 1 to 64 of the characters `A-Z a-z 0-9 . _ -`. A valid one is kept, so
+/// that logs can be correlated. It appears in the log and the response.
 pub(crate) fn remove_invalid_request_id<B>(mut request: axum::http::Request<B>) -> axum::http::Request<B> {
     let is_valid = |id: &HeaderValue| {
         (1..=64).contains(&id.len()) && id.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
@@ -49,7 +49,7 @@ impl MakeRequestId for UuidRequestId {
     }
 }
 
-/// The span of a request. It has the route's template and not the path: a log is no place for user ids.
+/// The span of a request. It contains the route template and not the path, since paths contain user ids.
 pub(crate) fn span<B>(request: &axum::http::Request<B>) -> Span {
     info_span!("request", method = %request.method(), route = %route(request), request_id = %request_id(request))
 }
@@ -69,7 +69,7 @@ pub(crate) async fn record(State(state): State<Arc<AppState>>, request: Request,
     response
 }
 
-/// A request; it is counted and logged when this is dropped, with or without a response.
+/// Counts and logs a request when dropped, with or without a response.
 struct Record {
     start: Instant,
     span: Span,
@@ -92,7 +92,7 @@ impl Drop for Record {
     }
 }
 
-/// Writes the body of an error response, and the headers that all responses have.
+/// Writes the body of an error response, and adds the headers that all responses have.
 pub(crate) async fn finish_response(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let id = request_id(&request).to_owned();
@@ -102,13 +102,13 @@ pub(crate) async fn finish_response(State(state): State<Arc<AppState>>, request:
         headers.entry(name).or_insert(value);
     }
     if state.is_draining() {
-        // Clients that keep connections open learn here, and not from a reset, that this one is over.
+        // Tells clients not to reuse the connection, which would end in a reset.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-/// Responses are data: no browser should guess their type, frame them, run anything in them, or send their URL elsewhere.
+/// Responses are data: browsers must not sniff their type, frame them, run scripts in them, or send their URL as a referrer.
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
@@ -116,12 +116,12 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
-/// A handler that panics fails one request and not its connection. The panic hook logs the panic itself.
+/// Responds with 500 to a request whose handler panicked. The connection stays open. The panic hook logs the panic itself.
 pub(crate) fn panicked(_: Box<dyn Any + Send>) -> Response {
     Problem::Internal.into_response()
 }
 
-/// `None` without origins: OPTIONS is then a method like any other.
+/// Returns `None` if no origins are configured. OPTIONS is then routed like other methods.
 pub(crate) fn cors(config: &CorsConfig) -> Option<CorsLayer> {
     const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
     /// Browser SDKs add these to requests for distributed tracing.

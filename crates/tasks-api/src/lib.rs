@@ -34,6 +34,8 @@ mod server;
 mod signals;
 mod state;
 mod tasks;
+#[cfg(test)]
+mod test_app;
 mod timestamp;
 mod token;
 

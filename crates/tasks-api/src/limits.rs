@@ -1,4 +1,4 @@
-//! How many requests, how large and how slow.
+//! Limits on concurrency, body size and time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,13 +18,13 @@ use crate::{
 /// The limits. Requests with a valid token and logouts each have `max_in_flight` slots.
 #[derive(Debug, Clone, Copy)]
 pub struct LimitsConfig {
-    /// Requests at once; more are rejected, for they would only wait for the database.
+    /// Maximum number of requests in flight. More are rejected, since they would only wait for the database.
     pub max_in_flight: usize,
-    /// The largest body, in bytes.
+    /// Maximum size of a request body, in bytes.
     pub max_body_size: usize,
-    /// For a body to arrive.
+    /// Time limit for receiving a request body.
     pub body_timeout: Duration,
-    /// For the response. Longer than the database's own timeouts together.
+    /// Time limit for a response. It must be longer than the database's timeouts together.
     pub request_timeout: Duration,
 }
 
@@ -48,13 +48,13 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// For requests whose token has been verified: this layer belongs inside the authentication.
+    /// For requests whose token has been verified. Apply it inside the authentication layer.
     pub(crate) fn authenticated(config: LimitsConfig) -> Arc<Self> {
         Arc::new(Self { slots: Semaphore::new(config.max_in_flight), config, holds_slot: true })
     }
 
-    /// For requests that are authenticated by their body. They take no slot while it arrives, so half-sent bodies block no
-    /// other request. Each connection is bounded by a smaller body and a shorter time.
+    /// For requests that are authenticated by their body. They take a slot only after the body has arrived, so incomplete
+    /// bodies do not block other requests. The body must be smaller and arrive sooner than with a token.
     pub(crate) fn unauthenticated(config: LimitsConfig) -> Arc<Self> {
         const MAX_BODY_SIZE: usize = 16 * 1024;
         const BODY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -64,7 +64,7 @@ impl Limits {
         Arc::new(Self { slots, config: LimitsConfig { max_body_size, body_timeout, ..config }, holds_slot: false })
     }
 
-    /// The request with all of its body in memory.
+    /// Reads the whole body into memory.
     async fn buffer_body(&self, request: Request) -> Result<Request, Problem> {
         if request.body().size_hint().lower() > self.config.max_body_size as u64 {
             return Err(Problem::PayloadTooLarge);
@@ -78,10 +78,10 @@ impl Limits {
     }
 }
 
-/// The layer.
+/// The middleware.
 ///
-/// The body is read here and not by the handler, so that a slow sender holds no database connection and uses up none of
-/// the response's time. Tower's `ConcurrencyLimit` would take its permit in `poll_ready`, before the token is checked.
+/// The body is read here and not by the handler, so that a slow sender does not hold a database connection or use up the
+/// request timeout. Tower's `ConcurrencyLimit` would take its permit in `poll_ready`, before the token is checked.
 pub(crate) async fn apply(
     State(limits): State<Arc<Limits>>,
     mut request: Request,

@@ -1,4 +1,4 @@
-//! A limit for each user's requests (`TASKS_API_RATE_LIMIT`).
+//! Per-user rate limit (`TASKS_API_RATE_LIMIT`).
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::http::problem::Problem;
 pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// For each user: this many `requests` at once, and as many again in each `window`.
+/// Each user may send a burst of `requests`; the quota is replenished evenly over `window`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimitConfig {
     requests: NonZeroU32,
@@ -42,7 +42,7 @@ impl RateLimitConfig {
     }
 }
 
-/// The limit, and how much of it each user has used.
+/// The rate limiter and its state for each user.
 pub(crate) struct RateLimit {
     config: RateLimitConfig,
     users: RateLimiter<String, HashMapStateStore<String>, DefaultClock, StateInformationMiddleware>,
@@ -53,7 +53,7 @@ impl RateLimit {
         Self { config, users: RateLimiter::hashmap(config.quota).with_middleware() }
     }
 
-    /// Forgets users who have all of their limit again.
+    /// Removes the state of users whose quota is full again, once a minute.
     pub(crate) async fn purge(self: Arc<Self>) {
         let mut each_minute = interval(Duration::from_secs(60));
         loop {
@@ -64,7 +64,7 @@ impl RateLimit {
     }
 }
 
-/// The layer, inside the authentication.
+/// The middleware. Apply it inside the authentication layer.
 pub(crate) async fn apply(
     State(limit): State<Arc<RateLimit>>,
     Authenticated(claims): Authenticated<Claims>,
@@ -87,7 +87,7 @@ pub(crate) async fn apply(
     response
 }
 
-/// Rounded up: a client that comes early would be rejected again.
+/// Rounds up: a client that retries too early would be rejected again.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_millis().div_ceil(1000).max(1) as u64
 }

@@ -1,7 +1,7 @@
 //! Listening, serving connections, and shutting down.
 //!
-//! By hyper and not by `axum::serve`, which has no time limit for the head of a request, for idle connections and for the
-//! shutdown, and resets the connections that are still in the accept queue when it ends.
+//! Uses hyper instead of `axum::serve`, which has no timeouts for request heads, idle connections and the shutdown, and
+//! resets the connections that are still in the accept queue when it ends.
 
 use std::{
     future::pending,
@@ -43,16 +43,16 @@ use crate::{
     state::AppState,
 };
 
-/// A connection on which no whole request head has arrived by then is closed.
+/// A connection is closed if no complete request head arrives within this time.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bounds the memory of a connection: hyper's buffer, which may grow to twice this.
 const MAX_HEAD_SIZE: usize = 32 * 1024;
 
-/// Runs the server until a signal.
+/// Runs the server until it receives a signal.
 ///
 /// # Errors
-/// It cannot start; the error says what to do.
+/// The server cannot start. The error says what to do.
 pub(crate) async fn serve(config: ServerConfig) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let listeners = Listeners::bind(&config.http).await?;
@@ -99,7 +99,7 @@ async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener>
     })
 }
 
-/// An address that can be called: the unspecified address means every address of this machine.
+/// Replaces the unspecified address, which means every address of this machine, with loopback.
 pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -138,9 +138,9 @@ pub(crate) async fn run(listeners: Listeners, state: AppState, mut signals: Sign
         }
         stop.send_replace(true);
         accepting.join_all().await;
-        // Connections without a request are closed next: those just accepted get the time to be read.
+        // The shutdown closes connections without a request. Give those just accepted time to send one.
         sleep(Duration::from_millis(250)).await;
-        // The listeners had the others.
+        // The tasks that accepted connections have dropped their clones.
         if let Some(connections) = Arc::into_inner(connections)
             && timeout(config.shutdown_timeout, connections.shutdown()).await.is_err()
         {
@@ -153,8 +153,8 @@ pub(crate) async fn run(listeners: Listeners, state: AppState, mut signals: Sign
     }
 }
 
-/// Each connection is an open file, and the usual soft limit is 1024. Where the limit cannot be raised, the server runs with
-/// the one it has.
+/// Raises the soft limit of open files, often 1024, to the hard limit: each connection is an open file. If that fails, the
+/// server runs with the current limit.
 fn raise_file_limit() {
     #[cfg(unix)]
     {
@@ -167,7 +167,7 @@ fn raise_file_limit() {
     }
 }
 
-/// One listener's connections.
+/// Accepts and serves the connections of one listener.
 struct Server {
     app: Router,
     http: http1::Builder,
@@ -181,7 +181,7 @@ impl Server {
         Self { app, http, connections }
     }
 
-    /// Accepts connections until `stopped`, and then those that are in the queue.
+    /// Accepts connections until `stopped`, then those that are still in the accept queue.
     async fn accept(self, listener: TcpListener, mut stopped: watch::Receiver<bool>) {
         let mut last_warning = None;
         loop {
@@ -192,7 +192,7 @@ impl Server {
             match accepted {
                 Ok((stream, _)) => self.serve(stream),
                 Err(error) => {
-                    // Out of file descriptors, for instance: some will be closed soon.
+                    // For instance, no file descriptors are left. Some will be closed soon.
                     if last_warning.is_none_or(|time: Instant| time.elapsed() >= Duration::from_secs(1)) {
                         last_warning = Some(Instant::now());
                         warn!(%error, "cannot accept connections");
@@ -205,7 +205,7 @@ impl Server {
     }
 
     fn serve(&self, stream: TcpStream) {
-        // Responses are written whole; waiting for more only delays them.
+        // Responses are written in one piece, so Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         let app = TowerToHyperService::new(self.app.clone());
         let has_request = Arc::new(AtomicBool::new(false));
@@ -236,8 +236,8 @@ impl Server {
     }
 }
 
-/// Drains the accept queue, then closes the listener. Nothing is done between the last accept and the close: a client that
-/// connects just then is reset, later ones are refused.
+/// Drains the accept queue, then closes the listener. Nothing runs between the last accept and the close, since a client
+/// that connects in between gets a reset. Later clients are refused.
 fn close(listener: TcpListener) -> Vec<TcpStream> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let queue: Vec<_> = std::iter::from_fn(|| listener.accept().ok()).collect();

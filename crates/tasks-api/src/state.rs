@@ -1,4 +1,4 @@
-//! What the server's requests share.
+//! The configuration of the app and the state that its requests share.
 
 use std::sync::{
     Arc,
@@ -16,29 +16,29 @@ use crate::{
     revocation::{RevocationConfig, Revocations},
 };
 
-/// How the server works, as its configuration says.
+/// The configuration of the app.
 #[derive(Debug, Clone)]
 pub struct AppConfig {
-    /// Whose tokens are accepted.
+    /// Verifies access tokens.
     pub verifier: Verifier,
     /// The verifier's keys, for `/metrics`.
     pub keys: Option<RemoteKeySet>,
     /// The database and its connections.
     pub database: DatabaseConfig,
-    /// How sessions end before their tokens do.
+    /// Revocation of sessions.
     pub revocation: RevocationConfig,
-    /// How many requests, how large and how slow.
+    /// Limits on concurrency, body size and time.
     pub limits: LimitsConfig,
-    /// How many requests of each user.
+    /// The per-user rate limit, if there is one.
     pub rate_limit: Option<RateLimitConfig>,
-    /// Which pages may call the API from a browser.
+    /// Cross-origin requests from browsers.
     pub cors: CorsConfig,
-    /// Probes, metrics and documentation are served by a listener of their own.
+    /// Whether probes, metrics and documentation are served by a separate listener.
     pub has_admin_listener: bool,
 }
 
 impl AppConfig {
-    /// The defaults.
+    /// The default configuration with this verifier and database.
     #[must_use]
     pub fn new(verifier: Verifier, database: DatabaseConfig) -> Self {
         Self {
@@ -54,16 +54,16 @@ impl AppConfig {
     }
 }
 
-/// Which pages may call the API from a browser.
+/// Cross-origin requests from browsers.
 #[derive(Debug, Clone, Default)]
 pub struct CorsConfig {
-    /// Without any there is no CORS at all.
+    /// Allowed origins. If empty, CORS is disabled.
     pub origins: Vec<HeaderValue>,
-    /// Request headers that pages may send besides those that the API reads.
+    /// Request headers that pages may send in addition to those that the API reads.
     pub extra_headers: Vec<HeaderName>,
 }
 
-/// The state of the router. A clone is a handle to the same.
+/// The state of the router. Clones share it.
 #[derive(Clone)]
 pub struct AppState {
     pub(crate) database: Database,
@@ -82,7 +82,7 @@ impl AppState {
     /// Connects to the database and loads the revocations.
     ///
     /// # Errors
-    /// The database cannot be used, or does not fit this configuration.
+    /// The database cannot be used, or does not match this configuration.
     pub async fn connect(config: AppConfig) -> anyhow::Result<Self> {
         let database = Database::connect(&config.database).await?;
         let revocations = Revocations::load(&database, config.revocation).await?;
@@ -100,7 +100,7 @@ impl AppState {
         })
     }
 
-    /// From now on `/readyz` responds that the server is shutting down.
+    /// From now on, `/readyz` responds with 503 and responses close their connection.
     pub fn drain(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Times: UTC, to the microsecond, which is what PostgreSQL stores.
+//! UTC timestamps with the precision of PostgreSQL: microseconds.
 
 use time::OffsetDateTime;
 
@@ -7,12 +7,12 @@ pub(crate) fn now() -> OffsetDateTime {
     to_microseconds(OffsetDateTime::now_utc())
 }
 
-/// Cuts off what PostgreSQL would not store, so that a response shows what a later one will.
+/// Truncates to PostgreSQL's precision, so that the response to a write shows the same time as later reads.
 pub(crate) fn to_microseconds(time: OffsetDateTime) -> OffsetDateTime {
     time.replace_nanosecond(time.nanosecond() / 1000 * 1000).unwrap_or(time)
 }
 
-// RFC 3339, always with six digits after the point, so that clients may compare times as strings.
+// RFC 3339, always with six fractional digits, so that clients can compare times as strings.
 time::serde::format_description!(
     pub(crate) rfc3339,
     OffsetDateTime,
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_six_digits_after_the_point() {
+    fn timestamps_have_six_fractional_digits() {
         for (time, text) in [
             (datetime!(1970-01-01 0:00 UTC), "1970-01-01T00:00:00.000000Z"),
             (datetime!(2000-02-29 23:59:59.999_999_999 UTC), "2000-02-29T23:59:59.999999Z"),

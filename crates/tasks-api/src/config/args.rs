@@ -1,6 +1,6 @@
-//! The settings as clap reads them: a flag or an environment variable each. An empty value counts as none.
+//! The settings as parsed by clap: each is a flag and an environment variable. An empty value counts as unset.
 //!
-//! They are texts here, so that all errors can be reported together and none repeats a secret.
+//! They are strings here, so that all errors can be reported together and no error contains a secret.
 
 use clap::{ArgAction, Args};
 
@@ -44,10 +44,10 @@ pub(crate) struct AuthArgs {
     /// Reject tokens without a session id (`sid`)
     #[arg(long, env = "TASKS_API_REQUIRE_SID", value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub(super) require_sid: Option<String>,
-    /// Clock difference to the issuer that is tolerated in exp, nbf and iat [default: 30s]
+    /// Tolerated clock skew in exp, nbf and iat [default: 30s]
     #[arg(long, env = "TASKS_API_LEEWAY", value_name = "TIME")]
     pub(super) leeway: Option<String>,
-    /// Size of the longest accepted token [default: 8192]
+    /// Maximum size of an accepted token [default: 8192]
     #[arg(long, env = "TASKS_API_MAX_TOKEN_SIZE", value_name = "BYTES")]
     pub(super) max_token_size: Option<String>,
 }
@@ -67,7 +67,7 @@ pub(crate) struct DatabaseArgs {
 /// How requests use the database.
 #[derive(Args, Default)]
 pub(crate) struct PoolArgs {
-    /// Apply pending migrations at the start [default: true]
+    /// Apply pending migrations at startup [default: true]
     #[arg(long, env = "TASKS_API_MIGRATE", value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub(super) migrate: Option<String>,
     /// PostgreSQL: enable row-level security, so that the database isolates users, too
@@ -76,10 +76,10 @@ pub(crate) struct PoolArgs {
     /// PostgreSQL: connections of this server, besides one that listens for logouts [default: 10]
     #[arg(long, env = "TASKS_API_POOL_SIZE", value_name = "COUNT")]
     pub(super) pool_size: Option<String>,
-    /// To get a connection; afterwards 503 [default: 2s]
+    /// Time limit for acquiring a connection; afterwards 503 [default: 2s]
     #[arg(long, env = "TASKS_API_ACQUIRE_TIMEOUT", value_name = "TIME")]
     pub(super) acquire_timeout: Option<String>,
-    /// For one statement; afterwards it is rolled back and the response is 503 [default: 2s]
+    /// Time limit for one statement; afterwards it is rolled back and the response is 503 [default: 2s]
     #[arg(long, env = "TASKS_API_STATEMENT_TIMEOUT", value_name = "TIME")]
     pub(super) statement_timeout: Option<String>,
 }
@@ -91,7 +91,7 @@ pub(crate) struct HttpArgs {
     /// Address to listen on [default: 127.0.0.1:8000]
     #[arg(long, env = "TASKS_API_LISTEN", value_name = "IP:PORT")]
     pub(super) listen: Option<String>,
-    /// Another address for probes, metrics and documentation [default: they are served with the API]
+    /// Separate address for probes, metrics and documentation [default: they are served with the API]
     #[arg(long, env = "TASKS_API_ADMIN_LISTEN", value_name = "IP:PORT")]
     pub(super) admin_listen: Option<String>,
     /// Origins whose pages may call the API from a browser [default: none]
@@ -100,28 +100,28 @@ pub(crate) struct HttpArgs {
     /// Request headers that such pages may send, besides those of the API and of trace contexts
     #[arg(long, env = "TASKS_API_CORS_HEADERS", value_name = "NAME,…")]
     pub(super) cors_headers: Option<String>,
-    /// Requests of each user, for instance 100/10s [default: no limit]
+    /// Rate limit of each user, for instance 100/10s [default: no limit]
     #[arg(long, env = "TASKS_API_RATE_LIMIT", value_name = "COUNT/TIME")]
     pub(super) rate_limit: Option<String>,
-    /// Requests at once; more get 503 [default: 2048]
+    /// Maximum number of requests in flight; more get 503 [default: 2048]
     #[arg(long, env = "TASKS_API_MAX_IN_FLIGHT", value_name = "COUNT")]
     pub(super) max_in_flight: Option<String>,
-    /// Size of the largest request body [default: 65536]
+    /// Maximum size of a request body [default: 65536]
     #[arg(long, env = "TASKS_API_MAX_BODY_SIZE", value_name = "BYTES")]
     pub(super) max_body_size: Option<String>,
-    /// For a request body to arrive; afterwards 408 [default: 10s]
+    /// Time limit for receiving a request body; afterwards 408 [default: 10s]
     #[arg(long, env = "TASKS_API_BODY_TIMEOUT", value_name = "TIME")]
     pub(super) body_timeout: Option<String>,
-    /// For a response; afterwards 503, or 504 if a change may have been committed [default: 4500ms]
+    /// Time limit for a response; afterwards 503, or 504 if a change may have been committed [default: 4500ms]
     #[arg(long, env = "TASKS_API_REQUEST_TIMEOUT", value_name = "TIME")]
     pub(super) request_timeout: Option<String>,
-    /// For the next request on a connection; longer than a balancer keeps idle connections [default: 75s]
+    /// How long to keep an idle connection open; longer than the load balancer does [default: 75s]
     #[arg(long, env = "TASKS_API_KEEP_ALIVE_TIMEOUT", value_name = "TIME")]
     pub(super) keep_alive_timeout: Option<String>,
-    /// After SIGTERM: how long to go on while /readyz is 503, so that balancers notice [default: 2s]
+    /// After SIGTERM: how long to accept connections while /readyz is 503, so that load balancers notice [default: 2s]
     #[arg(long, env = "TASKS_API_DRAIN_DELAY", value_name = "TIME")]
     pub(super) drain_delay: Option<String>,
-    /// For requests in flight to finish after that [default: 5s]
+    /// Time limit for requests in flight to finish after that [default: 5s]
     #[arg(long, env = "TASKS_API_SHUTDOWN_TIMEOUT", value_name = "TIME")]
     pub(super) shutdown_timeout: Option<String>,
 }
@@ -130,7 +130,7 @@ pub(crate) struct HttpArgs {
 #[derive(Args, Default)]
 #[command(next_help_heading = "Logout")]
 pub(crate) struct RevocationArgs {
-    /// How long a logout is remembered; at least as long as any token is valid [default: 8d]
+    /// How long a revocation is kept; at least the maximum lifetime of a token [default: 8d]
     #[arg(long, env = "TASKS_API_REVOCATION_RETENTION", value_name = "TIME")]
     pub(super) revocation_retention: Option<String>,
     /// How long to accept tokens while revocations cannot be read; afterwards 503. `forever`: never fail closed [default: 60s]

@@ -1,4 +1,4 @@
-//! Whose tokens are accepted.
+//! The accepted token issuers and their keys.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -24,12 +24,12 @@ pub(crate) struct AuthConfig {
     pub(crate) issuers: Vec<String>,
     /// Accepted audiences; any if empty.
     pub(crate) audiences: Vec<String>,
-    /// Issuer and audiences that logout tokens may name as well: those of the OAuth provider.
+    /// Additional issuer and audiences of logout tokens: those of the OAuth provider.
     logout_issuer: Option<String>,
     logout_audiences: Vec<String>,
     pub(crate) leeway: Duration,
     max_token_size: usize,
-    /// Tokens without a session id are rejected.
+    /// Whether tokens without a session id are rejected.
     pub(crate) require_sid: bool,
 }
 
@@ -59,7 +59,7 @@ impl AuthConfig {
             errors.parse("BETTER_AUTH_LOGOUT_AUDIENCES", non_empty(&args.better_auth_logout_audiences), names);
         let require_sid = errors.parse("TASKS_API_REQUIRE_SID", non_empty(&args.require_sid), boolean);
         let leeway = errors.parse("TASKS_API_LEEWAY", non_empty(&args.leeway), duration_or_zero);
-        // A token that is larger than the largest request head never arrives.
+        // A larger token would exceed the maximum size of a request head.
         let max_token_size = errors.parse("TASKS_API_MAX_TOKEN_SIZE", non_empty(&args.max_token_size), |text| {
             count(256)(text)
                 .ok()
@@ -81,7 +81,7 @@ impl AuthConfig {
         auth
     }
 
-    /// What is missing. A setting that is set but invalid has been reported already.
+    /// Reports missing settings. Invalid ones have been reported already.
     fn check(&self, args: &AuthArgs, requires: Requires, errors: &mut ConfigErrors) {
         let has_jwks_url = non_empty(&args.better_auth_jwks_url).is_some();
         let has_url = non_empty(&args.better_auth_url).is_some();
@@ -116,8 +116,8 @@ impl AuthConfig {
         !self.issuers.is_empty() && !self.audiences.is_empty()
     }
 
-    /// A verifier of tokens that are signed with the secrets or with the issuer's published keys. The latter come along for
-    /// those who monitor them.
+    /// A verifier of tokens that are signed with the secrets or with the issuer's published keys. Also returns the published
+    /// keys, for monitoring.
     pub(crate) fn verifier(&self) -> Result<(Verifier, Option<RemoteKeySet>), ConfigError> {
         let secrets = self.secrets.iter().map(|secret| secret.expose_secret());
         let shared = SharedSecret::keyring(secrets).and_then(|keys| self.with_issuer_and_audience(keys));
@@ -185,7 +185,7 @@ fn jwks(args: &AuthArgs, server: Option<BetterAuthUrls>, errors: &mut ConfigErro
     Some(jwks)
 }
 
-/// The secrets without repetitions.
+/// All secrets, without duplicates.
 fn secrets(args: &AuthArgs, errors: &mut ConfigErrors) -> Vec<SecretString> {
     let single = errors.text_or_file("BETTER_AUTH_SECRET", &args.better_auth_secret, &args.better_auth_secret_file);
     let rotated = errors.text_or_file("BETTER_AUTH_SECRETS", &args.better_auth_secrets, &args.better_auth_secrets_file);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_issuer_and_audience_follow_from_the_url() {
+    fn key_set_issuer_and_audience_are_derived_from_the_url() {
         for (url, origin, jwks) in [
             ("https://app.example.com", "https://app.example.com", "https://app.example.com/api/auth/jwks"),
             ("https://app.example.com/", "https://app.example.com", "https://app.example.com/api/auth/jwks"),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_that_can_never_work_are_rejected() {
+    fn unusable_better_auth_urls_are_rejected() {
         for url in [
             "https://a.example,https://b.example",
             "https://a.example/api/auth/jwks",
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn overrides_replace_what_follows_from_the_url() {
+    fn overrides_replace_values_derived_from_the_url() {
         let auth = parse(&[
             "--better-auth-url=https://app.example.com",
             "--better-auth-jwks-url=http://auth.internal:3000/api/auth/jwks",
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_of_a_rotation_are_added_to_the_single_one_without_repetitions() {
+    fn rotation_secrets_are_added_to_the_single_secret_without_duplicates() {
         let newer = SECRET.replace('0', "x");
         let auth = parse(&["--better-auth-secret", SECRET, "--better-auth-secrets", &format!("2:{newer}, 1:{SECRET}")])
             .unwrap();
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_secret() {
+    fn debug_output_contains_no_secret() {
         let shown = format!("{:?}", parse(&["--better-auth-secret", SECRET]).unwrap());
         assert!(!shown.contains(SECRET), "{shown}");
     }

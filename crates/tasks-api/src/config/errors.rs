@@ -2,7 +2,7 @@
 
 use std::{fmt, fs};
 
-/// A sentence for each error, with its remedy. None repeats a value that may be secret.
+/// One message for each error, with a remedy. No message contains a value that may be secret.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigErrors(Vec<String>);
 
@@ -27,7 +27,7 @@ impl ConfigErrors {
         }
     }
 
-    /// The text of the setting `name`, or the content of the file that `{name}_FILE` names, without the line end of its last line.
+    /// The text of the setting `name`, or the content of the file at the path `{name}_FILE`, without a trailing newline.
     pub(super) fn text_or_file(&mut self, name: &str, text: &Option<String>, file: &Option<String>) -> Option<String> {
         match (non_empty(text), non_empty(file)) {
             (Some(_), Some(_)) => {
@@ -46,7 +46,7 @@ impl ConfigErrors {
                     self.push(format!("{name}_FILE names an empty file"));
                     None
                 }
-                // The error does not contain the path, which may be a secret in the wrong place.
+                // The message omits the path, which may be a misplaced secret.
                 Err(error) => {
                     self.push(format!("{name}_FILE cannot be read: {error}; it must be the path of a text file"));
                     None

@@ -84,7 +84,7 @@ impl ServerConfig {
         })
     }
 
-    /// The part of it that the router's state needs.
+    /// The configuration of the app.
     pub(crate) fn app(&self) -> Result<AppConfig, better_auth_jwt::ConfigError> {
         let (verifier, keys) = self.auth.verifier()?;
         let revocation = RevocationConfig {
@@ -163,14 +163,14 @@ pub(crate) fn probe_address(args: &HttpArgs) -> Result<SocketAddr, ConfigErrors>
     errors.into_result(admin_listen.unwrap_or(listen))
 }
 
-/// The issuer whose tokens `token` signs.
+/// The token settings, for `token`.
 pub(crate) fn auth(args: &AuthArgs, requires: Requires) -> Result<AuthConfig, ConfigErrors> {
     let mut errors = ConfigErrors::default();
     let auth = AuthConfig::parse(args, requires, &mut errors);
     errors.into_result(auth)
 }
 
-/// The database that `migrate` changes.
+/// The database, for `migrate`.
 pub(crate) fn database_config(args: &DatabaseArgs) -> Result<DatabaseConfig, ConfigErrors> {
     let mut errors = ConfigErrors::default();
     let database = database(args, &PoolArgs::default(), &mut errors);
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_nest() {
+    fn request_timeout_must_be_longer_than_database_timeouts() {
         let mut args = ServerArgs::default();
         args.pool.statement_timeout = Some("3s".into());
         let errors = ServerConfig::parse(&args, Requires::Nothing).err().unwrap().to_string();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_password() {
+    fn debug_output_contains_no_password() {
         let args = DatabaseArgs { database_url: Some("postgres://u:pw123@db/t".into()), ..Default::default() };
         let shown = format!("{:?}", database_config(&args).unwrap());
         assert!(!shown.contains("pw123"), "{shown}");

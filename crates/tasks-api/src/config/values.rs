@@ -1,4 +1,4 @@
-//! The values of settings. Errors follow the name of the setting, and do not repeat what may be secret.
+//! Parsers for the values of settings. The name of the setting precedes each error, and no error contains a secret.
 
 use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
@@ -26,7 +26,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     time.ok_or_else(|| "must be a time such as 500ms, 15m, 12h or 7d".into())
 }
 
-/// A time, or none at all.
+/// A time, which may be zero.
 pub(super) fn duration_or_zero(text: &str) -> Result<Duration, String> {
     if text == "0" {
         Ok(Duration::ZERO)
@@ -35,14 +35,14 @@ pub(super) fn duration_or_zero(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// At most what the runtime's timers and PostgreSQL's settings can count.
+/// A time that the runtime's timers and PostgreSQL's settings can represent.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     let range = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
     if range.contains(&time) { Ok(time) } else { Err("must be a time from 1ms to 24h".into()) }
 }
 
-/// A whole number from `min` on.
+/// An integer of at least `min`.
 pub(super) fn count(min: u32) -> impl Fn(&str) -> Result<u32, String> {
     move |text| {
         let count = text.parse().ok().filter(|count| *count >= min);
@@ -65,10 +65,10 @@ pub(super) fn origins(text: &str) -> Result<Vec<HeaderValue>, String> {
     list(text).iter().map(|text| origin(text)).collect()
 }
 
-/// Such as `https://app.example.com`, or `tauri://localhost` and `capacitor://localhost` of app shells.
+/// An origin such as `https://app.example.com`, or `tauri://localhost` and `capacitor://localhost` of app shells.
 fn origin(text: &str) -> Result<HeaderValue, String> {
     let error = || {
-        // A URL with a password in it is not repeated.
+        // An entry with an @ may contain a password.
         let entry = if text.contains('@') { "an entry with an @".into() } else { format!("{text:?}") };
         format!(
             "contains {entry}, which is not an origin such as https://app.example.com (no path, no slash at the end, no *)"
@@ -112,7 +112,7 @@ pub(super) fn max_staleness(text: &str) -> Result<Option<Duration>, String> {
     if text == "forever" {
         return Ok(None);
     }
-    // The table is read every other second.
+    // Revocations are read every two seconds.
     let time = duration(text).ok().filter(|time| *time >= Duration::from_secs(5));
     time.map(Some).ok_or_else(|| "must be a time of at least 5s, such as 60s or 10m, or forever".into())
 }

@@ -1,20 +1,20 @@
-//! Bodies: size, content type, JSON, fields, in this order.
+//! Validation of request bodies: size, content type, JSON, fields, in this order.
 
 use axum::body::Body;
 use serde_json::{Value, json};
 
-use crate::test_app::{Answer, Client, TestApp};
+use crate::test_app::{Client, TestApp, TestResponse};
 
 const UNKNOWN: &str = "tasks/01890a5d-ac96-774b-bcce-b302099a8057";
 
-async fn post(client: &Client, body: &str) -> Answer {
+async fn post(client: &Client, body: &str) -> TestResponse {
     client.raw("POST", "tasks", body.to_owned()).await
 }
 
 #[tokio::test]
-async fn a_body_of_64_kib_is_read_and_a_larger_one_is_413_after_token_and_path_and_before_all_else() {
+async fn body_larger_than_64_kib_gets_413_after_token_and_path_are_checked() {
     let app = TestApp::new().await;
-    let (ada, nobody) = (app.user("ada"), app.client("ada", &[]));
+    let (ada, anonymous) = (app.user("ada"), app.client("ada", &[]));
     let task = r#"{"title":"t"}"#;
     let full = format!("{task}{}", " ".repeat(64 * 1024 - task.len()));
     post(&ada, &full).await.assert_status(201);
@@ -30,20 +30,20 @@ async fn a_body_of_64_kib_is_read_and_a_larger_one_is_413_after_token_and_path_a
     for too_large in
         [|text: &str| Body::from(text.to_owned()), in_chunks].map(|body| (body(&too_large), body(&too_large)))
     {
-        nobody.raw("POST", "tasks", too_large.0).await.assert_problem(401, "missing_token");
+        anonymous.raw("POST", "tasks", too_large.0).await.assert_problem(401, "missing_token");
         ada.raw("POST", "/api/bob/tasks", too_large.1).await.assert_problem(403, "forbidden");
     }
     ada.raw("POST", "tasks", in_chunks(&full)).await.assert_status(201);
 }
 
 #[tokio::test]
-async fn only_json_is_taken() {
+async fn content_type_other_than_json_gets_415() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
-    for refused in
+    for content_type in
         ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "application/problem+json", "", "json"]
     {
-        let ada = ada.clone().header("content-type", refused);
+        let ada = ada.clone().header("content-type", content_type);
         ada.raw("POST", "tasks", "{").await.assert_problem(415, "unsupported_media_type");
         ada.raw("PUT", UNKNOWN, "{").await.assert_problem(415, "unsupported_media_type");
         ada.raw("PATCH", &format!("{UNKNOWN}/complete"), "{").await.assert_problem(415, "unsupported_media_type");
@@ -53,8 +53,12 @@ async fn only_json_is_taken() {
     ada.send("PATCH", &complete, Body::from(r#"{"completed":true}"#))
         .await
         .assert_problem(415, "unsupported_media_type");
-    for taken in ["application/json", "Application/JSON; charset=utf-8", "application/json;charset=UTF-8"] {
-        ada.clone().header("content-type", taken).raw("POST", "tasks", r#"{"title":"t"}"#).await.assert_status(201);
+    for content_type in ["application/json", "Application/JSON; charset=utf-8", "application/json;charset=UTF-8"] {
+        ada.clone()
+            .header("content-type", content_type)
+            .raw("POST", "tasks", r#"{"title":"t"}"#)
+            .await
+            .assert_status(201);
     }
 }
 
@@ -78,7 +82,7 @@ async fn encoded_body_is_415() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_400() {
+async fn malformed_json_gets_400() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     for malformed in [
@@ -93,7 +97,7 @@ async fn what_is_not_json_is_400() {
         "\u{feff}{\"title\":\"t\"}",
         r#"{"title":"\ud800"}"#,
         "{\"title\":\"a\nb\"}",
-        // The syntax is checked first.
+        // The syntax is checked before the fields.
         "{\"title\":1",
         "{\"unknown\":1,}",
     ] {
@@ -104,16 +108,16 @@ async fn what_is_not_json_is_400() {
 }
 
 #[tokio::test]
-async fn a_doubled_member_is_422_however_it_is_written() {
+async fn duplicate_field_gets_422() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
-    for twice in [r#"{"title":"a","title":"b"}"#, r#"{"title":"a","title":"a"}"#, r#"{"title":"a","titl\u0065":"b"}"#] {
-        post(&ada, twice).await.assert_problem(422, "validation_failed");
+    for body in [r#"{"title":"a","title":"b"}"#, r#"{"title":"a","title":"a"}"#, r#"{"title":"a","titl\u0065":"b"}"#] {
+        post(&ada, body).await.assert_problem(422, "validation_failed");
     }
 }
 
 #[tokio::test]
-async fn all_broken_rules_are_reported_together_with_pointers() {
+async fn all_validation_errors_are_reported_with_json_pointers() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     for (body, pointers) in [
@@ -125,12 +129,12 @@ async fn all_broken_rules_are_reported_together_with_pointers() {
         assert_eq!(ada.post("tasks", body.clone()).await.pointers(), pointers, "{body}");
     }
     let body = json!({ "title": "", "description": "\0", "completed": true });
-    // Validation comes before existence.
+    // Validation comes before the lookup of the task.
     assert_eq!(ada.put(UNKNOWN, body).await.pointers(), ["/description", "/title"]);
 }
 
 #[tokio::test]
-async fn a_wrong_type_or_a_missing_or_unknown_member_is_422_with_a_pointer_to_it_or_to_its_object() {
+async fn field_of_wrong_type_missing_or_unknown_gets_422_with_json_pointer() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     for (body, pointer) in [
@@ -184,20 +188,20 @@ async fn lengths_are_counted_in_characters_after_trimming() {
         ("x".repeat(201), "x".repeat(2001), vec!["/description", "/title"]),
         ("x".into(), format!(" {}", "x".repeat(2000)), vec!["/description"]),
     ] {
-        let answer = ada.post("tasks", json!({ "title": title, "description": description })).await;
+        let response = ada.post("tasks", json!({ "title": title, "description": description })).await;
         if pointers.is_empty() {
-            answer.assert_status(201);
+            response.assert_status(201);
             assert_eq!(
-                (&answer.body["title"], &answer.body["description"]),
+                (&response.body["title"], &response.body["description"]),
                 (&json!(title.trim()), &json!(description))
             );
         } else {
-            assert_eq!(answer.pointers(), pointers);
+            assert_eq!(response.pointers(), pointers);
         }
     }
 }
 
-/// A body without a length.
+/// A body without `Content-Length`.
 fn in_chunks(text: &str) -> Body {
     let chunks: Vec<_> =
         text.as_bytes().chunks(1000).map(|chunk| Ok::<_, std::convert::Infallible>(chunk.to_vec())).collect();

@@ -1,4 +1,4 @@
-//! The commands: what they print, and how they end.
+//! The output and exit status of the commands.
 
 use std::{
     net::TcpListener,
@@ -15,14 +15,14 @@ fn run(args: &[&str], environment: &[(&str, &str)]) -> Output {
     tasks_api(&directory).args(args).envs(environment.iter().copied()).output().unwrap()
 }
 
-/// Asserts that the command failed with a sentence, and gives it.
+/// Asserts that the command failed with nothing but an error message, and returns it.
 #[track_caller]
-fn refusal(output: &Output) -> String {
-    let said = String::from_utf8(output.stderr.clone()).unwrap();
-    assert!(!output.status.success(), "{said}");
+fn error_message(output: &Output) -> String {
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(!output.status.success(), "{stderr}");
     assert!(output.stdout.is_empty());
-    assert!(!said.contains("panicked") && !said.contains("backtrace"), "{said}");
-    said
+    assert!(!stderr.contains("panicked") && !stderr.contains("backtrace"), "{stderr}");
+    stderr
 }
 
 fn claims(token: &str) -> Value {
@@ -33,20 +33,20 @@ fn claims(token: &str) -> Value {
 }
 
 #[test]
-fn serve_without_anything_to_verify_with_says_what_to_set() {
+fn serve_without_token_issuer_lists_the_settings_for_it() {
     for empty in [&[][..], &[("BETTER_AUTH_SECRET", ""), ("BETTER_AUTH_URL", "")]] {
-        let said = refusal(&run(&["serve"], empty));
+        let stderr = error_message(&run(&["serve"], empty));
         for name in
             ["BETTER_AUTH_URL", "BETTER_AUTH_SECRET", "BETTER_AUTH_SECRETS", "BETTER_AUTH_JWKS_URL", "tasks-api dev"]
         {
-            assert!(said.contains(name), "{said}");
+            assert!(stderr.contains(name), "{stderr}");
         }
     }
 }
 
 #[test]
-fn all_faults_of_a_configuration_come_at_once_and_show_no_secret() {
-    let said = refusal(&run(
+fn all_configuration_errors_are_reported_together_without_secrets() {
+    let stderr = error_message(&run(
         &["serve", "--rate-limit", "many", "--better-auth-issuer", ""],
         &[
             ("BETTER_AUTH_URL", "app.example.com"),
@@ -80,64 +80,64 @@ fn all_faults_of_a_configuration_come_at_once_and_show_no_secret() {
         "TASKS_API_REVOCATION_RETENTION",
         "TASKS_API_REVOCATION_MAX_STALENESS",
     ] {
-        assert!(said.contains(&format!("- {name} ")), "{name} in {said}");
+        assert!(stderr.contains(&format!("- {name} ")), "{name} is missing in {stderr}");
     }
-    assert!(!said.contains("hunter"), "{said}");
+    assert!(!stderr.contains("hunter"), "{stderr}");
 }
 
 #[test]
-fn weak_and_well_known_secrets_are_refused() {
+fn weak_and_well_known_secrets_are_rejected() {
     for secret in ["short", "better-auth-secret-12345678901234567890"] {
         for (name, value) in [("BETTER_AUTH_SECRET", secret.to_owned()), ("BETTER_AUTH_SECRETS", format!("1:{secret}"))]
         {
-            let said = refusal(&run(&["serve"], &[(name, &value)]));
-            assert!(said.contains(name) && !said.contains(secret), "{said}");
+            let stderr = error_message(&run(&["serve"], &[(name, &value)]));
+            assert!(stderr.contains(name) && !stderr.contains(secret), "{stderr}");
         }
     }
 }
 
 #[test]
-fn keys_without_issuer_and_audience_are_refused() {
+fn jwks_url_without_issuer_and_audience_is_rejected() {
     let url = ("BETTER_AUTH_JWKS_URL", "https://auth.example.com/jwks");
     for environment in [&[url][..], &[url, ("BETTER_AUTH_ISSUER", "https://auth.example.com")]] {
-        assert!(refusal(&run(&["serve"], environment)).contains("BETTER_AUTH_AUDIENCE"));
+        assert!(error_message(&run(&["serve"], environment)).contains("BETTER_AUTH_AUDIENCE"));
     }
 }
 
 #[test]
-fn plain_http_to_another_host_names_the_setting_that_allows_it() {
-    let said = refusal(&run(&["serve"], &[("BETTER_AUTH_URL", "http://auth.internal:3000")]));
-    assert!(said.contains("BETTER_AUTH_JWKS_ALLOW_HTTP=true"), "{said}");
+fn plain_http_error_mentions_the_setting_that_allows_it() {
+    let stderr = error_message(&run(&["serve"], &[("BETTER_AUTH_URL", "http://auth.internal:3000")]));
+    assert!(stderr.contains("BETTER_AUTH_JWKS_ALLOW_HTTP=true"), "{stderr}");
 }
 
 #[test]
-fn a_taken_port_is_named_with_the_way_out() {
+fn address_in_use_error_mentions_address_and_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let said = refusal(&run(&["serve", "--listen", &address], &[("BETTER_AUTH_SECRET", SECRET)]));
-    assert!(said.contains(&address) && said.contains("TASKS_API_LISTEN"), "{said}");
+    let stderr = error_message(&run(&["serve", "--listen", &address], &[("BETTER_AUTH_SECRET", SECRET)]));
+    assert!(stderr.contains(&address) && stderr.contains("TASKS_API_LISTEN"), "{stderr}");
 }
 
 #[test]
-fn an_unusable_database_ends_the_start_soon_and_shows_no_password() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let silent = format!("postgres://tasks:hunter2@{}/tasks", nobody.local_addr().unwrap());
+fn unusable_database_fails_startup_within_ten_seconds_without_printing_password() {
+    let unresponsive = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("postgres://tasks:hunter2@{}/tasks", unresponsive.local_addr().unwrap());
     let closed = "postgres://tasks:hunter2@127.0.0.1:1/tasks".to_owned();
     for url in [silent, closed, "sqlite:///no/such/directory/tasks.db".into(), "sqlite://tasks.db?mode=ro".into()] {
         for command in [&["serve"][..], &["migrate", "up"], &["migrate", "status"]] {
             let start = Instant::now();
-            let said = refusal(&run(
+            let stderr = error_message(&run(
                 command,
                 &[("BETTER_AUTH_SECRET", SECRET), ("DATABASE_URL", &url), ("TASKS_API_LISTEN", "127.0.0.1:0")],
             ));
             assert!(start.elapsed() < Duration::from_secs(10), "{url} took {:?}", start.elapsed());
-            assert!(said.contains("DATABASE_URL") && !said.contains("hunter2"), "{said}");
+            assert!(stderr.contains("DATABASE_URL") && !stderr.contains("hunter2"), "{stderr}");
         }
     }
 }
 
 #[test]
-fn token_prints_a_token_and_nothing_else() {
+fn token_prints_only_the_token() {
     let output = run(&["token", "ada"], &[("BETTER_AUTH_SECRET", SECRET)]);
     assert!(output.status.success());
     let printed = String::from_utf8(output.stdout).unwrap();
@@ -149,7 +149,7 @@ fn token_prints_a_token_and_nothing_else() {
 }
 
 #[test]
-fn token_takes_life_and_session_from_the_arguments_and_issuer_and_audience_from_the_configuration() {
+fn token_uses_arguments_for_lifetime_and_session_and_settings_for_issuer_and_audience() {
     let settings = ["--better-auth-secret", SECRET, "--better-auth-url", "https://app.example.com/auth"];
     let output = run(&[&["token", "ada", "--expires", "90s", "--session", "s1"][..], &settings].concat(), &[]);
     let claims = claims(String::from_utf8(output.stdout).unwrap().trim_end());
@@ -159,20 +159,20 @@ fn token_takes_life_and_session_from_the_arguments_and_issuer_and_audience_from_
 }
 
 #[test]
-fn token_says_what_it_lacks() {
-    assert!(refusal(&run(&["token", "ada"], &[])).contains("BETTER_AUTH_SECRET"));
+fn token_without_secret_or_with_invalid_arguments_fails() {
+    assert!(error_message(&run(&["token", "ada"], &[])).contains("BETTER_AUTH_SECRET"));
     for arguments in [
         &["token"][..],
         &["token", ""],
         &["token", "ada", "--expires", "soon"],
         &["token", "ada", "--expires", "9000y"],
     ] {
-        refusal(&run(arguments, &[("BETTER_AUTH_SECRET", SECRET)]));
+        error_message(&run(arguments, &[("BETTER_AUTH_SECRET", SECRET)]));
     }
 }
 
 #[test]
-fn migrate_makes_the_tables_and_ends_well_each_time() {
+fn migrate_up_can_be_repeated() {
     let directory = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         assert!(tasks_api(&directory).args(["migrate", "up"]).status().unwrap().success());
@@ -181,7 +181,7 @@ fn migrate_makes_the_tables_and_ends_well_each_time() {
 }
 
 #[test]
-fn openapi_prints_the_description_and_needs_no_configuration() {
+fn openapi_prints_the_document_without_configuration() {
     let output = run(&["openapi"], &[]);
     assert!(output.status.success());
     let description: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -189,7 +189,7 @@ fn openapi_prints_the_description_and_needs_no_configuration() {
 }
 
 #[test]
-fn help_shows_no_secret() {
+fn help_does_not_show_secrets() {
     let output = run(
         &["serve", "--help"],
         &[("BETTER_AUTH_SECRET", "hunter2"), ("DATABASE_URL", "postgres://tasks:hunter2@db/tasks")],

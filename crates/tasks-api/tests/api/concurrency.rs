@@ -1,4 +1,4 @@
-//! Many at once.
+//! Concurrent changes of one task.
 
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use crate::test_app::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_concurrent_toggles_all_count() {
+async fn concurrent_toggles_are_all_applied() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     let id = ada.task("t").await;
@@ -22,14 +22,14 @@ async fn a_hundred_concurrent_toggles_all_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_saw_the_same_version_one_may_change_it() {
+async fn one_of_concurrent_updates_with_same_if_match_succeeds() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     let path = format!("tasks/{}", ada.task("t").await);
-    let seen = ada.get(&path).await.header("etag").to_owned();
+    let etag = ada.get(&path).await.header("etag").to_owned();
     let mut changes = JoinSet::new();
     for n in 0..20 {
-        let (ada, path) = (ada.clone().header("if-match", &seen), path.clone());
+        let (ada, path) = (ada.clone().header("if-match", &etag), path.clone());
         changes.spawn(async move {
             ada.put(&path, json!({ "title": format!("{n}"), "description": null, "completed": false }))
                 .await

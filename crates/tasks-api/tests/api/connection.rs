@@ -1,4 +1,4 @@
-//! HTTP as it goes over a connection: for tests that ask when one ends.
+//! A minimal HTTP/1.1 client, for tests that observe the connection itself.
 
 use std::{
     io::{self, BufRead, BufReader, ErrorKind, Read, Write},
@@ -10,15 +10,15 @@ use crate::test_app::token;
 
 pub(crate) struct Connection(BufReader<TcpStream>);
 
-pub(crate) struct Answer {
+pub(crate) struct RawResponse {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
-    /// Does the connection go on?
-    pub(crate) fn goes_on(&self) -> bool {
+impl RawResponse {
+    /// Whether the server keeps the connection open.
+    pub(crate) fn keeps_alive(&self) -> bool {
         !self.head.to_ascii_lowercase().contains("connection: close")
     }
 }
@@ -30,13 +30,13 @@ impl Connection {
         Ok(Self(BufReader::new(stream)))
     }
 
-    pub(crate) fn send(&mut self, request: &str) -> io::Result<Answer> {
+    pub(crate) fn send(&mut self, request: &str) -> io::Result<RawResponse> {
         self.0.get_mut().write_all(request.as_bytes())?;
         let (mut head, mut length) = (String::new(), 0);
         while !head.ends_with("\r\n\r\n") {
             let read = head.len();
             if self.0.read_line(&mut head)? == 0 {
-                return Err(io::Error::new(ErrorKind::UnexpectedEof, "closed without an answer"));
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, "closed without a response"));
             }
             if let Some(text) = head[read..].to_ascii_lowercase().strip_prefix("content-length:") {
                 length = text.trim().parse().unwrap();
@@ -45,11 +45,11 @@ impl Connection {
         let mut body = vec![0; length];
         self.0.read_exact(&mut body)?;
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Ok(Answer { status, head, body })
+        Ok(RawResponse { status, head, body })
     }
 }
 
-/// A request of Ada's.
+/// A request of the user `ada`, with a valid token.
 pub(crate) fn request(method: &str, path: &str, body: &str) -> String {
     let token = token("ada");
     format!(

@@ -1,4 +1,4 @@
-//! A database for each test: SQLite's.
+//! A SQLite database for each test.
 
 use tempfile::TempDir;
 

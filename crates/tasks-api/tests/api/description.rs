@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
+    limits::rate_limit,
     logout::{self, logout_token},
-    test_app::{Answer, TestApp, rate_limit},
+    test_app::{TestApp, TestResponse},
 };
 
 /// Routes that the document leaves out: its own and the page's.
@@ -38,7 +39,7 @@ fn operation<'a>(description: &'a Value, method: &str, path: &str) -> &'a Value 
 
 /// Asserts that the document describes this response: status, headers, content type, and an example with this code.
 #[track_caller]
-fn assert_described(description: &Value, method: &str, path: &str, answer: &Answer) {
+fn assert_described(description: &Value, method: &str, path: &str, answer: &TestResponse) {
     let response = &operation(description, method, path)["responses"][answer.status.as_str()];
     assert!(response.is_object(), "{method} {path}: {} is not described", answer.status);
     if answer.body.is_null() {

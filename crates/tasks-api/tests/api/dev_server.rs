@@ -1,4 +1,4 @@
-//! The server as a process: `dev` and its curl lines, `serve` and its end.
+//! `dev` and the curl commands it prints; the log and the shutdown of `serve`.
 
 use std::{
     io::{BufRead, BufReader},
@@ -13,10 +13,10 @@ use crate::{
     test_app::{SECRET, token},
 };
 
-/// A server that was started to look around; killed when dropped.
+/// A server started by `dev`; killed when dropped.
 struct Server {
     process: Child,
-    /// Everything it printed until it was ready.
+    /// The lines printed before it was ready.
     printed: Vec<String>,
 }
 
@@ -40,11 +40,11 @@ impl Server {
         Self { process, printed }
     }
 
-    fn curls(&self) -> Vec<&str> {
+    fn curl_commands(&self) -> Vec<&str> {
         self.printed.iter().map(String::as_str).filter(|line| line.starts_with("curl")).collect()
     }
 
-    /// Asks the server to stop, and says how long it took.
+    /// Sends a signal, waits for the exit, and returns how long it took.
     fn stop(mut self, signal: &str) -> Duration {
         let start = Instant::now();
         Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
@@ -67,38 +67,40 @@ fn shell(line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn json_of(text: &str) -> Value {
+fn parse_json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| panic!("JSON: {text}"))
 }
 
 #[test]
-fn the_printed_curl_lines_do_what_they_say_and_tasks_survive_a_restart() {
+fn printed_curl_commands_work_and_tasks_survive_restart() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::dev(&directory);
-    let curls: Vec<String> = server.curls().iter().map(|&line| line.to_owned()).collect();
-    let [health, create, list, read, replace, complete, delete] = curls.as_slice() else { panic!("{curls:#?}") };
+    let curl_commands: Vec<String> = server.curl_commands().iter().map(|&line| line.to_owned()).collect();
+    let [health, create, list, read, replace, complete, delete] = curl_commands.as_slice() else {
+        panic!("{curl_commands:#?}")
+    };
 
     assert_eq!(shell(health), "ok\n");
-    let created = json_of(&shell(create));
+    let created = parse_json(&shell(create));
     assert_eq!((created["title"].as_str(), created["completed"].as_bool()), (Some("Buy milk"), Some(false)));
-    assert!(json_of(&shell(list))["items"].as_array().unwrap().contains(&created));
-    let task = json_of(&shell(read));
-    let replaced = json_of(&shell(replace));
+    assert!(parse_json(&shell(list))["items"].as_array().unwrap().contains(&created));
+    let task = parse_json(&shell(read));
+    let replaced = parse_json(&shell(replace));
     assert_eq!((&replaced["id"], replaced["description"].as_str()), (&task["id"], Some("Replaced")));
-    assert_eq!(json_of(&shell(complete))["completed"], true);
-    assert_eq!(json_of(&shell(complete))["completed"], false);
+    assert_eq!(parse_json(&shell(complete))["completed"], true);
+    assert_eq!(parse_json(&shell(complete))["completed"], false);
     assert!(shell(delete).starts_with("HTTP/1.1 204"));
     assert!(server.stop("-INT") < Duration::from_secs(8));
 
-    let again = Server::dev(&directory);
-    let [_, _, list, read, ..] = again.curls()[..] else { panic!() };
-    let items = json_of(&shell(list));
+    let restarted = Server::dev(&directory);
+    let [_, _, list, read, ..] = restarted.curl_commands()[..] else { panic!() };
+    let items = parse_json(&shell(list));
     assert!(items["items"].as_array().unwrap().contains(&created), "{items}");
-    assert_eq!(json_of(&shell(read))["completed"], false, "the example is there again");
+    assert_eq!(parse_json(&shell(read))["completed"], false, "the example task is created again");
 }
 
 #[test]
-fn serve_logs_one_line_a_request_without_paths_or_tokens_and_ends_well_on_sigterm() {
+fn serve_logs_one_line_per_request_without_paths_or_tokens_and_exits_successfully_on_sigterm() {
     let directory = tempfile::tempdir().unwrap();
     let server = process::Server::serve(&directory, &[("BETTER_AUTH_SECRET", SECRET)]);
     let address = server.address.clone();
@@ -106,14 +108,14 @@ fn serve_logs_one_line_a_request_without_paths_or_tokens_and_ends_well_on_sigter
     let list = shell(&format!(
         "curl -sS -H 'Authorization: Bearer {token}' -H 'X-Request-Id: mine' http://{address}/api/ada-the-user/tasks"
     ));
-    assert_eq!(json_of(&list), json!({ "items": [], "next_cursor": null }));
-    // A connection left open must not hold up the end.
+    assert_eq!(parse_json(&list), json!({ "items": [], "next_cursor": null }));
+    // An idle connection must not delay the shutdown.
     let idle = std::net::TcpStream::connect(&address).unwrap();
     let (took, log) = server.stop("-TERM");
     assert!(took < Duration::from_secs(4), "{took:?}");
     drop(idle);
 
-    assert!(log.contains("BETTER_AUTH_URL"), "says that iss and aud are not checked");
+    assert!(log.contains("BETTER_AUTH_URL"), "a warning says that iss and aud are not checked");
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("request_id=mine")).collect();
     assert_eq!(lines.len(), 1, "{log}");
     for part in ["GET", "/api/{user_id}/tasks", "status=200", "latency"] {
@@ -123,13 +125,13 @@ fn serve_logs_one_line_a_request_without_paths_or_tokens_and_ends_well_on_sigter
 }
 
 #[test]
-fn json_logs_have_the_request_in_their_span() {
+fn json_log_contains_request_span() {
     let directory = tempfile::tempdir().unwrap();
     let environment = [("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_LOG", "json")];
     let server = process::Server::serve(&directory, &environment);
     shell(&format!("curl -sS -H 'X-Request-Id: mine' http://{}/healthz", server.address));
     let (_, log) = server.stop("-INT");
-    let lines: Vec<Value> = log.lines().map(json_of).collect();
+    let lines: Vec<Value> = log.lines().map(parse_json).collect();
     let request = lines.iter().find(|line| line["span"]["request_id"] == "mine").unwrap_or_else(|| panic!("{log}"));
     assert_eq!(
         (&request["span"]["route"], &request["status"], &request["level"]),

@@ -1,4 +1,4 @@
-//! A server that is told to stop under load loses no request.
+//! Graceful shutdown under load.
 
 use std::{
     io::ErrorKind,
@@ -14,47 +14,47 @@ use crate::{
     test_app::SECRET,
 };
 
-/// What one client saw until it was refused.
+/// The results of one client's requests.
 #[derive(Debug, Default)]
-struct Seen {
-    answered: usize,
+struct ClientReport {
+    responses: usize,
     created: usize,
-    lost: Vec<String>,
+    errors: Vec<String>,
 }
 
-/// Sends requests until it is refused before it has sent anything.
-fn client(address: &str, keeps_alive: bool) -> Seen {
+/// Sends requests until a connection is refused.
+fn client(address: &str, keeps_alive: bool) -> ClientReport {
     let requests = [
         (request("GET", "/api/ada/tasks?limit=5", ""), 200),
         (request("POST", "/api/ada/tasks", r#"{"title":"t"}"#), 201),
     ];
-    let mut seen = Seen::default();
-    let mut kept: Option<Connection> = None;
+    let mut report = ClientReport::default();
+    let mut reusable: Option<Connection> = None;
     for (request, expected) in requests.iter().cycle() {
-        let mut connection = match kept.take().map_or_else(|| Connection::open(address), Ok) {
+        let mut connection = match reusable.take().map_or_else(|| Connection::open(address), Ok) {
             Ok(connection) => connection,
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => return seen,
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => return report,
             Err(error) => {
-                seen.lost.push(format!("connect: {error}"));
-                return seen;
+                report.errors.push(format!("connect: {error}"));
+                return report;
             }
         };
         match connection.send(request) {
-            Ok(answer) => {
-                assert_eq!(answer.status, *expected);
-                seen.answered += 1;
-                seen.created += usize::from(answer.status == 201);
-                kept = (keeps_alive && answer.goes_on()).then_some(connection);
+            Ok(response) => {
+                assert_eq!(response.status, *expected);
+                report.responses += 1;
+                report.created += usize::from(response.status == 201);
+                reusable = (keeps_alive && response.keeps_alive()).then_some(connection);
             }
-            Err(error) => seen.lost.push(error.to_string()),
+            Err(error) => report.errors.push(error.to_string()),
         }
         thread::sleep(Duration::from_millis(5));
     }
-    seen
+    report
 }
 
 #[test]
-fn under_load_every_request_is_answered_and_later_ones_are_refused() {
+fn shutdown_under_load_completes_requests_and_refuses_new_connections() {
     let database = Database::new();
     let server = serve(&database);
     let address = server.address.clone();
@@ -74,27 +74,31 @@ fn under_load_every_request_is_answered_and_later_ones_are_refused() {
     let (took, _) = server.stop("-TERM");
     assert!(took < Duration::from_secs(8), "{took:?}");
     let ready = watcher.join().unwrap();
-    assert_eq!((ready.status, ready.goes_on()), (503, false), "while it drains, and only to balancers");
+    assert_eq!(
+        (ready.status, ready.keeps_alive()),
+        (503, false),
+        "/readyz is 503 and closes the connection while draining"
+    );
 
-    let seen: Vec<Seen> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+    let reports: Vec<ClientReport> = clients.into_iter().map(|client| client.join().unwrap()).collect();
     assert!(start.elapsed() < Duration::from_secs(9));
-    let lost: Vec<&String> = seen.iter().flat_map(|seen| &seen.lost).collect();
-    assert!(lost.is_empty(), "{lost:?}");
-    assert!(seen.iter().map(|seen| seen.answered).sum::<usize>() > 500, "{seen:?}");
+    let errors: Vec<&String> = reports.iter().flat_map(|report| &report.errors).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    assert!(reports.iter().map(|report| report.responses).sum::<usize>() > 500, "{reports:?}");
 
-    // And what was answered was done.
-    let created: usize = seen.iter().map(|seen| seen.created).sum();
+    // Every acknowledged task is stored.
+    let created: usize = reports.iter().map(|report| report.created).sum();
     assert_eq!(count(&database), created);
 }
 
 #[test]
-fn what_waits_in_the_accept_queue_is_served() {
+fn shutdown_serves_connections_in_accept_queue() {
     let database = Database::new();
     let server = serve(&database);
-    // Asleep, the server accepts nothing: the kernel alone answers the connections.
+    // While the process is stopped, the kernel completes the handshakes and queues the connections.
     server.signal("-STOP");
     let address = server.address.clone();
-    let waiting: Vec<_> = (0..60)
+    let clients: Vec<_> = (0..60)
         .map(|_| {
             let address = address.clone();
             thread::spawn(move || {
@@ -106,13 +110,13 @@ fn what_waits_in_the_accept_queue_is_served() {
     server.signal("-TERM");
     let (took, _) = server.stop("-CONT");
     assert!(took < Duration::from_secs(8), "{took:?}");
-    for answer in waiting {
-        assert_eq!(answer.join().unwrap().unwrap().status, 201);
+    for client in clients {
+        assert_eq!(client.join().unwrap().unwrap().status, 201);
     }
     assert_eq!(count(&database), 60);
 }
 
-/// How many tasks there are, counted by a server that is started once more.
+/// The number of stored tasks, counted through a new server.
 fn count(database: &Database) -> usize {
     titles(&serve(database).address).len()
 }

@@ -1,4 +1,4 @@
-//! SQLite on a disk without space.
+//! SQLite on a full disk.
 #![cfg(target_os = "linux")]
 
 use std::{env, io, io::Write, process::Command};
@@ -6,35 +6,34 @@ use std::{env, io, io::Write, process::Command};
 use serde_json::Value;
 
 use crate::{
-    connection::{Answer, Connection, request},
+    connection::{Connection, RawResponse, request},
     crash::titles,
     database::Database,
     process::{Server, tasks_api},
     test_app::SECRET,
 };
 
-/// Bounds the size of the files that the server may write: its soft limit, which can be lifted again.
-fn limit_files(server: &Server, bytes: &str) -> io::Result<()> {
-    let mut limited = Command::new("prlimit");
-    limited.args(["--pid", &server.pid().to_string(), &format!("--fsize={bytes}:")]);
-    let limited = limited.status()?;
-    assert!(limited.success());
+/// Sets the soft limit on the size of files that the server may write, which can be raised again.
+fn limit_file_size(server: &Server, bytes: &str) -> io::Result<()> {
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args(["--pid", &server.pid().to_string(), &format!("--fsize={bytes}:")]);
+    assert!(prlimit.status()?.success());
     Ok(())
 }
 
-fn send(server: &Server, method: &str, path: &str, body: &str) -> Answer {
+fn send(server: &Server, method: &str, path: &str, body: &str) -> RawResponse {
     Connection::open(&server.address).unwrap().send(&request(method, path, body)).unwrap()
 }
 
-fn create(server: &Server, title: &str) -> Answer {
+fn create(server: &Server, title: &str) -> RawResponse {
     send(server, "POST", "/api/ada/tasks", &format!(r#"{{"title":"{title}"}}"#))
 }
 
 #[test]
-fn without_space_changes_are_503_reads_go_on_and_the_server_is_not_ready_until_there_is_space() {
+fn full_disk_gives_503_for_writes_and_readyz_while_reads_succeed() {
     let (database, directory) = (Database::new(), tempfile::tempdir().unwrap());
     let mut command = Command::new("sh");
-    // Without the signal, a write beyond the limit is an error like any other.
+    // With SIGXFSZ ignored, a write beyond the limit fails with an error instead of killing the process.
     let program = tasks_api(&directory).get_program().to_owned();
     command.args(["-c", r#"trap "" XFSZ; exec "$0" serve --listen 127.0.0.1:0"#]).arg(program);
     command.current_dir(&directory).env_clear().envs([
@@ -45,13 +44,13 @@ fn without_space_changes_are_503_reads_go_on_and_the_server_is_not_ready_until_t
     ]);
     let server = Server::start(command);
     assert_eq!(create(&server, "before").status, 201);
-    if limit_files(&server, "4096").is_err() {
-        assert!(env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "false"), "no prlimit on this machine");
-        let _ = writeln!(io::stderr(), "SKIPPED: SQLite without disk space, for there is no prlimit on this machine");
+    if limit_file_size(&server, "4096").is_err() {
+        assert!(env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "false"), "prlimit is not installed");
+        let _ = writeln!(io::stderr(), "SKIPPED: SQLite on a full disk: prlimit is not installed");
         return;
     }
     for _ in 0..3 {
-        let full = create(&server, "in vain");
+        let full = create(&server, "rejected");
         let problem: Value = serde_json::from_slice(&full.body).unwrap();
         assert_eq!((full.status, &problem["code"]), (503, &"unavailable".into()), "{problem}");
         assert!(full.head.to_ascii_lowercase().contains("retry-after: 2"), "{}", full.head);
@@ -63,7 +62,7 @@ fn without_space_changes_are_503_reads_go_on_and_the_server_is_not_ready_until_t
         assert!(String::from_utf8_lossy(&not_ready.body).contains("database"));
     }
 
-    limit_files(&server, "unlimited").unwrap();
+    limit_file_size(&server, "unlimited").unwrap();
     assert_eq!(send(&server, "GET", "/readyz", "").status, 200);
     assert_eq!(create(&server, "after").status, 201);
     assert_eq!(titles(&server.address), ["after", "before"]);

@@ -1,23 +1,23 @@
-//! Lists: order, pages, filters, cursors.
+//! Lists: order, pagination, filters and cursors.
 
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use crate::test_app::{Answer, Client, TestApp};
+use crate::test_app::{Client, TestApp, TestResponse};
 
-fn titles(list: &Answer) -> Vec<&str> {
+fn titles(list: &TestResponse) -> Vec<&str> {
     list.body["items"].as_array().unwrap().iter().map(|task| task["title"].as_str().unwrap()).collect()
 }
 
-async fn tasks(client: &Client, count: usize) {
+async fn create_tasks(client: &Client, count: usize) {
     for n in 1..=count {
         client.task(&n.to_string()).await;
     }
 }
 
 #[tokio::test]
-async fn an_empty_list_is_a_page_like_any_other() {
+async fn empty_list_has_no_items_and_no_next_cursor() {
     let list = TestApp::new().await.user("ada").get("tasks").await;
     list.assert_status(200);
     assert_eq!(list.body, json!({ "items": [], "next_cursor": null }));
@@ -25,9 +25,9 @@ async fn an_empty_list_is_a_page_like_any_other() {
 }
 
 #[tokio::test]
-async fn the_newest_task_comes_first_and_lists_are_apart() {
+async fn list_contains_only_own_tasks_newest_first() {
     let app = TestApp::new().await;
-    tasks(&app.user("ada"), 3).await;
+    create_tasks(&app.user("ada"), 3).await;
     app.user("bob").task("Bob's").await;
     let list = app.user("ada").get("tasks").await;
     assert_eq!(titles(&list), ["3", "2", "1"]);
@@ -35,10 +35,10 @@ async fn the_newest_task_comes_first_and_lists_are_apart() {
 }
 
 #[tokio::test]
-async fn pages_hold_what_limit_says_and_follow_each_other_without_gap() {
+async fn limit_sets_page_size_and_pages_neither_skip_nor_repeat_tasks() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
-    tasks(&ada, 120).await;
+    create_tasks(&ada, 120).await;
     for (query, size) in [
         ("", 50),
         ("?limit=1", 1),
@@ -50,11 +50,11 @@ async fn pages_hold_what_limit_says_and_follow_each_other_without_gap() {
         assert_eq!(titles(&ada.get(&format!("tasks{query}")).await).len(), size, "{query}");
     }
 
-    let (mut seen, mut query) = (Vec::new(), String::from("?limit=7"));
+    let (mut collected, mut query) = (Vec::new(), String::from("?limit=7"));
     loop {
         let page = ada.get(&format!("tasks{query}")).await;
-        seen.extend(titles(&page).into_iter().map(str::to_owned));
-        // Tasks that come while one reads are newer than all that is still to come.
+        collected.extend(titles(&page).into_iter().map(str::to_owned));
+        // Tasks created during pagination are newer than the remaining ones, so they do not appear.
         ada.task("meanwhile").await;
         match page.body["next_cursor"].as_str() {
             Some(cursor) => query = format!("?limit=11&cursor={cursor}"),
@@ -62,14 +62,14 @@ async fn pages_hold_what_limit_says_and_follow_each_other_without_gap() {
         }
     }
     let expected: Vec<String> = (1..=120).rev().map(|n| n.to_string()).collect();
-    assert_eq!(seen, expected);
+    assert_eq!(collected, expected);
 }
 
 #[tokio::test]
-async fn a_full_last_page_has_no_next_one() {
+async fn full_last_page_has_no_next_cursor() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
-    tasks(&ada, 4).await;
+    create_tasks(&ada, 4).await;
     let first = ada.get("tasks?limit=2").await;
     let cursor = first.body["next_cursor"].as_str().unwrap();
     let second = ada.get(&format!("tasks?limit=2&cursor={cursor}")).await;
@@ -77,10 +77,10 @@ async fn a_full_last_page_has_no_next_one() {
 }
 
 #[tokio::test]
-async fn completed_filters() {
+async fn completed_filters_by_state() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
-    tasks(&ada, 2).await;
+    create_tasks(&ada, 2).await;
     let done = ada.task("done").await;
     ada.patch(&format!("tasks/{done}/complete")).await;
     assert_eq!(titles(&ada.get("tasks?completed=true").await), ["done"]);
@@ -88,11 +88,11 @@ async fn completed_filters() {
 }
 
 #[tokio::test]
-async fn a_cursor_serves_its_own_list_alone() {
+async fn cursor_is_valid_only_for_same_user_and_query() {
     let app = TestApp::new().await;
     let (ada, bob) = (app.user("ada"), app.user("bob"));
-    tasks(&ada, 3).await;
-    tasks(&bob, 3).await;
+    create_tasks(&ada, 3).await;
+    create_tasks(&bob, 3).await;
     let cursor = ada.get("tasks?limit=1").await.body["next_cursor"].as_str().unwrap().to_owned();
     ada.get(&format!("tasks?cursor={cursor}")).await.assert_status(200);
 
@@ -113,7 +113,7 @@ async fn a_cursor_serves_its_own_list_alone() {
 }
 
 #[tokio::test]
-async fn queries_are_taken_at_their_word() {
+async fn invalid_query_parameters_get_400() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     for query in [
@@ -144,7 +144,7 @@ async fn queries_are_taken_at_their_word() {
 }
 
 #[tokio::test]
-async fn q_finds_its_letters_in_title_or_description_and_knows_no_wildcards() {
+async fn q_matches_substrings_of_title_and_description_without_wildcards() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     for (title, description) in
@@ -162,7 +162,7 @@ async fn q_finds_its_letters_in_title_or_description_and_knows_no_wildcards() {
         ("_", vec!["100% sure"]),
         ("e_c", vec!["100% sure"]),
         ("%5C", vec!["Über"]),
-        // Beyond ASCII a letter is what it is.
+        // Only ASCII letters are compared without regard to case.
         ("%C3%9C", vec!["Über"]),
         ("%C3%BC", vec![]),
         ("%27", vec![]),
@@ -181,34 +181,34 @@ async fn q_finds_its_letters_in_title_or_description_and_knows_no_wildcards() {
 }
 
 #[tokio::test]
-async fn sort_orders_by_age_or_by_title_and_pages_follow_the_order() {
+async fn sort_orders_pages_by_creation_time_or_title() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
-    let made = ["b", "B", "a", "ä", "b", "A", "Z", "aa", "b", "😀", "\u{ffee}"];
-    for title in made {
+    let created = ["b", "B", "a", "ä", "b", "A", "Z", "aa", "b", "😀", "\u{ffee}"];
+    for title in created {
         ada.task(title).await;
     }
-    // By code point: upper case first, and what lies beyond ASCII last.
+    // Titles sort by code point: upper case first, non-ASCII last.
     let by_title = ["A", "B", "Z", "a", "aa", "b", "b", "b", "ä", "\u{ffee}", "😀"];
-    let backwards = |titles: &[&'static str]| titles.iter().rev().copied().collect::<Vec<_>>();
+    let reversed = |titles: &[&'static str]| titles.iter().rev().copied().collect::<Vec<_>>();
     for (sort, expected) in [
-        ("created_at", made.to_vec()),
-        ("-created_at", backwards(&made)),
+        ("created_at", created.to_vec()),
+        ("-created_at", reversed(&created)),
         ("title", by_title.to_vec()),
-        ("-title", backwards(&by_title)),
+        ("-title", reversed(&by_title)),
     ] {
         let whole = ada.get(&format!("tasks?sort={sort}")).await;
         assert_eq!(titles(&whole), expected, "{sort}");
-        let (mut seen, mut path) = (Vec::new(), format!("tasks?limit=2&sort={sort}"));
+        let (mut collected, mut path) = (Vec::new(), format!("tasks?limit=2&sort={sort}"));
         loop {
             let page = ada.get(&path).await;
-            seen.extend(page.body["items"].as_array().unwrap().clone());
+            collected.extend(page.body["items"].as_array().unwrap().clone());
             match page.header("link") {
                 "" => break,
                 link => path = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned(),
             }
         }
-        assert_eq!(json!(seen), whole.body["items"], "{sort}");
+        assert_eq!(json!(collected), whole.body["items"], "{sort}");
     }
     for sort in ["", "id", "-", "--title", "Title", "title,id", "updated_at"] {
         ada.get(&format!("tasks?sort={sort}")).await.assert_problem(400, "invalid_query");
@@ -216,11 +216,11 @@ async fn sort_orders_by_age_or_by_title_and_pages_follow_the_order() {
 }
 
 #[tokio::test]
-async fn a_link_leads_to_the_next_page_of_the_same_list() {
+async fn link_header_points_to_next_page_of_same_query() {
     let app = TestApp::new().await;
     let user = app.user("a b/ü?");
     let here = "/api/a%20b%2F%C3%BC%3F/tasks";
-    // A slash in a user id cannot be in a path that is compared with it.
+    // A user id with a slash is rejected, since it does not fit a path segment.
     user.get(here).await.assert_problem(400, "invalid_path");
 
     let user = app.user("a b@ü");
@@ -235,7 +235,7 @@ async fn a_link_leads_to_the_next_page_of_the_same_list() {
         first.header("link"),
         format!("<{here}?limit=2&completed=false&q=x%26y&sort=title&cursor={cursor}>; rel=\"next\"")
     );
-    let next = |page: &Answer| page.header("link").split(['<', '>']).nth(1).unwrap().to_owned();
+    let next = |page: &TestResponse| page.header("link").split(['<', '>']).nth(1).unwrap().to_owned();
     let second = user.get(&next(&first)).await;
     assert_eq!(titles(&second), ["x&y 2", "x&y 3"]);
     let last = user.get(&next(&second)).await;
@@ -243,7 +243,7 @@ async fn a_link_leads_to_the_next_page_of_the_same_list() {
 }
 
 #[tokio::test]
-async fn a_page_goes_on_where_the_last_one_ended_even_if_that_task_is_gone_or_renamed() {
+async fn next_page_continues_after_last_task_was_deleted_or_renamed() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     for sort in ["title", "-title", "created_at", "-created_at"] {

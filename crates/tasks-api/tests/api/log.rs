@@ -1,4 +1,4 @@
-//! The log of a server as a process.
+//! The log of a server process.
 
 use std::{
     io::{BufRead, BufReader},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[test]
-fn requests_do_not_wait_for_a_log_that_is_not_read() {
+fn requests_do_not_block_when_stderr_is_not_read() {
     let directory = tempfile::tempdir().unwrap();
     let mut server = tasks_api(&directory)
         .arg("serve")
@@ -34,7 +34,7 @@ fn requests_do_not_wait_for_a_log_that_is_not_read() {
             break format!("127.0.0.1:{}", address.trim());
         }
     };
-    // From here on nobody reads: a pipe holds 64 KiB, and each request is a line of more than 100 bytes.
+    // The log is not read from here on: a pipe holds 64 KiB, and each request logs a line of more than 100 bytes.
     let mut connection = Connection::open(&address).unwrap();
     for _ in 0..2000 {
         assert_eq!(connection.send(&request("GET", "/healthz", "")).unwrap().status, 200);
@@ -47,10 +47,10 @@ fn requests_do_not_wait_for_a_log_that_is_not_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_whose_client_disconnects_is_logged_and_counted() {
+async fn request_of_disconnected_client_is_logged_and_counted() {
     let database = Database::new();
     let server = serve(database.url(), &[("RUST_LOG", "info")]);
-    // Whoever writes now waits for this transaction.
+    // Writers wait for this transaction.
     let mut options = ConnectOptions::new(database.url());
     options.max_connections(1);
     let other = SeaDatabase::connect(options).await.unwrap();

@@ -1,4 +1,4 @@
-//! The HTTP contract and the command line, from outside.
+//! Tests of the HTTP API and the command line.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod authentication;

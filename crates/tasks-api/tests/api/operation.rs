@@ -1,4 +1,4 @@
-//! What those who operate the server see: readiness and metrics.
+//! `/readyz`, `/healthz` and `/metrics`.
 
 use std::{
     sync::{
@@ -14,9 +14,9 @@ use better_auth_jwt::{
 };
 use serde_json::{Value, json};
 
-use crate::test_app::{Answer, TestApp};
+use crate::test_app::{TestApp, TestResponse};
 
-/// An app whose keys come from an issuer that answers while `is_up`.
+/// An app whose keys are fetched from an issuer that responds while `is_up` is true.
 async fn app_with_issuer(is_up: &Arc<AtomicBool>, fresh: Duration) -> TestApp {
     const KEYS: &str =
         r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
@@ -28,43 +28,43 @@ async fn app_with_issuer(is_up: &Arc<AtomicBool>, fresh: Duration) -> TestApp {
     let keys = keys.default_max_age(fresh).max_age_bounds(fresh, fresh).backoff(Duration::ZERO, Duration::ZERO);
     let keys = keys.build().unwrap();
     let verifier = Verifier::builder(keys.clone()).insecure_any_issuer().insecure_any_audience().unwrap();
-    TestApp::verified_by(verifier, |config| config.keys = Some(keys)).await
+    TestApp::with_verifier(verifier, |config| config.keys = Some(keys)).await
 }
 
-async fn get(app: &TestApp, path: &str) -> Answer {
+async fn get(app: &TestApp, path: &str) -> TestResponse {
     app.client("", &[]).get(path).await
 }
 
-/// Keys are fetched beside the requests that ask for them.
-async fn readiness(app: &TestApp, until: impl Fn(&Answer) -> bool) -> Answer {
+/// Polls `/readyz` until the condition holds, since keys are fetched in the background. Returns the last response.
+async fn poll_readiness(app: &TestApp, condition: impl Fn(&TestResponse) -> bool) -> TestResponse {
     for _ in 0..200 {
-        let answer = get(app, "/readyz").await;
-        if until(&answer) {
-            return answer;
+        let response = get(app, "/readyz").await;
+        if condition(&response) {
+            return response;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     get(app, "/readyz").await
 }
 
-/// The value of the one series that begins like this.
+/// The value of this series, which must appear once.
 fn metric(text: &str, series: &str) -> f64 {
     let mut values = text.lines().filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     let value = values.next().unwrap_or_else(|| panic!("{series} in {text}"));
-    assert_eq!(values.next(), None, "{series} twice");
+    assert_eq!(values.next(), None, "{series} appears twice");
     value.parse().unwrap()
 }
 
 async fn metrics(app: &TestApp) -> String {
-    let answer = get(app, "/metrics").await;
-    answer.assert_status(200);
-    assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
-    let Value::String(text) = answer.body else { panic!("{:?}", answer.body) };
+    let response = get(app, "/metrics").await;
+    response.assert_status(200);
+    assert!(response.header("content-type").starts_with("text/plain; version=0.0.4"));
+    let Value::String(text) = response.body else { panic!("{:?}", response.body) };
     text
 }
 
 #[tokio::test]
-async fn with_a_secret_the_server_is_ready_at_once_and_says_so_for_each_part() {
+async fn server_with_shared_secret_reports_every_component_ready() {
     let app = TestApp::new().await;
     let ready = get(&app, "/readyz").await;
     ready.assert_status(200);
@@ -73,7 +73,7 @@ async fn with_a_secret_the_server_is_ready_at_once_and_says_so_for_each_part() {
 }
 
 #[tokio::test]
-async fn without_keys_the_server_lives_but_is_not_ready_until_they_can_be_had() {
+async fn server_without_keys_is_alive_but_not_ready_until_they_are_available() {
     let is_up = Arc::new(AtomicBool::new(false));
     let app = app_with_issuer(&is_up, Duration::from_secs(60)).await;
     let not_ready = get(&app, "/readyz").await;
@@ -83,22 +83,22 @@ async fn without_keys_the_server_lives_but_is_not_ready_until_they_can_be_had() 
     get(&app, "/healthz").await.assert_status(200);
 
     is_up.store(true, Ordering::Relaxed);
-    let ready = readiness(&app, |answer| answer.status == 200).await;
+    let ready = poll_readiness(&app, |response| response.status == 200).await;
     assert_eq!(ready.assert_status(200).body["keys"], "ready");
 }
 
 #[tokio::test]
-async fn stale_keys_serve_and_readiness_says_that_they_are_stale() {
+async fn server_with_stale_keys_is_ready_and_reports_them_as_stale() {
     let is_up = Arc::new(AtomicBool::new(true));
     let app = app_with_issuer(&is_up, Duration::from_millis(50)).await;
-    readiness(&app, |answer| answer.status == 200).await.assert_status(200);
+    poll_readiness(&app, |response| response.status == 200).await.assert_status(200);
     is_up.store(false, Ordering::Relaxed);
-    let stale = readiness(&app, |answer| answer.body["keys"] == "stale").await;
+    let stale = poll_readiness(&app, |response| response.body["keys"] == "stale").await;
     assert_eq!(stale.assert_status(200).body["keys"], "stale");
 }
 
 #[tokio::test]
-async fn a_draining_server_is_not_ready_and_serves_all_the_same() {
+async fn draining_server_is_not_ready_but_serves_requests() {
     let app = TestApp::new().await;
     app.state.drain();
     get(&app, "/readyz").await.assert_problem(503, "not_ready");
@@ -107,7 +107,7 @@ async fn a_draining_server_is_not_ready_and_serves_all_the_same() {
 }
 
 #[tokio::test]
-async fn metrics_count_requests_by_route_template_and_tokens_by_reason() {
+async fn metrics_count_requests_by_route_template_and_tokens_by_error_kind() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     let id = ada.task("t").await;
@@ -129,7 +129,7 @@ async fn metrics_count_requests_by_route_template_and_tokens_by_reason() {
         (r#"http_requests_total{method="other",route="/api/{user_id}/tasks",status="405"}"#, 1.0),
         (r#"http_requests_total{method="GET",route="-",status="404"}"#, 1.0),
         (r#"http_request_duration_seconds_count{method="GET",route="/api/{user_id}/tasks",status="200"}"#, 2.0),
-        // This very request.
+        // The request to `/metrics`.
         ("http_requests_in_flight", 1.0),
         ("auth_tokens_verified_total", 4.0),
         (r#"auth_tokens_rejected_total{kind="user_mismatch"}"#, 1.0),
@@ -143,17 +143,17 @@ async fn metrics_count_requests_by_route_template_and_tokens_by_reason() {
 }
 
 #[tokio::test]
-async fn metrics_tell_how_the_keys_are_doing() {
+async fn metrics_report_key_set_status() {
     let is_up = Arc::new(AtomicBool::new(false));
     let app = app_with_issuer(&is_up, Duration::from_secs(60)).await;
-    readiness(&app, |_| false).await;
+    poll_readiness(&app, |_| false).await;
     let text = metrics(&app).await;
     assert_eq!((metric(&text, "jwks_keys"), metric(&text, r#"jwks_fetches_total{result="ok"}"#)), (0.0, 0.0));
     assert!(metric(&text, r#"jwks_fetches_total{result="connection"}"#) >= 1.0);
-    assert!(!text.contains("jwks_age_seconds"), "no set, no age");
+    assert!(!text.contains("jwks_age_seconds"), "there is no age without a key set");
 
     is_up.store(true, Ordering::Relaxed);
-    readiness(&app, |answer| answer.status == 200).await.assert_status(200);
+    poll_readiness(&app, |response| response.status == 200).await.assert_status(200);
     let text = metrics(&app).await;
     assert_eq!((metric(&text, "jwks_keys"), metric(&text, r#"jwks_fetches_total{result="ok"}"#)), (1.0, 1.0));
     assert_eq!(metric(&text, "jwks_refetches_suppressed_total"), 0.0);

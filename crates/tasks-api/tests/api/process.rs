@@ -1,4 +1,4 @@
-//! The server as a process of its own.
+//! Runs `tasks-api` as a separate process.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -7,29 +7,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The program, in a directory of its own and with nothing configured.
+/// The program, run in `directory` with an empty environment.
 pub(crate) fn tasks_api(directory: &tempfile::TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tasks-api"));
     command.current_dir(directory).env_clear();
     command
 }
 
-/// Runs the command to its end. One that does not end, such as a server that starts after all, is killed after 12 seconds.
+/// Runs the command until it exits. It is killed after 12 seconds, for instance if a server starts unexpectedly.
 pub(crate) fn run(command: &mut Command) -> Output {
     let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let id = process.id().to_string();
-    let waiting = thread::spawn(move || process.wait_with_output().unwrap());
+    let wait = thread::spawn(move || process.wait_with_output().unwrap());
     let start = Instant::now();
-    while !waiting.is_finished() && start.elapsed() < Duration::from_secs(12) {
+    while !wait.is_finished() && start.elapsed() < Duration::from_secs(12) {
         thread::sleep(Duration::from_millis(20));
     }
-    if !waiting.is_finished() {
+    if !wait.is_finished() {
         let _ = Command::new("kill").args(["-KILL", &id]).status();
     }
-    waiting.join().unwrap()
+    wait.join().unwrap()
 }
 
-/// A server that serves; killed when dropped.
+/// A running server; killed when dropped.
 pub(crate) struct Server {
     process: Child,
     pub(crate) address: String,
@@ -37,20 +37,20 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `command`, whose standard error is the log.
+    /// Starts `command` and reads the server's address from the log on standard error.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(process.stderr.take().unwrap());
         let mut log = String::new();
         let address = loop {
             let read = log.len();
-            assert_ne!(stderr.read_line(&mut log).unwrap(), 0, "no address in {log}");
+            assert_ne!(stderr.read_line(&mut log).unwrap(), 0, "the log contains no address: {log}");
             if let Some((_, address)) = log[read..].split_once("127.0.0.1:") {
                 let port: String = address.chars().take_while(char::is_ascii_digit).collect();
                 break format!("127.0.0.1:{port}");
             }
         };
-        Self { process, address, log: Some(thread::spawn(move || read_on(log, stderr))) }
+        Self { process, address, log: Some(thread::spawn(move || read_to_end(log, stderr))) }
     }
 
     pub(crate) fn serve(directory: &tempfile::TempDir, environment: &[(&str, &str)]) -> Self {
@@ -63,12 +63,12 @@ impl Server {
         self.process.id()
     }
 
-    /// Sends the server a signal, and goes on.
+    /// Sends a signal and returns immediately.
     pub(crate) fn signal(&self, signal: &str) {
         assert!(Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap().success());
     }
 
-    /// Asks the server to stop, and says how long it took and what it logged.
+    /// Sends a signal, waits for the exit, and returns how long it took and the log.
     pub(crate) fn stop(mut self, signal: &str) -> (Duration, String) {
         let start = Instant::now();
         self.signal(signal);
@@ -85,8 +85,8 @@ impl Drop for Server {
     }
 }
 
-/// To the end, lest the server wait for a reader.
-fn read_on(mut log: String, mut stderr: BufReader<ChildStderr>) -> String {
+/// Reads the rest of the log, so that the server never blocks on a full pipe.
+fn read_to_end(mut log: String, mut stderr: BufReader<ChildStderr>) -> String {
     let _ = stderr.read_to_string(&mut log);
     log
 }

@@ -1,4 +1,4 @@
-//! One SQLite file has one server: a second one would not learn of the sessions that the first one revokes.
+//! A SQLite file is locked by one server: a second one would not see the revocations of the first.
 
 use std::{
     os::unix::fs::symlink,
@@ -8,7 +8,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    logout::{ask, logout_token, tell, token_in},
+    logout::{list_status, logout_token, send_logout, token_with_session},
     process::{Server, run, tasks_api},
     test_app::SECRET,
 };
@@ -25,19 +25,19 @@ fn serve(directory: &TempDir, database: &str) -> Server {
     Server::start(command(directory, &["serve", "--listen", "127.0.0.1:0"], database))
 }
 
-/// Asserts that the command does not start, and says why.
+/// Asserts that the server does not start because the database is in use, and that the error explains it.
 #[track_caller]
 fn assert_rejected(directory: &TempDir, name: &str, database: &str) {
     let Output { status, stderr, .. } = run(&mut command(directory, &[name, "--listen", "127.0.0.1:0"], database));
-    let said = String::from_utf8(stderr).unwrap();
-    assert_eq!(status.code(), Some(1), "{name} {database}: {said}");
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{name} {database}: {stderr}");
     for part in ["tasks.db", "another", "DATABASE_URL", "PostgreSQL"] {
-        assert!(said.contains(part), "{part} in {said}");
+        assert!(stderr.contains(part), "{part} in {stderr}");
     }
 }
 
 #[test]
-fn a_second_server_on_a_sqlite_file_does_not_start_and_the_first_one_continues() {
+fn second_server_on_same_sqlite_file_does_not_start_and_first_one_continues() {
     let directory = tempfile::tempdir().unwrap();
     let first = serve(&directory, "sqlite://tasks.db?mode=rwc");
     let path = directory.path().canonicalize().unwrap().join("tasks.db");
@@ -48,17 +48,17 @@ fn a_second_server_on_a_sqlite_file_does_not_start_and_the_first_one_continues()
             assert_rejected(&directory, name, database);
         }
     }
-    assert_eq!(tell(&first.address, &logout_token("phone")), 200);
-    assert_eq!(ask(&first.address, &token_in("phone")), 401);
+    assert_eq!(send_logout(&first.address, &logout_token("phone")), 200);
+    assert_eq!(list_status(&first.address, &token_with_session("phone")), 401);
 }
 
 #[test]
-fn a_server_that_was_killed_or_stopped_can_be_started_again() {
+fn server_can_be_restarted_after_signal() {
     let directory = tempfile::tempdir().unwrap();
     let database = "sqlite://tasks.db?mode=rwc";
     for signal in ["-KILL", "-TERM", "-INT"] {
         let server = serve(&directory, database);
-        assert_eq!(ask(&server.address, &token_in("phone")), 200);
+        assert_eq!(list_status(&server.address, &token_with_session("phone")), 200);
         match signal {
             "-KILL" => {
                 server.signal(signal);
@@ -71,7 +71,7 @@ fn a_server_that_was_killed_or_stopped_can_be_started_again() {
 }
 
 #[test]
-fn other_commands_and_servers_of_other_databases_start() {
+fn other_commands_and_servers_of_other_databases_start_while_server_runs() {
     let directory = tempfile::tempdir().unwrap();
     let database = "sqlite://tasks.db?mode=rwc";
     let _first = serve(&directory, database);

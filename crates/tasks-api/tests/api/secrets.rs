@@ -1,4 +1,4 @@
-//! Nothing that the program prints contains a secret, whatever is wrong with its configuration.
+//! Output, errors and logs contain no secrets, even if the configuration is invalid.
 
 use std::{
     ffi::OsString,
@@ -11,20 +11,20 @@ use std::{
 use crate::{
     connection::{Connection, request},
     process::{Server, run, tasks_api},
-    test_app::{SECRET, signed, token},
+    test_app::{SECRET, sign, token},
 };
 
-/// The two halves of every secret in this file. Each is searched for alone: a parser may cut a secret in two.
+/// The two halves of every secret in this file. Each is searched for separately, since a parser may split a secret.
 const HALVES: [&str; 2] = ["Hunt3r", "S3cret"];
 
 #[track_caller]
-fn assert_silent(what: &str, output: &Output) -> String {
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(!HALVES.iter().any(|half| said.contains(half)), "{what} printed {said}");
-    said
+fn assert_no_secret(what: &str, output: &Output) -> String {
+    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(!HALVES.iter().any(|half| printed.contains(half)), "{what} printed {printed}");
+    printed
 }
 
-/// Runs each case on a thread of its own, for some of them wait for a database that is not there.
+/// Runs each case on its own thread, since some wait for a database that does not exist.
 fn for_each<T: Sync>(cases: &[T], check: impl Fn(&T) + Sync) {
     thread::scope(|scope| {
         for case in cases {
@@ -34,14 +34,14 @@ fn for_each<T: Sync>(cases: &[T], check: impl Fn(&T) + Sync) {
 }
 
 #[test]
-fn a_database_url_that_cannot_be_used_is_not_printed() {
+fn unusable_database_url_is_not_printed() {
     let in_password = "/ # ? @ : % & = [ ] { } | \\ ^ \" ' < > ` ; , + ! $ ( ) * ~ é %zz %ff".split(' ');
     let in_password = in_password.chain([" ", "\t", "\n", "/?#[]@", "@a/b@", "1/"]);
     let mut urls: Vec<String> =
         in_password.map(|c| format!("postgres://tasks:Hunt3r{c}S3cret@127.0.0.1:1/tasks")).collect();
     urls.extend(
         [
-            // What stands before the reserved character is read as a port.
+            // The text before the reserved character is parsed as a port.
             "postgres://127.0.0.1:1/S3cret@db/tasks",
             "postgres://127.0.0.1:1?S3cret@db/tasks",
             "postgres://127.0.0.1:1?S3=cret&Hunt3r@db/tasks",
@@ -86,14 +86,14 @@ fn a_database_url_that_cannot_be_used_is_not_printed() {
         let mut migrate = tasks_api(&directory);
         migrate.args(["migrate", "up"]).env("RUST_LOG", "trace").env("DATABASE_URL", url);
         let output = run(&mut migrate);
-        let said = assert_silent(url, &output);
-        assert!(!output.status.success() && said.contains("DATABASE_URL"), "{url} printed {said}");
-        assert!(!said.contains("panicked"), "{url} printed {said}");
+        let printed = assert_no_secret(url, &output);
+        assert!(!output.status.success() && printed.contains("DATABASE_URL"), "{url} printed {printed}");
+        assert!(!printed.contains("panicked"), "{url} printed {printed}");
     });
 }
 
 #[test]
-fn a_database_url_that_cannot_be_parsed_says_how_to_write_the_password() {
+fn unparsable_database_url_error_explains_percent_encoding() {
     for c in ["/", "#", "?", "@h/"] {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("postgres://tasks:Hunt3r{c}S3cret@127.0.0.1:1/tasks");
@@ -103,33 +103,36 @@ fn a_database_url_that_cannot_be_parsed_says_how_to_write_the_password() {
                 ("BETTER_AUTH_SECRET", SECRET),
                 ("TASKS_API_LISTEN", "127.0.0.1:0"),
             ]));
-            let said = assert_silent(&url, &output);
-            assert!(!output.status.success(), "{said}");
-            assert!(said.contains("DATABASE_URL") && said.contains("percent-encode") && said.contains("%2F"), "{said}");
+            let printed = assert_no_secret(&url, &output);
+            assert!(!output.status.success(), "{printed}");
+            assert!(
+                printed.contains("DATABASE_URL") && printed.contains("percent-encode") && printed.contains("%2F"),
+                "{printed}"
+            );
         }
     }
 }
 
 #[test]
-fn a_percent_encoded_password_of_any_characters_is_accepted() {
+fn percent_encoded_password_is_accepted() {
     let directory = tempfile::tempdir().unwrap();
-    // Nothing listens there: what fails is the connection, not the URL.
+    // Nothing listens on this port: the URL is valid, and the connection fails.
     let url = "postgres://tasks:%2F%23%3F%40%3A%25%5B%5D%20%5C@127.0.0.1:1/tasks";
     let output = run(tasks_api(&directory).args(["migrate", "up"]).env("DATABASE_URL", url));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("DATABASE_URL") && !said.contains("percent-encode"), "{said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(printed.contains("DATABASE_URL") && !printed.contains("percent-encode"), "{printed}");
 }
 
 #[test]
-fn a_parameter_that_the_driver_ignores_is_named() {
+fn unknown_database_url_parameter_is_reported_by_name() {
     let directory = tempfile::tempdir().unwrap();
     let url = "postgres://tasks@127.0.0.1:1/tasks?sslmod=Hunt3rS3cret";
-    let said = assert_silent(url, &run(tasks_api(&directory).args(["migrate", "up"]).env("DATABASE_URL", url)));
-    assert!(said.contains("sslmod"), "{said}");
+    let printed = assert_no_secret(url, &run(tasks_api(&directory).args(["migrate", "up"]).env("DATABASE_URL", url)));
+    assert!(printed.contains("sslmod"), "{printed}");
 }
 
 #[test]
-fn a_setting_that_cannot_be_used_is_not_printed() {
+fn invalid_setting_is_not_printed() {
     let secret = "Hunt3r/S3cret@Hunt3r";
     let url = |scheme: &str| format!("{scheme}://tasks:Hunt3rS3cret@app.example.com");
     let settings = [
@@ -154,18 +157,18 @@ fn a_setting_that_cannot_be_used_is_not_printed() {
     for_each(&settings, |(name, value)| {
         let directory = tempfile::tempdir().unwrap();
         let output = run(tasks_api(&directory).arg("serve").env(name, value));
-        let said = assert_silent(&format!("{name}={value}"), &output);
-        assert!(!output.status.success() && said.contains(name), "{name}={value} printed {said}");
+        let printed = assert_no_secret(&format!("{name}={value}"), &output);
+        assert!(!output.status.success() && printed.contains(name), "{name}={value} printed {printed}");
     });
     let directory = tempfile::tempdir().unwrap();
     let not_utf8 = OsString::from_vec(b"Hunt3r\xffS3cret-Hunt3rS3cret-Hunt3rS3cret".to_vec());
     for name in ["BETTER_AUTH_SECRET", "DATABASE_URL"] {
-        assert_silent(name, &run(tasks_api(&directory).arg("serve").env(name, &not_utf8)));
+        assert_no_secret(name, &run(tasks_api(&directory).arg("serve").env(name, &not_utf8)));
     }
 }
 
 #[test]
-fn a_secret_in_the_wrong_place_of_the_command_line_is_not_printed() {
+fn misplaced_secret_on_command_line_is_not_printed() {
     let url = "postgres://tasks:Hunt3rS3cret@127.0.0.1:1/tasks";
     let lines: &[&[&str]] = &[
         &["serve", "--better-auth-secret", "Hunt3r", "S3cret"],
@@ -188,25 +191,25 @@ fn a_secret_in_the_wrong_place_of_the_command_line_is_not_printed() {
     for_each(lines, |line| {
         let output = run(tasks_api(&tempfile::tempdir().unwrap()).args(*line));
         assert!(!output.status.success());
-        let said = assert_silent(&format!("{line:?}"), &output);
-        assert!(!said.is_empty(), "{line:?}");
+        let printed = assert_no_secret(&format!("{line:?}"), &output);
+        assert!(!printed.is_empty(), "{line:?}");
     });
 }
 
 #[test]
-fn help_shows_no_value_of_the_environment() {
+fn help_does_not_show_environment_values() {
     let names =
         ["BETTER_AUTH_URL", "BETTER_AUTH_JWKS_URL", "BETTER_AUTH_SECRET", "BETTER_AUTH_SECRETS", "DATABASE_URL"];
     for arguments in [&["serve", "--help"][..], &["help", "token"], &["dev", "-h"]] {
         let environment = names.map(|name| (name, "https://tasks:Hunt3rS3cret@app.example.com"));
         let output = run(tasks_api(&tempfile::tempdir().unwrap()).args(arguments).envs(environment));
-        let said = assert_silent(&format!("{arguments:?}"), &output);
-        assert!(output.status.success() && said.contains("--better-auth-secret"), "{said}");
+        let printed = assert_no_secret(&format!("{arguments:?}"), &output);
+        assert!(output.status.success() && printed.contains("--better-auth-secret"), "{printed}");
     }
 }
 
 #[test]
-fn a_malformed_password_file_is_not_printed() {
+fn malformed_password_file_is_not_printed() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("pgpass");
     fs::write(&file, "Hunt3rS3cret\n127.0.0.1:1:tasks:Hunt3rS3cret\n").unwrap();
@@ -215,11 +218,11 @@ fn a_malformed_password_file_is_not_printed() {
         .args(["migrate", "up"])
         .envs([("DATABASE_URL", "postgres://tasks@127.0.0.1:1/tasks"), ("RUST_LOG", "trace")])
         .env("PGPASSFILE", &file));
-    assert_silent("the password file", &output);
+    assert_no_secret("the password file", &output);
 }
 
 #[test]
-fn the_log_contains_no_secret_at_its_most_verbose_level() {
+fn trace_log_contains_no_secret() {
     let directory = tempfile::tempdir().unwrap();
     let secret = "Hunt3r-S3cret-Hunt3r-S3cret-Hunt3r-S3cret";
     let environment = [("BETTER_AUTH_SECRET", secret), ("RUST_LOG", "trace")];
@@ -227,7 +230,7 @@ fn the_log_contains_no_secret_at_its_most_verbose_level() {
     command.args(["serve", "--listen", "127.0.0.1:0"]).envs(environment);
     let server = Server::start(command);
     let claims = serde_json::json!({ "sub": "ada", "exp": 4_000_000_000_u64 });
-    let (valid, invalid) = (signed(&claims, secret), token("ada"));
+    let (valid, invalid) = (sign(&claims, secret), token("ada"));
     for token in [&valid, &invalid] {
         let request = request("POST", "/api/ada/tasks", r#"{"title":"t"}"#);
         let request = request.replace(&invalid, token);

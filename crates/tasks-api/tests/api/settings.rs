@@ -1,4 +1,4 @@
-//! Settings: their documentation, secrets in files, and what they change.
+//! Settings: documentation, secret files, and effects.
 
 use std::{
     collections::BTreeSet,
@@ -12,12 +12,12 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    connection::{Answer, Connection},
+    connection::{Connection, RawResponse},
     process::{Server, run, tasks_api},
     test_app::{SECRET, TestApp, token},
 };
 
-/// The environment variables in a text, which are the words in capitals with these prefixes.
+/// The environment variables in a text: the upper-case words with these prefixes.
 fn variables(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
     let prefixes = ["TASKS_API_", "BETTER_AUTH_", "DATABASE_URL"];
@@ -30,10 +30,10 @@ fn help(command: &str) -> String {
 }
 
 #[test]
-fn the_readme_lists_every_setting() {
+fn readme_lists_every_setting() {
     let help = help("serve");
     let in_help: BTreeSet<_> =
-        help.lines().filter_map(|line| line.split("[env: ").nth(1)).flat_map(|env| variables(env)).collect();
+        help.lines().filter_map(|line| line.split("[env: ").nth(1)).flat_map(variables).collect();
     let readme = include_str!("../../README.md");
     let table = readme.split("| setting | default | |").nth(1).unwrap().split("\n\n").next().unwrap();
     let first_column = table.lines().filter_map(|row| row.split('|').nth(1));
@@ -43,7 +43,7 @@ fn the_readme_lists_every_setting() {
 }
 
 #[test]
-fn the_readme_states_the_defaults_of_the_help() {
+fn readme_defaults_match_help() {
     let help = help("serve").split_whitespace().collect::<Vec<_>>().join(" ");
     let readme = include_str!("../../README.md");
     let table = readme.split("| setting | default | |").nth(1).unwrap().split("\n\n").next().unwrap();
@@ -66,7 +66,7 @@ fn the_readme_states_the_defaults_of_the_help() {
 }
 
 #[test]
-fn settings_of_other_commands_are_not_in_the_help() {
+fn help_omits_settings_of_other_commands() {
     assert!(!help("token").contains("DATABASE_URL") && !help("openapi").contains("BETTER_AUTH"));
 }
 
@@ -75,7 +75,7 @@ fn token_command(settings: &[(&str, &str)]) -> Output {
 }
 
 #[test]
-fn a_secret_is_read_from_a_file_without_the_line_end() {
+fn secret_file_is_read_without_trailing_newline() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("secret");
     fs::write(&path, format!("{SECRET}\n")).unwrap();
@@ -86,7 +86,7 @@ fn a_secret_is_read_from_a_file_without_the_line_end() {
 }
 
 #[test]
-fn a_secret_file_that_cannot_be_used_is_an_error_without_the_secret() {
+fn unusable_secret_file_is_reported_without_secret() {
     let directory = tempfile::tempdir().unwrap();
     let empty = directory.path().join("empty");
     fs::write(&empty, "\n").unwrap();
@@ -96,30 +96,30 @@ fn a_secret_file_that_cannot_be_used_is_an_error_without_the_secret() {
         (&[("BETTER_AUTH_SECRET_FILE", "/dev/null"), ("BETTER_AUTH_SECRET", SECRET)], "both set"),
     ] {
         let output = token_command(settings);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && said.contains("BETTER_AUTH_SECRET_FILE"), "{said}");
-        assert!(said.contains(expected) && !said.contains("Hunt3r") && !said.contains(SECRET), "{said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && stderr.contains("BETTER_AUTH_SECRET_FILE"), "{stderr}");
+        assert!(stderr.contains(expected) && !stderr.contains("Hunt3r") && !stderr.contains(SECRET), "{stderr}");
     }
 }
 
 #[test]
-fn timeouts_that_do_not_nest_are_rejected() {
+fn request_timeout_shorter_than_database_timeouts_is_rejected() {
     let settings = [("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_REQUEST_TIMEOUT", "4s")];
     let output = run(tasks_api(&tempfile::tempdir().unwrap()).arg("serve").envs(settings));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && said.contains("TASKS_API_STATEMENT_TIMEOUT"), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && stderr.contains("TASKS_API_STATEMENT_TIMEOUT"), "{stderr}");
 }
 
 #[test]
-fn a_log_filter_that_cannot_be_parsed_is_an_error() {
+fn invalid_log_filter_is_rejected() {
     let settings = [("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", "tasks_api=loud")];
     let output = run(tasks_api(&tempfile::tempdir().unwrap()).arg("serve").envs(settings));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && said.contains("RUST_LOG"), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && stderr.contains("RUST_LOG"), "{stderr}");
 }
 
 #[test]
-fn tokens_that_are_longer_than_the_setting_are_rejected() {
+fn token_larger_than_max_token_size_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let environment = [("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_MAX_TOKEN_SIZE", "256")];
     let server = Server::serve(&directory, &environment);
@@ -129,7 +129,7 @@ fn tokens_that_are_longer_than_the_setting_are_rejected() {
 }
 
 #[test]
-fn a_database_that_does_not_exist_is_only_created_if_the_url_says_so() {
+fn missing_sqlite_file_is_not_created_with_mode_rw() {
     let directory = tempfile::tempdir().unwrap();
     let output = run(tasks_api(&directory)
         .arg("serve")
@@ -139,7 +139,7 @@ fn a_database_that_does_not_exist_is_only_created_if_the_url_says_so() {
 }
 
 #[test]
-fn an_admin_listener_takes_probes_metrics_and_documentation_away_from_the_api() {
+fn admin_listener_serves_probes_metrics_and_docs_instead_of_api_listener() {
     let admin = free_address();
     let directory = tempfile::tempdir().unwrap();
     let environment = [("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_ADMIN_LISTEN", &admin)];
@@ -162,7 +162,7 @@ fn an_admin_listener_takes_probes_metrics_and_documentation_away_from_the_api() 
         #[cfg(target_os = "linux")]
         "process_resident_memory_bytes ",
     ] {
-        assert!(metrics.contains(series), "{series} in {metrics}");
+        assert!(metrics.contains(series), "{series} is missing in {metrics}");
     }
 }
 
@@ -178,12 +178,12 @@ fn healthcheck_succeeds_while_the_server_responds() {
     assert!(check(&["--ready"]).status.success());
     server.stop("-INT");
     let output = check(&[]);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && said.contains("TASKS_API_LISTEN"), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && stderr.contains("TASKS_API_LISTEN"), "{stderr}");
 }
 
 #[test]
-fn a_second_signal_stops_at_once() {
+fn second_signal_stops_server_immediately() {
     let directory = tempfile::tempdir().unwrap();
     let environment = [("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_DRAIN_DELAY", "30s")];
     let server = Server::serve(&directory, &environment);
@@ -195,7 +195,7 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
-fn a_signal_during_the_start_stops_at_once() {
+fn signal_during_startup_stops_server_immediately() {
     // A database that accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let directory = tempfile::tempdir().unwrap();
@@ -214,7 +214,7 @@ fn a_signal_during_the_start_stops_at_once() {
 }
 
 #[tokio::test]
-async fn pages_may_send_trace_contexts_and_configured_headers() {
+async fn cors_allows_trace_context_and_configured_headers() {
     let app = TestApp::with(|config| {
         config.cors.origins = vec!["https://app.example.com".parse().unwrap()];
         config.cors.extra_headers = vec!["x-tenant".parse().unwrap()];
@@ -236,7 +236,7 @@ async fn pages_may_send_trace_contexts_and_configured_headers() {
 }
 
 #[test]
-fn errors_are_json_in_a_json_log() {
+fn json_log_contains_only_json_lines() {
     let directory = tempfile::tempdir().unwrap();
     let environment = [("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_LOG", "json"), ("RUST_LOG", "trace")];
     let server = Server::serve(&directory, &environment);
@@ -247,7 +247,7 @@ fn errors_are_json_in_a_json_log() {
     }
 }
 
-fn get(address: &str, path: &str, token: &str) -> Answer {
+fn get(address: &str, path: &str, token: &str) -> RawResponse {
     let request = format!("GET {path} HTTP/1.1\r\nHost: tasks\r\nAuthorization: Bearer {token}\r\n\r\n");
     Connection::open(address).unwrap().send(&request).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Clients that send slowly, half or too much: what they cannot take away from others.
+//! Clients that send slowly, incompletely or too much do not affect other clients.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -14,7 +14,7 @@ use crate::{
     test_app::{SECRET, token},
 };
 
-/// More than the server handles at a time.
+/// More than the limit of requests in flight.
 const MANY: usize = 2100;
 
 fn serve() -> Server {
@@ -28,15 +28,15 @@ fn connect(address: &str) -> TcpStream {
     stream
 }
 
-/// Sends a head that announces a body, and a part of the body.
-fn half_sent(address: &str, path: &str, headers: &str) -> TcpStream {
+/// Sends a complete head and part of the body.
+fn send_incomplete(address: &str, path: &str, headers: &str) -> TcpStream {
     let mut stream = connect(address);
     let head = format!("POST {path} HTTP/1.1\r\nHost: tasks\r\n{headers}Content-Length: 1000\r\n\r\n{{\"title");
     stream.write_all(head.as_bytes()).unwrap();
     stream
 }
 
-/// The first line of the response.
+/// The HTTP version and status code of the response; empty if there is none.
 fn status_line(stream: &mut TcpStream) -> String {
     let mut line = [0; 12];
     stream.read_exact(&mut line).map(|()| String::from_utf8_lossy(&line).into_owned()).unwrap_or_default()
@@ -47,7 +47,7 @@ fn get(address: &str) -> u16 {
 }
 
 #[test]
-fn a_request_without_a_valid_token_is_rejected_before_its_body_arrives() {
+fn request_with_invalid_token_or_path_is_rejected_before_its_body_arrives() {
     let server = serve();
     let bearer = |token: &str| format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n");
     let cases = [
@@ -58,16 +58,16 @@ fn a_request_without_a_valid_token_is_rejected_before_its_body_arrives() {
         ("/api/a%2Fda/tasks", bearer(&token("ada")), "HTTP/1.1 400"),
     ];
     for (path, headers, expected) in cases {
-        let mut stream = half_sent(&server.address, path, &headers);
+        let mut stream = send_incomplete(&server.address, path, &headers);
         assert_eq!(status_line(&mut stream), expected, "{path} {headers}");
     }
 }
 
 #[test]
-fn many_half_sent_bodies_without_a_valid_token_do_not_block_other_clients() {
+fn incomplete_bodies_without_valid_token_do_not_block_other_clients() {
     let server = serve();
     for headers in ["", "Authorization: Bearer nonsense\r\n"] {
-        let streams: Vec<_> = (0..MANY).map(|_| half_sent(&server.address, "/api/ada/tasks", headers)).collect();
+        let streams: Vec<_> = (0..MANY).map(|_| send_incomplete(&server.address, "/api/ada/tasks", headers)).collect();
         assert_eq!(get(&server.address), 200);
         let post = request("POST", "/api/ada/tasks", r#"{"title":"t"}"#);
         assert_eq!(Connection::open(&server.address).unwrap().send(&post).unwrap().status, 201);
@@ -78,22 +78,22 @@ fn many_half_sent_bodies_without_a_valid_token_do_not_block_other_clients() {
 }
 
 #[test]
-fn many_half_sent_logout_tokens_block_neither_users_nor_other_logouts() {
+fn incomplete_logout_requests_do_not_block_other_requests() {
     let server = serve();
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
-    let mut streams: Vec<_> = (0..MANY).map(|_| half_sent(&server.address, logout::PATH, form)).collect();
+    let mut streams: Vec<_> = (0..MANY).map(|_| send_incomplete(&server.address, logout::PATH, form)).collect();
     assert_eq!(get(&server.address), 200);
-    let phone = logout::token_in("phone");
-    assert_eq!(logout::ask(&server.address, &phone), 200);
-    assert_eq!(logout::tell(&server.address, &logout::logout_token("phone")), 200);
-    assert_eq!(logout::ask(&server.address, &phone), 401);
+    let phone = logout::token_with_session("phone");
+    assert_eq!(logout::list_status(&server.address, &phone), 200);
+    assert_eq!(logout::send_logout(&server.address, &logout::logout_token("phone")), 200);
+    assert_eq!(logout::list_status(&server.address, &phone), 401);
     let last = streams.last_mut().unwrap();
     last.set_read_timeout(Some(Duration::from_secs(8))).unwrap();
-    assert_eq!(status_line(last), "HTTP/1.1 408", "it is not waited for long");
+    assert_eq!(status_line(last), "HTTP/1.1 408", "an incomplete body times out");
 }
 
 #[test]
-fn a_rejection_reaches_a_client_that_is_still_sending() {
+fn client_that_is_still_sending_receives_rejection() {
     let server = serve();
     let body = vec![b'x'; 1_000_000];
     let valid = format!("Authorization: Bearer {}\r\n", token("ada"));
@@ -117,7 +117,7 @@ fn a_rejection_reaches_a_client_that_is_still_sending() {
 }
 
 #[test]
-fn a_client_that_never_stops_sending_is_disconnected() {
+fn client_that_never_stops_sending_is_disconnected() {
     let server = serve();
     let mut stream = connect(&server.address);
     stream.set_write_timeout(Some(Duration::from_secs(3))).unwrap();
@@ -128,13 +128,13 @@ fn a_client_that_never_stops_sending_is_disconnected() {
         if let Err(error) = stream.write_all(&part) {
             break error;
         }
-        assert!(start.elapsed() < Duration::from_secs(8), "the server still reads");
+        assert!(start.elapsed() < Duration::from_secs(8), "the server is still reading");
     };
     assert!(matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{error}");
 }
 
 #[test]
-fn a_head_of_a_hundred_kilobytes_is_rejected() {
+fn request_head_of_100_kb_gets_431() {
     let server = serve();
     let with_header = |length: usize| {
         let head =
@@ -148,7 +148,7 @@ fn a_head_of_a_hundred_kilobytes_is_rejected() {
 }
 
 #[test]
-fn a_connection_on_which_no_request_comes_is_closed_soon_and_one_that_was_used_is_kept() {
+fn connection_without_request_is_closed_and_used_connection_is_kept_alive() {
     let server = serve();
     let mut silent = connect(&server.address);
     let mut slow = connect(&server.address);
@@ -158,15 +158,15 @@ fn a_connection_on_which_no_request_comes_is_closed_soon_and_one_that_was_used_i
     let start = Instant::now();
     for stream in [&mut silent, &mut slow] {
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut nothing = [0];
-        assert_eq!(stream.read(&mut nothing).unwrap_or(0), 0);
+        let mut buffer = [0];
+        assert_eq!(stream.read(&mut buffer).unwrap_or(0), 0);
     }
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
     assert_eq!(used.send(&request("GET", "/api/ada/tasks", "")).unwrap().status, 200);
 }
 
 #[test]
-fn a_low_soft_limit_of_open_files_does_not_block_clients() {
+fn low_soft_limit_of_open_files_does_not_block_clients() {
     let directory = tempfile::tempdir().unwrap();
     let program = tasks_api(&directory);
     let mut limited = Command::new("sh");

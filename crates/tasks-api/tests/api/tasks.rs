@@ -1,14 +1,14 @@
-//! One task: what the six endpoints do when all is well, and what they say when the task is not there.
+//! The six endpoints of tasks: success, 404, 403 and preconditions.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::test_app::{Answer, TestApp};
+use crate::test_app::{TestApp, TestResponse};
 
 const PRIVATE: &str = "private, no-cache";
 
 #[tokio::test]
-async fn a_created_task_is_answered_whole_and_found_at_its_location() {
+async fn post_returns_created_task_and_its_location() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     let created = ada.post("tasks", json!({ "title": "  Buy milk\n", "description": "Two litres" })).await;
@@ -33,11 +33,11 @@ async fn a_created_task_is_answered_whole_and_found_at_its_location() {
     read.assert_status(200);
     assert_eq!(read.body, created.body);
     assert_eq!((read.header("etag"), read.header("cache-control")), (created.header("etag"), PRIVATE));
-    assert!(read.header("etag").starts_with('"'), "a strong tag");
+    assert!(read.header("etag").starts_with('"'), "the ETag is strong");
 }
 
 #[tokio::test]
-async fn a_location_leads_back_to_a_user_id_of_any_characters() {
+async fn location_percent_encodes_user_id() {
     let app = TestApp::new().await;
     for (id, segment) in [("a b@ü", "a%20b%40%C3%BC"), ("x.y~z-1_2", "x%2Ey~z-1_2"), ("100%", "100%25")] {
         let created = app.user(id).post(&format!("/api/{segment}/tasks"), json!({ "title": "t" })).await;
@@ -52,7 +52,7 @@ async fn a_location_leads_back_to_a_user_id_of_any_characters() {
 }
 
 #[tokio::test]
-async fn put_replaces_all_and_a_put_of_the_same_changes_nothing() {
+async fn put_replaces_all_fields_and_identical_put_keeps_etag() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     let path = format!("tasks/{}", ada.task("old").await);
@@ -72,7 +72,7 @@ async fn put_replaces_all_and_a_put_of_the_same_changes_nothing() {
     assert_eq!((&again.body, again.header("etag")), (&replaced.body, replaced.header("etag")));
     assert_eq!(ada.get(&path).await.body, replaced.body);
 
-    // From null to a text and back is a change, from null to null is none.
+    // Setting the same description again keeps the ETag; null and text are different.
     for (description, changes) in
         [(json!("text"), true), (json!("text"), false), (json!(""), true), (Value::Null, true), (Value::Null, false)]
     {
@@ -84,7 +84,7 @@ async fn put_replaces_all_and_a_put_of_the_same_changes_nothing() {
 }
 
 #[tokio::test]
-async fn complete_toggles_without_a_body_and_sets_with_one() {
+async fn complete_toggles_without_body_and_sets_with_body() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     let path = format!("tasks/{}/complete", ada.task("t").await);
@@ -95,7 +95,7 @@ async fn complete_toggles_without_a_body_and_sets_with_one() {
         assert_eq!(toggled.body["completed"], expected);
         assert_eq!(toggled.header("cache-control"), PRIVATE);
     }
-    // A content type without content does no harm.
+    // A content type without a body is allowed.
     assert_eq!(ada.raw("PATCH", &path, "").await.body["completed"], false);
 
     let set = ada.json("PATCH", &path, json!({ "completed": true })).await;
@@ -106,7 +106,7 @@ async fn complete_toggles_without_a_body_and_sets_with_one() {
 }
 
 #[tokio::test]
-async fn delete_answers_204_once_and_404_from_then_on() {
+async fn delete_gets_204_and_repeated_delete_gets_404() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     let path = format!("tasks/{}", ada.task("t").await);
@@ -118,45 +118,50 @@ async fn delete_answers_204_once_and_404_from_then_on() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404_in_the_same_words_whatever_the_reason() {
+async fn missing_and_foreign_tasks_get_identical_404() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
-    let of_bob = app.user("bob").task("Bob's own").await;
-    let of_bob_before = app.user("bob").get(&format!("tasks/{of_bob}")).await;
+    let bobs_task = app.user("bob").task("Bob's own").await;
+    let bobs_task_before = app.user("bob").get(&format!("tasks/{bobs_task}")).await;
     let replacement = json!({ "title": "taken", "description": null, "completed": true });
 
-    let mut words = Vec::new();
-    for id in
-        [of_bob.as_str(), "01890a5d-ac96-774b-bcce-b302099a8057", "1", "not-a-uuid", "%20", &of_bob.replace('-', "")]
-    {
+    let mut bodies = Vec::new();
+    for id in [
+        bobs_task.as_str(),
+        "01890a5d-ac96-774b-bcce-b302099a8057",
+        "1",
+        "not-a-uuid",
+        "%20",
+        &bobs_task.replace('-', ""),
+    ] {
         let path = format!("tasks/{id}");
-        let answers: [Answer; 5] = [
+        let responses: [TestResponse; 5] = [
             ada.get(&path).await,
             ada.put(&path, replacement.clone()).await,
             ada.delete(&path).await,
             ada.patch(&format!("{path}/complete")).await,
             ada.json("PATCH", &format!("{path}/complete"), json!({ "completed": true })).await,
         ];
-        for answer in answers {
-            answer.assert_problem(404, "not_found");
-            let mut body = answer.body.clone();
+        for response in responses {
+            response.assert_problem(404, "not_found");
+            let mut body = response.body.clone();
             body.as_object_mut().unwrap().retain(|name, _| name != "instance" && name != "request_id");
-            words.push(body);
+            bodies.push(body);
         }
     }
-    words.dedup();
-    assert_eq!(words.len(), 1, "{words:?}");
-    assert_eq!(app.user("bob").get(&format!("tasks/{of_bob}")).await.body, of_bob_before.body);
-    assert_eq!(ada.get("tasks").await.body["items"], json!([]), "PUT creates nothing");
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    assert_eq!(app.user("bob").get(&format!("tasks/{bobs_task}")).await.body, bobs_task_before.body);
+    assert_eq!(ada.get("tasks").await.body["items"], json!([]), "PUT does not create tasks");
 }
 
 #[tokio::test]
-async fn a_task_of_another_user_under_his_own_path_is_403() {
+async fn path_of_another_user_gets_403() {
     let app = TestApp::new().await;
-    let of_bob = app.user("bob").task("Bob's own").await;
+    let bobs_task = app.user("bob").task("Bob's own").await;
     let ada = app.user("ada");
     for path in [
-        format!("/api/bob/tasks/{of_bob}"),
+        format!("/api/bob/tasks/{bobs_task}"),
         "/api/bob/tasks".into(),
         "/api/Ada/tasks".into(),
         "/api/ada%20/tasks".into(),
@@ -166,7 +171,7 @@ async fn a_task_of_another_user_under_his_own_path_is_403() {
 }
 
 #[tokio::test]
-async fn a_user_id_of_255_bytes_is_served_and_a_longer_one_refused() {
+async fn user_id_longer_than_255_bytes_gets_400() {
     let app = TestApp::new().await;
     let longest = "u".repeat(255);
     app.user(&longest).task("t").await;
@@ -175,7 +180,7 @@ async fn a_user_id_of_255_bytes_is_served_and_a_longer_one_refused() {
 }
 
 #[tokio::test]
-async fn preconditions_are_judged_after_existence() {
+async fn preconditions_are_evaluated_after_existence() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     let path = format!("tasks/{}", ada.task("t").await);
@@ -202,8 +207,8 @@ async fn preconditions_are_judged_after_existence() {
     }
     ada.clone().header("if-none-match", "\"x\"").get(&path).await.assert_status(200);
 
-    for good in [current.clone(), format!("\"x\", {current}"), "*".into()] {
-        ada.clone().header("if-match", &good).put(&path, body.clone()).await.assert_status(200);
+    for matching in [current.clone(), format!("\"x\", {current}"), "*".into()] {
+        ada.clone().header("if-match", &matching).put(&path, body.clone()).await.assert_status(200);
     }
     ada.clone().header("if-match", &current).patch(&format!("{path}/complete")).await.assert_status(200);
     ada.clone().header("if-match", &current).delete(&path).await.assert_problem(412, "precondition_failed");

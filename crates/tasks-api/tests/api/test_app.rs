@@ -1,6 +1,6 @@
-//! The server in this process, with a database of its own, and clients that speak HTTP with it.
+//! The app in this process, with its own database, and clients that send requests to its router.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::{
     Router,
@@ -10,7 +10,7 @@ use axum::{
 use better_auth_jwt::Verifier;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
-use tasks_api::{AppConfig, AppState, DatabaseConfig, RateLimitConfig, app};
+use tasks_api::{AppConfig, AppState, DatabaseConfig, app};
 use tower::ServiceExt;
 
 use crate::database::{Database, execute};
@@ -29,17 +29,17 @@ impl TestApp {
     }
 
     pub(crate) async fn with(configure: impl FnOnce(&mut AppConfig)) -> Self {
-        Self::verified_by(verifier(), configure).await
+        Self::with_verifier(verifier(), configure).await
     }
 
-    pub(crate) async fn verified_by(verifier: Verifier, configure: impl FnOnce(&mut AppConfig)) -> Self {
+    pub(crate) async fn with_verifier(verifier: Verifier, configure: impl FnOnce(&mut AppConfig)) -> Self {
         let database = Database::new();
         let mut config = config(verifier, database.url());
         configure(&mut config);
-        Self::of(AppState::connect(config).await.unwrap(), database)
+        Self::from_state(AppState::connect(config).await.unwrap(), database)
     }
 
-    pub(crate) fn of(state: AppState, database: Database) -> Self {
+    pub(crate) fn from_state(state: AppState, database: Database) -> Self {
         Self { router: app(state.clone()), state, database }
     }
 
@@ -53,13 +53,13 @@ impl TestApp {
         self.client(id, &[("authorization", &format!("Bearer {}", token(id)))])
     }
 
-    /// A client that sends these headers and no token.
+    /// A client with these headers, and a token only if they contain one.
     pub(crate) fn client(&self, id: &str, headers: &[(&'static str, &str)]) -> Client {
-        let mut all = HeaderMap::new();
+        let mut map = HeaderMap::new();
         for &(name, value) in headers {
-            all.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+            map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
-        Client { router: self.router.clone(), user: id.to_owned(), headers: all }
+        Client { router: self.router.clone(), user: id.to_owned(), headers: map }
     }
 }
 
@@ -76,31 +76,31 @@ impl Client {
         self
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> TestResponse {
         self.send("GET", path, Body::empty()).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> TestResponse {
         self.json("POST", path, body).await
     }
 
-    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: Value) -> TestResponse {
         self.json("PUT", path, body).await
     }
 
-    pub(crate) async fn patch(&self, path: &str) -> Answer {
+    pub(crate) async fn patch(&self, path: &str) -> TestResponse {
         self.send("PATCH", path, Body::empty()).await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> TestResponse {
         self.send("DELETE", path, Body::empty()).await
     }
 
-    pub(crate) async fn json(&self, method: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn json(&self, method: &str, path: &str, body: Value) -> TestResponse {
         self.raw(method, path, body.to_string()).await
     }
 
-    pub(crate) async fn raw(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+    pub(crate) async fn raw(&self, method: &str, path: &str, body: impl Into<Body>) -> TestResponse {
         let client = match self.headers.contains_key(header::CONTENT_TYPE) {
             true => self.clone(),
             false => self.clone().header("content-type", "application/json"),
@@ -108,8 +108,8 @@ impl Client {
         client.send(method, path, body.into()).await
     }
 
-    /// `path` is below this user's, unless it begins with a slash.
-    pub(crate) async fn send(&self, method: &str, path: &str, body: Body) -> Answer {
+    /// A `path` without a leading slash is relative to `/api/{user}/`.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Body) -> TestResponse {
         let uri = if path.starts_with('/') { path.to_owned() } else { format!("/api/{}/{path}", self.user) };
         let mut request = Request::builder().method(method).uri(uri).body(body).unwrap();
         request.headers_mut().extend(self.headers.clone());
@@ -121,10 +121,10 @@ impl Client {
         } else {
             serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body)))
         };
-        Answer { path, status: parts.status, headers: parts.headers, body }
+        TestResponse { path, status: parts.status, headers: parts.headers, body }
     }
 
-    /// Makes a task and says its id.
+    /// Creates a task and returns its id.
     pub(crate) async fn task(&self, title: &str) -> String {
         let created = self.post("tasks", json!({ "title": title })).await;
         assert_eq!(created.status, StatusCode::CREATED, "{}", created.body);
@@ -133,19 +133,19 @@ impl Client {
 }
 
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) path: String,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
 }
 
-impl Answer {
+impl TestResponse {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Asserts that this is a whole problem document with this status and code.
+    /// Asserts that this is a complete problem document (RFC 9457) with this status and code.
     #[track_caller]
     pub(crate) fn assert_problem(&self, status: u16, code: &str) -> &Self {
         let body = &self.body;
@@ -167,18 +167,18 @@ impl Answer {
         self
     }
 
-    /// The pointers of a 422, sorted.
+    /// Asserts that the status is 422 and returns the JSON pointers of the errors, sorted.
     #[track_caller]
     pub(crate) fn pointers(&self) -> Vec<&str> {
         self.assert_problem(422, "validation_failed");
         let mut pointers: Vec<&str> =
-            self.body["errors"].as_array().unwrap().iter().map(|fault| fault["pointer"].as_str().unwrap()).collect();
+            self.body["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
         pointers.sort_unstable();
         pointers
     }
 }
 
-/// The server on this database.
+/// The state of an app that uses this database.
 pub(crate) async fn state(database_url: &str) -> AppState {
     AppState::connect(config(verifier(), database_url)).await.unwrap()
 }
@@ -193,13 +193,9 @@ pub(crate) fn verifier() -> Verifier {
 
 pub(crate) fn token(user: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    signed(&json!({ "sub": user, "iat": now, "exp": now + 900 }), SECRET)
+    sign(&json!({ "sub": user, "iat": now, "exp": now + 900 }), SECRET)
 }
 
-pub(crate) fn signed(claims: &Value, secret: &str) -> String {
+pub(crate) fn sign(claims: &Value, secret: &str) -> String {
     jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
-}
-
-pub(crate) fn rate_limit(requests: u32, window: Duration) -> RateLimitConfig {
-    RateLimitConfig::new(requests.try_into().unwrap(), window).unwrap()
 }

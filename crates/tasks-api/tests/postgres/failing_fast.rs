@@ -7,9 +7,9 @@ use std::{
 
 use crate::{
     cable::Cable,
-    connection::{Answer, Connection, request},
+    connection::{Connection, RawResponse, request},
     database::{Database, execute, own_cluster},
-    logout::{ask_for, logout_token, serve, tell, token_in, until},
+    logout::{get_status, logout_token, send_logout, serve, token_with_session, wait_until},
     process::Server,
     row_security::database_of_a_plain_role,
 };
@@ -21,7 +21,7 @@ const AVAILABLE: &str = "the database is available again";
 
 /// In less time than a request waits for a connection.
 fn assert_fails_fast(server: &Server) {
-    until(|| ask_for(&server.address, "/readyz", "") == 503);
+    wait_until(|| get_status(&server.address, "/readyz", "") == 503);
     // A request may have met a broken connection before a probe did.
     thread::sleep(Duration::from_millis(1500));
     let start = Instant::now();
@@ -31,8 +31,8 @@ fn assert_fails_fast(server: &Server) {
             1 => send(server, "POST", r#"{"title":"t"}"#),
             2 => keyed(server),
             _ => {
-                assert_eq!(tell(&server.address, &logout_token("s")), 503);
-                assert_eq!(ask_for(&server.address, "/readyz", ""), 503);
+                assert_eq!(send_logout(&server.address, &logout_token("s")), 503);
+                assert_eq!(get_status(&server.address, "/readyz", ""), 503);
                 continue;
             }
         };
@@ -42,18 +42,18 @@ fn assert_fails_fast(server: &Server) {
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
-fn send(server: &Server, method: &str, body: &str) -> Answer {
+fn send(server: &Server, method: &str, body: &str) -> RawResponse {
     Connection::open(&server.address).unwrap().send(&request(method, "/api/ada/tasks", body)).unwrap()
 }
 
-fn keyed(server: &Server) -> Answer {
+fn keyed(server: &Server) -> RawResponse {
     let keyed = request("POST", "/api/ada/tasks", r#"{"title":"t"}"#);
     let keyed = keyed.replacen("\r\n", "\r\nIdempotency-Key: k\r\n", 1);
     Connection::open(&server.address).unwrap().send(&keyed).unwrap()
 }
 
 fn assert_back(server: &Server) {
-    until(|| ask_for(&server.address, "/readyz", "") == 200);
+    wait_until(|| get_status(&server.address, "/readyz", "") == 200);
     assert_eq!((send(server, "GET", "").status, send(server, "POST", r#"{"title":"t"}"#).status), (200, 201));
 }
 
@@ -135,7 +135,7 @@ fn slow_statements_a_busy_pool_and_no_connection_beyond_the_pool_are_no_outage()
     let (database, url) = database_of_a_plain_role();
     let server = serve(&url, &[LOG[0], ("TASKS_API_POOL_SIZE", "1")]);
     let role = url::Url::parse(&url).unwrap().username().to_owned();
-    until(|| ask_for(&server.address, "/readyz", "") == 200);
+    wait_until(|| get_status(&server.address, "/readyz", "") == 200);
     thread::sleep(Duration::from_secs(1));
     // What it has is all that it gets: one that listens and one of the pool.
     execute(database.url(), &format!("ALTER ROLE {role} CONNECTION LIMIT 2"));
@@ -145,7 +145,7 @@ fn slow_statements_a_busy_pool_and_no_connection_beyond_the_pool_are_no_outage()
         });
         thread::sleep(Duration::from_millis(200));
         for _ in 0..3 {
-            scope.spawn(|| assert_eq!(ask_for(&server.address, "/api/ada/tasks", &token_in("s")), 200));
+            scope.spawn(|| assert_eq!(get_status(&server.address, "/api/ada/tasks", &token_with_session("s")), 200));
         }
     });
     let (_, log) = server.stop("-TERM");

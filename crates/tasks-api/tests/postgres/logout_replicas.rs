@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     database::{Database, execute, own_cluster},
-    logout::{ORIGIN, ask, ask_for, logout_token, now, serve, tell, token_in, until},
+    logout::{ORIGIN, get_status, list_status, logout_token, now, send_logout, serve, token_with_session, wait_until},
     sql::count,
 };
 
@@ -15,7 +15,7 @@ const LISTENERS: &str =
 const SECOND: Duration = Duration::from_secs(1);
 
 fn listening(database: &Database, replicas: i64) {
-    until(|| count(database.url(), LISTENERS) == replicas);
+    wait_until(|| count(database.url(), LISTENERS) == replicas);
 }
 
 /// Ends a session that is nobody's yet, and does nothing else: no replica tells another.
@@ -30,17 +30,17 @@ fn every_replica_hears_within_a_second() {
     listening(&database, 3);
     for round in 0..20 {
         let session = format!("session {round}");
-        let token = token_in(session.as_str());
+        let token = token_with_session(session.as_str());
         for replica in &replicas {
-            assert_eq!(ask(&replica.address, &token), 200);
+            assert_eq!(list_status(&replica.address, &token), 200);
         }
         let told = &replicas[round % 3];
-        assert_eq!(tell(&told.address, &logout_token(&session)), 200);
-        assert_eq!(ask(&told.address, &token), 401, "who was told knows at once");
-        let took = until(|| replicas.iter().all(|replica| ask(&replica.address, &token) == 401));
+        assert_eq!(send_logout(&told.address, &logout_token(&session)), 200);
+        assert_eq!(list_status(&told.address, &token), 401, "who was told knows at once");
+        let took = wait_until(|| replicas.iter().all(|replica| list_status(&replica.address, &token) == 401));
         assert!(took < SECOND, "{took:?}");
         for replica in &replicas {
-            assert_eq!(ask(&replica.address, &token_in("another")), 200);
+            assert_eq!(list_status(&replica.address, &token_with_session("another")), 200);
         }
     }
 }
@@ -55,14 +55,16 @@ fn of_many_logouts_at_once_none_is_missed() {
             let told = &replicas[writer % 2];
             scope.spawn(move || {
                 for n in 0..25 {
-                    assert_eq!(tell(&told.address, &logout_token(&format!("{writer}-{n}"))), 200);
+                    assert_eq!(send_logout(&told.address, &logout_token(&format!("{writer}-{n}"))), 200);
                 }
             });
         }
     });
     let tokens: Vec<String> =
-        (0..8).flat_map(|writer| (0..25).map(move |n| token_in(format!("{writer}-{n}")))).collect();
-    let took = until(|| tokens.iter().all(|token| replicas.iter().all(|replica| ask(&replica.address, token) == 401)));
+        (0..8).flat_map(|writer| (0..25).map(move |n| token_with_session(format!("{writer}-{n}")))).collect();
+    let took = wait_until(|| {
+        tokens.iter().all(|token| replicas.iter().all(|replica| list_status(&replica.address, token) == 401))
+    });
     assert!(took < 3 * SECOND, "{took:?}");
 }
 
@@ -74,13 +76,13 @@ fn a_replica_whose_line_was_cut_hears_all_the_same_and_takes_up_the_line_again()
         listening(&database, 2);
         execute(database.url(), &format!("SELECT pg_terminate_backend(pid) FROM {LISTENERS}"));
         let (session, next) = (format!("session {round}"), format!("next {round}"));
-        assert_eq!(tell(&replicas[0].address, &logout_token(&session)), 200);
-        let took = until(|| ask(&replicas[1].address, &token_in(session.as_str())) == 401);
+        assert_eq!(send_logout(&replicas[0].address, &logout_token(&session)), 200);
+        let took = wait_until(|| list_status(&replicas[1].address, &token_with_session(session.as_str())) == 401);
         assert!(took < 4 * SECOND, "{took:?}");
 
         listening(&database, 2);
-        assert_eq!(tell(&replicas[0].address, &logout_token(&next)), 200);
-        let took = until(|| ask(&replicas[1].address, &token_in(next.as_str())) == 401);
+        assert_eq!(send_logout(&replicas[0].address, &logout_token(&next)), 200);
+        let took = wait_until(|| list_status(&replicas[1].address, &token_with_session(next.as_str())) == 401);
         assert!(took < SECOND, "{took:?}");
     }
 }
@@ -96,14 +98,14 @@ async fn a_logout_that_is_seen_after_later_ones_is_not_passed_over() {
     let slow = db.begin().await.unwrap();
     slow.execute_unprepared(&insert("slow")).await.unwrap();
     for later in ["later", "much later"] {
-        assert_eq!(tell(&replicas[0].address, &logout_token(later)), 200);
-        until(|| ask(&replicas[1].address, &token_in(later)) == 401);
+        assert_eq!(send_logout(&replicas[0].address, &logout_token(later)), 200);
+        wait_until(|| list_status(&replicas[1].address, &token_with_session(later)) == 401);
     }
     // Longer than it takes until the replicas look for themselves.
     tokio::time::sleep(Duration::from_millis(2500)).await;
-    assert_eq!(ask(&replicas[1].address, &token_in("slow")), 200);
+    assert_eq!(list_status(&replicas[1].address, &token_with_session("slow")), 200);
     slow.commit().await.unwrap();
-    until(|| replicas.iter().all(|replica| ask(&replica.address, &token_in("slow")) == 401));
+    wait_until(|| replicas.iter().all(|replica| list_status(&replica.address, &token_with_session("slow")) == 401));
     db.close().await.unwrap();
 }
 
@@ -112,23 +114,23 @@ fn who_cannot_read_what_others_were_told_lets_nobody_in_after_a_while_unless_tol
     let database = Database::new();
     let closed = serve(database.url(), &[("TASKS_API_REVOCATION_MAX_STALENESS", "5s")]);
     let open = serve(database.url(), &[("TASKS_API_REVOCATION_MAX_STALENESS", "forever")]);
-    let (phone, laptop) = (token_in("phone"), token_in("laptop"));
+    let (phone, laptop) = (token_with_session("phone"), token_with_session("laptop"));
     execute(database.url(), "ALTER TABLE revocations RENAME TO hidden");
     // One that ends where nobody can see it.
     execute(database.url(), &insert("phone").replace("revocations", "hidden"));
-    assert_eq!(ask(&closed.address, &phone), 200);
-    let took = until(|| ask(&closed.address, &laptop) == 503);
+    assert_eq!(list_status(&closed.address, &phone), 200);
+    let took = wait_until(|| list_status(&closed.address, &laptop) == 503);
     assert!((3 * SECOND..10 * SECOND).contains(&took), "{took:?}");
-    assert_eq!((ask(&closed.address, "nonsense"), ask_for(&closed.address, "/readyz", "")), (401, 503));
-    assert_eq!((ask(&open.address, &phone), ask_for(&open.address, "/readyz", "")), (200, 200));
-    assert_eq!(tell(&open.address, &logout_token("laptop")), 503, "the sender is to try again");
-    assert_eq!(ask(&open.address, &laptop), 200);
+    assert_eq!((list_status(&closed.address, "nonsense"), get_status(&closed.address, "/readyz", "")), (401, 503));
+    assert_eq!((list_status(&open.address, &phone), get_status(&open.address, "/readyz", "")), (200, 200));
+    assert_eq!(send_logout(&open.address, &logout_token("laptop")), 503, "the sender is to try again");
+    assert_eq!(list_status(&open.address, &laptop), 200);
 
     execute(database.url(), "ALTER TABLE hidden RENAME TO revocations");
-    let took = until(|| ask(&closed.address, &laptop) == 200);
+    let took = wait_until(|| list_status(&closed.address, &laptop) == 200);
     assert!(took < 4 * SECOND, "{took:?}");
-    assert_eq!((ask(&closed.address, &phone), ask_for(&closed.address, "/readyz", "")), (401, 200));
-    until(|| ask(&open.address, &phone) == 401);
+    assert_eq!((list_status(&closed.address, &phone), get_status(&closed.address, "/readyz", "")), (401, 200));
+    wait_until(|| list_status(&open.address, &phone) == 401);
 }
 
 #[test]
@@ -136,17 +138,20 @@ fn a_database_that_is_away_is_503_in_the_end_even_where_it_is_not_needed_and_bac
     let Some(mut cluster) = own_cluster() else { return };
     let url = cluster.url();
     let server = serve(url.as_str(), &[("TASKS_API_REVOCATION_MAX_STALENESS", "5s")]);
-    let laptop = token_in("laptop");
-    let bobs = |token: &str| ask_for(&server.address, "/api/bob/tasks", token);
+    let laptop = token_with_session("laptop");
+    let bobs = |token: &str| get_status(&server.address, "/api/bob/tasks", token);
     for signal in ["INT", "STOP"] {
         cluster.stop(signal);
         assert_eq!(bobs(&laptop), 403, "at first: who is not allowed need not wait for a database");
-        assert_eq!(tell(&server.address, &logout_token("in vain")), 503);
-        until(|| bobs(&laptop) == 503);
+        assert_eq!(send_logout(&server.address, &logout_token("in vain")), 503);
+        wait_until(|| bobs(&laptop) == 503);
         cluster.start();
-        until(|| bobs(&laptop) == 403);
-        until(|| ask(&server.address, &laptop) == 200);
-        until(|| tell(&server.address, &logout_token(signal)) == 200);
-        assert_eq!((ask(&server.address, &laptop), ask(&server.address, &token_in(signal))), (200, 401));
+        wait_until(|| bobs(&laptop) == 403);
+        wait_until(|| list_status(&server.address, &laptop) == 200);
+        wait_until(|| send_logout(&server.address, &logout_token(signal)) == 200);
+        assert_eq!(
+            (list_status(&server.address, &laptop), list_status(&server.address, &token_with_session(signal))),
+            (200, 401)
+        );
     }
 }

@@ -9,10 +9,10 @@ use std::{
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
 use crate::{
-    connection::{Answer, Connection, request},
+    connection::{Connection, RawResponse, request},
     crash::titles,
     database::{Database, execute},
-    logout::{ask_for, serve, until},
+    logout::{get_status, serve, wait_until},
     process::{Server, run, tasks_api},
     row_security::database_of_a_plain_role,
     sql::count,
@@ -44,7 +44,7 @@ fn refused(url: &str, environment: &[(&str, &str)]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-fn create(server: &Server, title: &str) -> Answer {
+fn create(server: &Server, title: &str) -> RawResponse {
     let body = format!(r#"{{"title":"{title}"}}"#);
     Connection::open(&server.address).unwrap().send(&request("POST", "/api/ada/tasks", &body)).unwrap()
 }
@@ -109,7 +109,7 @@ fn a_role_that_may_only_change_rows_serves_a_migrated_database() {
     for migrate in ["true", "false"] {
         let server = serve(url.as_str(), &[("TASKS_API_MIGRATE", migrate)]);
         assert_eq!(create(&server, migrate).status, 201);
-        assert_eq!(ask_for(&server.address, "/readyz", ""), 200);
+        assert_eq!(get_status(&server.address, "/readyz", ""), 200);
     }
     execute(database.url(), &format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }
@@ -134,7 +134,7 @@ fn an_older_and_a_newer_release_serve_one_database() {
     }
     for server in [&old, &restarted] {
         assert_eq!(titles(&server.address), ["of the second", "of the first", "before"]);
-        assert_eq!(ask_for(&server.address, "/readyz", ""), 200);
+        assert_eq!(get_status(&server.address, "/readyz", ""), 200);
     }
     let (_, log) = restarted.stop("-TERM");
     assert!(log.contains("m9999_add_due"), "{log}");
@@ -179,7 +179,7 @@ fn a_million_rows_and_a_long_reader_delay_an_index_and_no_request() {
         move || stdout(&migrate(&url, &["up"]))
     });
     let start = Instant::now();
-    until(|| count(url, "pg_index WHERE indexrelid = to_regclass('tasks_by_title')") == 1);
+    wait_until(|| count(url, "pg_index WHERE indexrelid = to_regclass('tasks_by_title')") == 1);
     // Longer than any time limit of requests, and than the lock timeout of migrations.
     while start.elapsed() < Duration::from_secs(6) {
         let begun = Instant::now();

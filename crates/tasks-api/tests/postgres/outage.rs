@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    crash::{titles, write_until_broken},
+    crash::{create_tasks_until_disconnected, titles},
     database::{Database, own_cluster},
     process::Server,
     test_app::{SECRET, TestApp, state},
@@ -20,7 +20,7 @@ async fn without_its_database_the_server_says_so_within_5_seconds_and_recovers_b
     let Some(mut cluster) = own_cluster() else { return };
     let unused = Database::new();
     let state = state(cluster.url().as_str()).await;
-    let app = TestApp::of(state, unused);
+    let app = TestApp::from_state(state, unused);
     let ada = app.user("ada");
     let mut kept = vec![ada.task("before").await];
 
@@ -74,7 +74,7 @@ fn a_database_that_is_killed_under_load_loses_no_acknowledged_write() {
         let writers: Vec<_> = (0..8)
             .map(|writer| {
                 let address = server.address.clone();
-                thread::spawn(move || write_until_broken(&address, &format!("{round}-{writer}")))
+                thread::spawn(move || create_tasks_until_disconnected(&address, &format!("{round}-{writer}")))
             })
             .collect();
         thread::sleep(Duration::from_millis(200));

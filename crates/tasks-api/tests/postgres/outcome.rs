@@ -13,13 +13,13 @@ use crate::{
     cable::Cable,
     database::Database,
     sql::{count, execute},
-    test_app::{Answer, Client, TestApp, state},
+    test_app::{Client, TestApp, TestResponse, state},
     transactions::assert_none_in_a_transaction,
 };
 
 /// Is this 504? If not, it must be 503 that says when to try again.
 #[track_caller]
-fn may_have_had_an_effect(answer: &Answer) -> bool {
+fn may_have_had_an_effect(answer: &TestResponse) -> bool {
     if answer.status == 504 {
         answer.assert_problem(504, "outcome_unknown");
         return true;
@@ -65,7 +65,7 @@ async fn changes_that_wait_for_a_lock_too_long_are_503_and_had_no_effect() {
 async fn when_the_network_is_cut_a_change_that_was_sent_is_504_and_one_answered_503_is_never_carried_out() {
     let database = Database::new();
     let cable = Cable::to(database.url());
-    let app = TestApp::of(state(cable.url()).await, database);
+    let app = TestApp::from_state(state(cable.url()).await, database);
     let ada = app.user("ada");
     // All connections of the pool are there, have the statement prepared, and need no test before their next use.
     let mut creations = JoinSet::new();

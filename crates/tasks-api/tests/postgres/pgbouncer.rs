@@ -17,10 +17,10 @@ use url::Url;
 
 use crate::{
     cluster::unprivileged_user,
-    connection::{Answer, Connection, request},
+    connection::{Connection, RawResponse, request},
     crash::titles,
     database::Database,
-    logout::{ask, ask_for, logout_token, serve, tell, token_in, until},
+    logout::{get_status, list_status, logout_token, send_logout, serve, token_with_session, wait_until},
     process::{Server, run, tasks_api},
     sql::count,
 };
@@ -92,7 +92,7 @@ fn skip(why: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED: servers behind PgBouncer, for there is {why}");
 }
 
-fn send(server: &Server, method: &str, path: &str, body: &str) -> Answer {
+fn send(server: &Server, method: &str, path: &str, body: &str) -> RawResponse {
     Connection::open(&server.address).unwrap().send(&request(method, path, body)).unwrap()
 }
 
@@ -192,15 +192,15 @@ fn check(program: &PathBuf, pool_mode: &str, notified_within: Duration) -> Vec<S
 
     for round in 0..5 {
         let session = format!("session {round}");
-        assert_eq!(ask(&second.address, &token_in(session.as_str())), 200);
-        assert_eq!(tell(&first.address, &logout_token(&session)), 200);
-        let took = until(|| ask(&second.address, &token_in(session.as_str())) == 401);
+        assert_eq!(list_status(&second.address, &token_with_session(session.as_str())), 200);
+        assert_eq!(send_logout(&first.address, &logout_token(&session)), 200);
+        let took = wait_until(|| list_status(&second.address, &token_with_session(session.as_str())) == 401);
         assert!(took < notified_within, "{took:?}");
     }
     replicas
         .into_iter()
         .map(|replica| {
-            assert_eq!(ask_for(&replica.address, "/readyz", ""), 200);
+            assert_eq!(get_status(&replica.address, "/readyz", ""), 200);
             replica.stop("-TERM").1
         })
         .collect()

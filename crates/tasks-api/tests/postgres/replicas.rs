@@ -70,7 +70,7 @@ fn client(address: &str, name: &str, stop: &AtomicBool) -> Seen {
                 status if status == good => {}
                 status => seen.failed.push((Instant::now(), status)),
             }
-            if !answer.goes_on() {
+            if !answer.keeps_alive() {
                 connection = Connection::open(address).unwrap();
             }
         }

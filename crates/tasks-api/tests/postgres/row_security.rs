@@ -28,7 +28,7 @@ pub(crate) fn database_of_a_plain_role() -> (Database, String) {
 async fn app() -> (TestApp, String) {
     let (database, url) = database_of_a_plain_role();
     let state = secured(&url).await.unwrap();
-    (TestApp::of(state, database), url)
+    (TestApp::from_state(state, database), url)
 }
 
 async fn secured(url: &str) -> anyhow::Result<AppState> {
@@ -94,9 +94,9 @@ async fn logouts_are_the_servers_own_and_no_policy_hides_them() {
     let sender = app.client("", &[("content-type", "application/x-www-form-urlencoded")]);
     sender.send("POST", "/auth/backchannel-logout", form.into()).await.assert_status(200);
     let TestApp { database, .. } = app;
-    let app = TestApp::of(secured(&url).await.unwrap(), database);
+    let app = TestApp::from_state(secured(&url).await.unwrap(), database);
     for (session, status) in [("phone", 401), ("laptop", 200)] {
-        let bearer = format!("Bearer {}", logout::token_in(session));
+        let bearer = format!("Bearer {}", logout::token_with_session(session));
         app.client("ada", &[("authorization", &bearer)]).get("tasks").await.assert_status(status);
     }
 }

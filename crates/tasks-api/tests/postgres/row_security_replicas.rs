@@ -1,10 +1,10 @@
 //! Row-level security belongs to the database: replicas follow its state, whatever their own setting says.
 
 use crate::{
-    connection::{Answer, Connection, request},
+    connection::{Connection, RawResponse, request},
     crash::titles,
     database::execute,
-    logout::{ask_for, serve, until},
+    logout::{get_status, serve, wait_until},
     process::Server,
     row_security::database_of_a_plain_role,
     sql::count,
@@ -12,7 +12,7 @@ use crate::{
 
 const ON: (&str, &str) = ("TASKS_API_ROW_SECURITY", "true");
 
-fn send(server: &Server, method: &str, path: &str, body: &str) -> Answer {
+fn send(server: &Server, method: &str, path: &str, body: &str) -> RawResponse {
     Connection::open(&server.address).unwrap().send(&request(method, path, body)).unwrap()
 }
 
@@ -124,7 +124,7 @@ fn old_idempotency_keys_are_deleted_with_row_security_and_without() {
             "UPDATE idempotency_keys SET created_at = created_at - interval '86500 seconds' WHERE key = 'old'",
         );
         let _server = serve(&url, settings);
-        until(|| count(database.url(), "idempotency_keys") == 1);
+        wait_until(|| count(database.url(), "idempotency_keys") == 1);
     }
 }
 
@@ -134,5 +134,8 @@ fn a_superuser_without_the_setting_serves_as_well() {
     let with = serve(&url, &[ON]);
     create(&with, "t");
     let superuser = serve(database.url(), &[]);
-    assert_eq!((titles(&superuser.address), ask_for(&superuser.address, "/readyz", "")), (vec!["t".to_owned()], 200));
+    assert_eq!(
+        (titles(&superuser.address), get_status(&superuser.address, "/readyz", "")),
+        (vec!["t".to_owned()], 200)
+    );
 }

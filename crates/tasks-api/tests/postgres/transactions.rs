@@ -10,7 +10,7 @@ use std::{
 use crate::{
     cable::Cable,
     database::Database,
-    disconnect::{CLIENTS, assert_acknowledged_is_stored, disconnect, keyed},
+    disconnect::{CLIENTS, assert_acknowledged_writes_are_stored, disconnect, post_with_key},
     logout::serve,
     row_security::database_of_a_plain_role,
     sql::count,
@@ -36,7 +36,7 @@ fn after_1500_clients_disconnected_no_session_is_in_a_transaction_and_all_that_i
     let server = serve(database.url(), &[]);
     disconnect(&server.address, CLIENTS);
     assert_none_in_a_transaction(&database);
-    assert_acknowledged_is_stored(&server.address, database.url());
+    assert_acknowledged_writes_are_stored(&server.address, database.url());
     assert_none_in_a_transaction(&database);
 }
 
@@ -46,7 +46,7 @@ fn with_row_security_no_session_is_left_in_a_transaction_after_1500_clients_disc
     let server = serve(&url, &[("TASKS_API_ROW_SECURITY", "true")]);
     disconnect(&server.address, CLIENTS);
     assert_none_in_a_transaction(&database);
-    assert_acknowledged_is_stored(&server.address, database.url());
+    assert_acknowledged_writes_are_stored(&server.address, database.url());
     assert_none_in_a_transaction(&database);
 }
 
@@ -61,7 +61,7 @@ fn after_a_network_cut_no_session_is_in_a_transaction_and_all_that_is_acknowledg
     let clients: Vec<TcpStream> = (0..10)
         .map(|n| {
             let mut client = TcpStream::connect(&server.address).unwrap();
-            client.write_all(keyed(&format!("cut-{n}")).as_bytes()).unwrap();
+            client.write_all(post_with_key(&format!("cut-{n}")).as_bytes()).unwrap();
             client
         })
         .collect();
@@ -70,6 +70,6 @@ fn after_a_network_cut_no_session_is_in_a_transaction_and_all_that_is_acknowledg
     thread::sleep(Duration::from_millis(200));
     cable.mend();
     assert_none_in_a_transaction(&database);
-    assert_acknowledged_is_stored(&server.address, database.url());
+    assert_acknowledged_writes_are_stored(&server.address, database.url());
     assert_none_in_a_transaction(&database);
 }
