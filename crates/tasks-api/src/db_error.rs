@@ -1,3 +1,5 @@
+//! What a database error says about its cause, and so about the response: by class, for PostgreSQL and SQLite.
+
 use sea_orm::{DbErr, RuntimeErr};
 use sqlx::{
     postgres::{PgDatabaseError, PgSeverity},
@@ -97,7 +99,7 @@ impl Cause {
             Self::NoResources => "the database is out of resources",
             Self::Contention => "the database is locked or too slow",
             Self::NotPermitted => {
-                "the database does not permit a statement: was row-level security enabled or a privilege revoked?"
+                "the database does not permit a statement; row-level security was enabled, or a privilege is missing"
             }
             Self::Rejected => "the database rejected a statement",
         }

@@ -144,7 +144,7 @@ fn options(config: &DatabaseConfig, availability: &Availability) -> ConnectOptio
             });
         let availability = availability.clone();
         options.map_sqlx_postgres_before_acquire(move |connection, metadata| {
-            let is_suspect = availability.is_suspect(metadata.age);
+            let is_suspect = availability.writability().is_suspect(metadata.age);
             Box::pin(async move {
                 let is_read_only = is_suspect && sqlx::query_scalar(IS_READ_ONLY).fetch_one(connection).await?;
                 // The pool closes it and opens another.

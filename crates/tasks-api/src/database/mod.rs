@@ -8,8 +8,12 @@ mod probe;
 mod row_security;
 pub(crate) mod unit_of_work;
 pub(crate) mod url;
+mod writability;
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr};
@@ -121,4 +125,9 @@ pub(crate) async fn uninterrupted<T: Send + 'static>(
 ) -> Result<T, DbErr> {
     let finished = tokio::spawn(work).await;
     finished.unwrap_or_else(|failed| Err(DbErr::Exec(RuntimeErr::Internal(format!("its task ended early: {failed}")))))
+}
+
+/// What is behind these locks is never left half changed.
+fn lock_mutex<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -29,10 +29,7 @@ pub(super) fn reason(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.message().to_owned(),
         sqlx::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the connection was closed".into(),
-        sqlx::Error::Io(error) => match error.raw_os_error() {
-            Some(_) => error.to_string(),
-            None => error.kind().to_string(),
-        },
+        sqlx::Error::Io(error) => error.to_string(),
         other => other.to_string(),
     }
 }

@@ -1,3 +1,5 @@
+//! Database URLs, checked without repeating any part of them: they may contain a password.
+
 use std::{fmt, path::PathBuf};
 
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};

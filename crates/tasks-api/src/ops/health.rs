@@ -67,7 +67,7 @@ async fn missing(database: &Database) -> Option<&'static str> {
     const NO_RESPONSE: &str = "database (it does not respond)";
     let availability = &database.availability;
     let checks = availability.watch(async {
-        Ok(if !availability.accepts_changes(&database.connection).await? {
+        Ok(if !availability.writability().check(&database.connection).await? {
             Some("database (it accepts no changes)")
         } else if !Migrations::read(&database.connection).await?.pending.is_empty() {
             Some("migrations (some are pending: run `tasks-api migrate up`)")

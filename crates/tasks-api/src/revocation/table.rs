@@ -77,7 +77,7 @@ impl Table {
         let Some(row) = row.await? else { return Ok((0, false)) };
         let is_read_only = row.try_get_by_index(1)?;
         if is_read_only {
-            self.availability.note_failing(Cause::ReadOnly);
+            self.availability.writability().note_failing(Cause::ReadOnly);
         }
         Ok((row.try_get_by_index(0)?, is_read_only))
     }

@@ -24,8 +24,13 @@ struct State {
 impl Cable {
     /// A cable to the PostgreSQL of this URL.
     pub(crate) fn to(database_url: &str) -> Self {
+        Self::listen(database_url, 0)
+    }
+
+    /// The same with this port.
+    pub(crate) fn listen(database_url: &str, port: u16) -> Self {
         let target: Url = database_url.parse().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let mut url = target.clone();
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();

@@ -10,7 +10,7 @@ use crate::{
     connection::{Connection, RawResponse, request},
     database::{Database, execute, own_cluster},
     logout::{get_status, logout_token, send_logout, serve, token_with_session, wait_until},
-    process::Server,
+    process::{Server, run, tasks_api},
     row_security::database_of_a_plain_role,
 };
 
@@ -150,4 +150,26 @@ fn slow_statements_a_busy_pool_and_no_connection_beyond_the_pool_are_no_outage()
     });
     let (_, log) = server.stop("-TERM");
     assert!(!log.contains(UNAVAILABLE), "{log}");
+}
+
+#[test]
+fn a_start_waits_for_a_database_that_is_starting() {
+    let Some(mut cluster) = own_cluster() else { return };
+    let url = cluster.url();
+    cluster.stop("INT");
+    let (directory, listening) = (tempfile::tempdir().unwrap(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    // PostgreSQL's socket is missing, which may be a wrong path; a port that refuses may be a database that starts.
+    let port = listening.local_addr().unwrap().port();
+    drop(listening);
+    let address = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+    let starting = thread::spawn(move || {
+        let start = Instant::now();
+        let output = run(tasks_api(&directory).args(["migrate", "up"]).env("DATABASE_URL", address));
+        (start.elapsed(), output)
+    });
+    thread::sleep(Duration::from_secs(2));
+    cluster.start();
+    let _forwarded = Cable::listen(url.as_str(), port);
+    let (took, output) = starting.join().unwrap();
+    assert!(output.status.success() && took > Duration::from_secs(2), "{took:?} {output:?}");
 }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tempfile::TempDir;
 use url::Url;
 
 use crate::{
@@ -20,19 +21,22 @@ use crate::{
     crash::titles,
     database::Database,
     logout::{get_status, list_status, logout_token, send_logout, serve, token_with_session, wait_until},
-    process::Server,
+    process::{Server, run, tasks_api},
     sql::count,
 };
 
 struct PgBouncer {
     process: Child,
     url: Url,
-    _directory: tempfile::TempDir,
+    directory: TempDir,
 }
 
 impl PgBouncer {
-    fn start(program: &PathBuf, database: &Database, pool_mode: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+    fn start(program: &PathBuf, database: &Database, settings: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), program, database, settings)
+    }
+
+    fn start_in(directory: TempDir, program: &PathBuf, database: &Database, settings: &str) -> Self {
         let target: Url = database.url().parse().unwrap();
         let socket = target.query_pairs().find(|(name, _)| name == "host").map(|(_, directory)| directory.into_owned());
         let host = socket.unwrap_or_else(|| target.host_str().unwrap().to_owned());
@@ -40,7 +44,7 @@ impl PgBouncer {
         let users = directory.path().join("users");
         let configuration = format!(
             "[databases]\n* = host={host} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {pool_mode}\n",
+             unix_socket_dir =\nauth_type = trust\nauth_file = {}\n{settings}\n",
             target.port().unwrap_or(5432),
             users.display()
         );
@@ -50,6 +54,9 @@ impl PgBouncer {
         let mut command = Command::new(program);
         command.arg(directory.path().join("pgbouncer.ini")).stdout(Stdio::null()).stderr(Stdio::null());
         if let Some(user) = unprivileged_user() {
+            for file in fs::read_dir(directory.path()).unwrap() {
+                chown(file.unwrap().path(), Some(user), None).unwrap();
+            }
             chown(directory.path(), Some(user), None).unwrap();
             command.uid(user);
         }
@@ -63,7 +70,7 @@ impl PgBouncer {
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(port)).unwrap();
         url.set_query(None);
-        Self { process, url, _directory: directory }
+        Self { process, url, directory }
     }
 }
 
@@ -114,6 +121,39 @@ fn in_transaction_pooling_replicas_poll_for_logouts() {
     }
 }
 
+#[test]
+fn with_tls_the_systems_root_certificates_are_trusted_and_no_others() {
+    let Some(program) = program() else { return skip("no PgBouncer on this machine") };
+    let database = Database::new();
+    let directory = tempfile::tempdir().unwrap();
+    const CERTIFICATES: &str = "
+        alias key='openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
+        key -x509 -keyout ca.key -out ca.pem -subj /CN=authority -days 2
+        key -keyout server.key -out server.csr -subj /CN=localhost
+        echo subjectAltName=DNS:localhost >names
+        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names -out server.pem -days 2";
+    let output = Command::new("sh").args(["-ec", CERTIFICATES]).current_dir(&directory).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let settings = format!(
+        "client_tls_sslmode = require\nclient_tls_key_file = {}\nclient_tls_cert_file = {}",
+        path("server.key"),
+        path("server.pem")
+    );
+    let authority = path("ca.pem");
+    let mut bouncer = PgBouncer::start_in(directory, &program, &database, &settings);
+    bouncer.url.set_host(Some("localhost")).unwrap();
+    bouncer.url.set_query(Some("sslmode=verify-full"));
+    let server = serve(bouncer.url.as_str(), &[("SSL_CERT_FILE", &authority)]);
+    assert_eq!(send(&server, "POST", "/api/ada/tasks", r#"{"title":"t"}"#).status, 201);
+
+    let mut command = tasks_api(&bouncer.directory);
+    command.args(["migrate", "status"]).env("DATABASE_URL", bouncer.url.as_str());
+    let said = run(&mut command).stderr;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("UnknownIssuer") && said.contains("DATABASE_URL"), "{said}");
+}
+
 /// 1.21 can be configured to keep them; from 1.24 on this is the default.
 fn keeps_prepared_statements(program: &PathBuf) -> bool {
     let output = Command::new(program).arg("--version").output().unwrap();
@@ -125,7 +165,7 @@ fn keeps_prepared_statements(program: &PathBuf) -> bool {
 /// What two servers do for their clients. Returns their logs.
 fn check(program: &PathBuf, pool_mode: &str, notified_within: Duration) -> Vec<String> {
     let database = Database::new();
-    let bouncer = PgBouncer::start(program, &database, pool_mode);
+    let bouncer = PgBouncer::start(program, &database, &format!("pool_mode = {pool_mode}"));
     // They migrate through it.
     let replicas = [(); 2].map(|()| serve(bouncer.url.as_str(), &[]));
     assert_eq!(count(database.url(), "seaql_migrations"), 5);

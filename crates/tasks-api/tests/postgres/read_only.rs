@@ -8,7 +8,7 @@ use tokio::{task::JoinSet, time::sleep};
 use crate::{
     connection::{Connection, request},
     database::{Database, administer, execute},
-    logout::serve,
+    logout::{get_status, serve, wait_until},
     test_app::TestApp,
 };
 
@@ -104,4 +104,29 @@ fn a_server_without_traffic_leaves_a_read_only_database_by_itself() {
         let created = connection.send(&request("POST", "/api/ada/tasks", r#"{"title":"t"}"#)).unwrap();
         assert_eq!(created.status, 201);
     }
+}
+
+#[test]
+fn the_log_says_once_that_the_database_is_read_only_and_once_that_it_is_not() {
+    let database = Database::new();
+    let server = serve(database.url(), &[("RUST_LOG", "info")]);
+    let create = || {
+        let create = request("POST", "/api/ada/tasks", r#"{"title":"t"}"#);
+        Connection::open(&server.address).unwrap().send(&create).unwrap().status
+    };
+    assert_eq!(create(), 201);
+    demote(&database);
+    wait_until(|| create() == 503 && get_status(&server.address, "/readyz", "") == 503);
+    for _ in 0..20 {
+        assert_eq!(create(), 503);
+    }
+    promote(&database);
+    wait_until(|| create() == 201);
+    thread::sleep(Duration::from_millis(600));
+    assert_eq!(create(), 201);
+    let (_, log) = server.stop("-TERM");
+    for line in ["the database is read-only; changes fail", "the database accepts changes again"] {
+        assert_eq!(log.matches(line).count(), 1, "{log}");
+    }
+    assert_eq!(log.matches(" ERROR ").count(), 1, "{log}");
 }
