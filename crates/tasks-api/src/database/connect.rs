@@ -15,7 +15,6 @@ use tracing::warn;
 use super::{
     DatabaseConfig,
     availability::Availability,
-    migrate,
     probe::{IS_READ_ONLY, is_transient, probe, reason},
 };
 
@@ -37,20 +36,12 @@ fn settings(config: &DatabaseConfig) -> String {
     )
 }
 
-/// Connects, and applies pending migrations if the configuration says so.
-pub(super) async fn connect(config: &DatabaseConfig) -> anyhow::Result<(DatabaseConnection, Availability)> {
-    let availability = Availability::new();
-    let db = open(config, options(config, &availability)).await?;
-    migrate::at_start(&db, config).await?;
-    if !config.url.is_sqlite() {
-        tokio::spawn(availability.clone().probe(db.get_postgres_connection_pool().clone()));
-    }
-    Ok((db, availability))
-}
-
-/// Connects to a database whatever its migrations are.
-pub(super) async fn without_migrations(config: &DatabaseConfig) -> anyhow::Result<DatabaseConnection> {
-    open(config, options(config, &Availability::new())).await
+/// The pool of requests.
+pub(super) async fn connect(
+    config: &DatabaseConfig,
+    availability: &Availability,
+) -> anyhow::Result<DatabaseConnection> {
+    open(config, options(config, availability)).await
 }
 
 /// PostgreSQL: connections without the limits of requests, for a migration may take long. One of the two belongs to the

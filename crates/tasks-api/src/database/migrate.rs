@@ -13,7 +13,7 @@ use sea_orm_migration::{IntoSchemaManagerConnection, MigratorTrait, SchemaManage
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::{DatabaseConfig, connect};
+use super::{DatabaseConfig, availability::Availability, connect};
 use crate::{db_error::Cause, migration::Migrator};
 
 /// Between attempts to get a lock on a table that others use: the first and the longest.
@@ -65,7 +65,7 @@ pub(super) async fn at_start(db: &DatabaseConnection, config: &DatabaseConfig) -
 
 /// Applies pending migrations. The result names them.
 pub(crate) async fn up(config: &DatabaseConfig) -> anyhow::Result<Vec<String>> {
-    let db = connect::without_migrations(config).await?;
+    let db = connect::connect(config, &Availability::new()).await?;
     let pending = Migrations::read(&db).await?.pending;
     if !pending.is_empty() {
         change(&db, config, Change::Up).await?;
@@ -75,7 +75,7 @@ pub(crate) async fn up(config: &DatabaseConfig) -> anyhow::Result<Vec<String>> {
 
 /// Reverts the last migrations. The result names them.
 pub(crate) async fn down(config: &DatabaseConfig, count: u32) -> anyhow::Result<Vec<String>> {
-    let db = connect::without_migrations(config).await?;
+    let db = connect::connect(config, &Availability::new()).await?;
     let Migrations { mut applied, unknown, .. } = Migrations::read(&db).await?;
     let unknown = unknown.join(", ");
     ensure!(unknown.is_empty(), "a newer release has applied {unknown}; revert that with the newer release first");
@@ -88,7 +88,7 @@ pub(crate) async fn down(config: &DatabaseConfig, count: u32) -> anyhow::Result<
 
 /// Which migrations are applied. Changes nothing.
 pub(crate) async fn status(config: &DatabaseConfig) -> anyhow::Result<Migrations> {
-    let db = connect::without_migrations(config).await?;
+    let db = connect::connect(config, &Availability::new()).await?;
     Ok(Migrations::read(&db).await?)
 }
 

@@ -79,7 +79,12 @@ pub(crate) struct Database {
 impl Database {
     /// Connects, applies pending migrations if the configuration says so, and enables or detects row-level security.
     pub(crate) async fn connect(config: &DatabaseConfig) -> anyhow::Result<Self> {
-        let (connection, availability) = connect::connect(config).await?;
+        let availability = Availability::new();
+        let connection = connect::connect(config, &availability).await?;
+        migrate::at_start(&connection, config).await?;
+        if !config.url.is_sqlite() {
+            tokio::spawn(availability.clone().probe(connection.get_postgres_connection_pool().clone()));
+        }
         let row_security = if config.row_security {
             RowSecurity::enable(&connection).await.context("TASKS_API_ROW_SECURITY cannot be enabled")?
         } else {

@@ -79,7 +79,7 @@ fn client(address: &str, name: &str, stop: &AtomicBool) -> Seen {
 }
 
 #[test]
-fn behind_a_balancer_the_death_of_one_replica_costs_no_more_than_what_it_had_in_hand() {
+fn killed_replica_behind_a_balancer_loses_at_most_the_requests_in_flight() {
     const CLIENTS: usize = 8;
     let Some(nginx) = program() else { return skip() };
     let database = Database::new();
@@ -104,7 +104,7 @@ fn behind_a_balancer_the_death_of_one_replica_costs_no_more_than_what_it_had_in_
     assert!(served(&doomed.address) > 20 && served(&survivor.address) > 20, "both had their share");
     let failed: Vec<_> = seen.iter().flat_map(|seen| &seen.failed).collect();
     assert!(failed.len() <= CLIENTS, "{failed:?}");
-    assert!(failed.iter().all(|(when, status)| *status == 502 && *when >= died), "{failed:?}");
+    assert!(failed.iter().all(|(when, status)| *status == 504 && *when >= died), "{failed:?}");
 
     let acknowledged: HashSet<String> = seen.into_iter().flat_map(|seen| seen.acknowledged).collect();
     let kept = titles(&survivor.address).into_iter().collect();
@@ -112,7 +112,17 @@ fn behind_a_balancer_the_death_of_one_replica_costs_no_more_than_what_it_had_in_
     assert!(lost.is_empty(), "{lost:?} of {}", acknowledged.len());
 }
 
-/// nginx, as people set it up: in turn, with connections kept.
+#[test]
+fn balancer_without_replicas_responds_with_a_problem() {
+    let Some(nginx) = program() else { return skip() };
+    let balancer = Balancer::start(&nginx, &["127.0.0.1:1", "127.0.0.1:2"]);
+    let response = Connection::open(&balancer.address).unwrap().send(&request("GET", "/api/ada/tasks", "")).unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!((response.status, &body["status"], &body["code"]), (504, &504.into(), &"outcome_unknown".into()));
+    assert!(response.head.to_ascii_lowercase().contains("content-type: application/problem+json"), "{}", response.head);
+}
+
+/// nginx with the configuration that the README recommends, on loopback.
 struct Balancer {
     process: Child,
     address: String,
@@ -128,20 +138,17 @@ impl Balancer {
             .iter()
             .map(|kind| format!("{kind}_temp_path {kind};"))
             .collect();
-        let configuration = format!(
-            "daemon off; pid pid; worker_processes 1; events {{}}
-            http {{
-                access_log off; {temporary}
-                upstream tasks {{ {servers} keepalive 16; }}
-                server {{
-                    listen {free};
-                    location / {{
-                        proxy_pass http://tasks; proxy_http_version 1.1; proxy_set_header Connection \"\";
-                        add_header X-Replica $upstream_addr always;
-                    }}
-                }}
-            }}"
-        );
+        let mut configuration = include_str!("../../nginx.conf").to_owned();
+        for (line, replacement) in [
+            ("events {}", "daemon off; pid pid; worker_processes 1; events {}"),
+            ("resolver 127.0.0.11 valid=2s;", &format!("access_log off; {temporary}")),
+            ("server tasks:8000 resolve;", &servers),
+            ("listen 8000;", &format!("listen {free};")),
+            ("location / {", "location / { add_header X-Replica $upstream_addr always;"),
+        ] {
+            assert!(configuration.contains(line), "{line}");
+            configuration = configuration.replace(line, replacement);
+        }
         fs::write(directory.path().join("nginx.conf"), configuration).unwrap();
         let mut nginx = Command::new(nginx);
         nginx.arg("-p").arg(directory.path()).args(["-c", "nginx.conf", "-e", "stderr"]).stderr(Stdio::null());
