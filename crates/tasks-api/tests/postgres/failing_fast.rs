@@ -117,12 +117,10 @@ fn requests_fail_fast_while_the_database_has_no_connections_left() {
     let (database, url) = database_of_a_plain_role();
     let server = serve(&url, LOG);
     let role = url::Url::parse(&url).unwrap().username().to_owned();
-    execute(
-        database.url(),
-        &format!(
-            "ALTER ROLE {role} CONNECTION LIMIT 0; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
-        ),
-    );
+    // Committed before its sessions end: it opens others at once.
+    execute(database.url(), &format!("ALTER ROLE {role} CONNECTION LIMIT 0"));
+    let sessions = format!("pg_stat_activity WHERE usename = '{role}'");
+    execute(database.url(), &format!("SELECT pg_terminate_backend(pid) FROM {sessions}"));
     assert_fails_fast(&server);
     execute(database.url(), &format!("ALTER ROLE {role} CONNECTION LIMIT -1"));
     assert_back(&server);
