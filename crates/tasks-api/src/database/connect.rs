@@ -17,6 +17,7 @@ use super::{
     availability::Availability,
     probe::{IS_READ_ONLY, is_transient, probe, reason},
 };
+use crate::migration::SET_LOCK_TIMEOUT;
 
 /// A start that waits for its database longer than this has failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
@@ -46,17 +47,18 @@ pub(super) async fn connect(
 
 /// PostgreSQL: connections without the limits of requests, for a migration may take long. One of the two belongs to the
 /// lock on migrations, so all migrations have the same session, with the same settings.
-///
-/// `lock_timeout` is shorter than the statement timeout of requests: those that queue behind a migration which waits for a
-/// lock, for instance because of `pg_dump`, are delayed and do not fail.
 pub(super) async fn for_migrations(config: &DatabaseConfig) -> Result<DatabaseConnection, DbErr> {
-    const SETTINGS: &str =
-        "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '1s'";
+    const NO_LIMITS: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
     let mut options = ConnectOptions::new(config.url.expose());
     options.sqlx_logging(false).max_connections(2).max_lifetime(None).idle_timeout(None);
     options.connect_lazy(true).acquire_timeout(CONNECT_TIMEOUT).set_application_name("tasks-api migrations");
     options.map_sqlx_postgres_opts(without_float_digits).map_sqlx_postgres_pool_opts(|pool| {
-        pool.after_connect(|connection, _| Box::pin(async move { connection.execute(SETTINGS).await.map(drop) }))
+        pool.after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute(NO_LIMITS).await?;
+                connection.execute(SET_LOCK_TIMEOUT).await.map(drop)
+            })
+        })
     });
     sea_orm::Database::connect(options).await
 }

@@ -35,7 +35,7 @@ async fn without_lock_timeout(manager: &SchemaManager<'_>, statement: &str) -> R
     let connection = manager.get_connection();
     connection.execute_unprepared("SET lock_timeout = 0").await?;
     let done = connection.execute_unprepared(statement).await;
-    connection.execute_unprepared("SET lock_timeout = '1s'").await?;
+    connection.execute_unprepared(super::SET_LOCK_TIMEOUT).await?;
     done.map(drop)
 }
 

@@ -10,6 +10,10 @@ mod m0003_create_revocations;
 mod m0004_create_row_policies;
 mod m0005_index_tasks_by_title;
 
+/// Shorter than the statement timeout of requests: those that queue behind a migration which waits for a lock, for instance
+/// because of `pg_dump`, are delayed and do not fail.
+pub(crate) const SET_LOCK_TIMEOUT: &str = "SET lock_timeout = '1s'";
+
 pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
