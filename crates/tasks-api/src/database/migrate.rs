@@ -9,7 +9,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryOrder,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
-use sea_orm_migration::{MigratorTrait, SchemaManager, seaql_migrations};
+use sea_orm_migration::{IntoSchemaManagerConnection, MigratorTrait, SchemaManager, seaql_migrations};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -20,7 +20,7 @@ use crate::{db_error::Cause, migration::Migrator};
 const LOCK_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
 /// Between attempts to become the only server that migrates.
-const TURN_INTERVAL: Duration = Duration::from_millis(200);
+const LOCK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The migrations, by name.
 #[derive(Debug, Default)]
@@ -79,10 +79,11 @@ pub(crate) async fn down(config: &DatabaseConfig, count: u32) -> anyhow::Result<
     let Migrations { mut applied, unknown, .. } = Migrations::read(&db).await?;
     let unknown = unknown.join(", ");
     ensure!(unknown.is_empty(), "a newer release has applied {unknown}; revert that with the newer release first");
-    applied.reverse();
-    applied.truncate(count as usize);
-    change(&db, config, Change::Down(count)).await?;
-    Ok(applied)
+    let remaining = applied.len().saturating_sub(count as usize);
+    let mut reverted = applied.split_off(remaining);
+    reverted.reverse();
+    change(&db, config, Change::DownTo(remaining)).await?;
+    Ok(reverted)
 }
 
 /// Which migrations are applied. Changes nothing.
@@ -94,31 +95,39 @@ pub(crate) async fn status(config: &DatabaseConfig) -> anyhow::Result<Migrations
 #[derive(Clone, Copy)]
 enum Change {
     Up,
-    Down(u32),
+    /// So that this many remain applied.
+    DownTo(usize),
+}
+
+impl Change {
+    async fn apply<'c, C>(self, db: C, applied: usize) -> Result<(), DbErr>
+    where
+        C: IntoSchemaManagerConnection<'c>,
+    {
+        match self {
+            Self::Up => Migrator::up(db, None).await,
+            Self::DownTo(remaining) => Migrator::down(db, Some(applied.saturating_sub(remaining) as u32)).await,
+        }
+    }
 }
 
 async fn change(db: &DatabaseConnection, config: &DatabaseConfig, change: Change) -> anyhow::Result<()> {
     if config.url.is_sqlite() {
+        let applied = Migrations::read(db).await?.applied.len();
         // All or none: SQLite's migrations have no transactions of their own.
         let mode = Some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };
         let transaction = db.begin_with_options(options).await?;
-        match change {
-            Change::Up => Migrator::up(&transaction, None).await?,
-            Change::Down(count) => Migrator::down(&transaction, Some(count)).await?,
-        }
+        change.apply(&transaction, applied).await.context("a migration failed")?;
         return Ok(transaction.commit().await?);
     }
     let db = connect::for_migrations(config).await?;
-    let turn = take_turn(&db).await.context("cannot lock the database for migrations")?;
+    let lock = lock_migrations(&db).await.context("cannot lock the database for migrations")?;
     let mut backoff = LOCK_BACKOFF.0;
     loop {
-        let changed = match change {
-            Change::Up => Migrator::up(&db, None).await,
-            Change::Down(count) => Migrator::down(&db, Some(count)).await,
-        };
-        match changed {
-            // Migrations that were applied before this one are committed: the next attempt continues after them.
+        // Each migration commits by itself: another attempt continues after those that succeeded.
+        let applied = Migrations::read(&db).await?.applied.len();
+        match change.apply(&db, applied).await {
             Err(error) if Cause::of(&error) == Cause::Contention => {
                 warn!(%error, "a migration waits for a table that others use; trying again in {backoff:?}");
                 sleep(backoff).await;
@@ -128,26 +137,26 @@ async fn change(db: &DatabaseConnection, config: &DatabaseConfig, change: Change
             Ok(()) => break,
         }
     }
-    turn.rollback().await?;
+    lock.rollback().await?;
     Ok(db.close().await?)
 }
 
-/// Waits, without a time limit, until no other server migrates. The next one has its turn when the result ends.
+/// Waits, without a time limit, until no other server migrates. The lock is released when the result ends.
 ///
-/// The lock belongs to a transaction, since proxies may give each transaction another session. It is polled: a statement that
+/// It belongs to a transaction, since proxies may give each transaction another session. It is polled: a statement that
 /// waited for it would be waited for by `CREATE INDEX CONCURRENTLY`, which would never end.
-async fn take_turn(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let turn = db.begin().await?;
-    turn.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+async fn lock_migrations(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let transaction = db.begin().await?;
+    transaction.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
     // Any number, as long as nothing else in this database takes the same; these are the bytes of "tasks".
     let lock = Statement::from_string(DbBackend::Postgres, "SELECT pg_try_advisory_xact_lock(500069397363)");
     let mut is_waiting = false;
-    while !turn.query_one_raw(lock.clone()).await?.map_or(Ok(false), |row| row.try_get_by_index(0))? {
+    while !transaction.query_one_raw(lock.clone()).await?.map_or(Ok(false), |row| row.try_get_by_index(0))? {
         if !is_waiting {
             info!("another server migrates the database; waiting until it has finished");
             is_waiting = true;
         }
-        sleep(TURN_INTERVAL).await;
+        sleep(LOCK_INTERVAL).await;
     }
-    Ok(turn)
+    Ok(transaction)
 }

@@ -20,18 +20,18 @@ pub(super) async fn create_index(manager: &SchemaManager<'_>, name: &str, defini
         Some(false) => drop_index(manager, name).await?,
         None => {}
     }
-    patiently(manager, &format!("CREATE INDEX CONCURRENTLY {name} ON {definition}")).await
+    without_lock_timeout(manager, &format!("CREATE INDEX CONCURRENTLY {name} ON {definition}")).await
 }
 
 pub(super) async fn drop_index(manager: &SchemaManager<'_>, name: &str) -> Result<(), DbErr> {
     if manager.get_database_backend() != DbBackend::Postgres {
         return manager.get_connection().execute_unprepared(&format!("DROP INDEX {name}")).await.map(drop);
     }
-    patiently(manager, &format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")).await
+    without_lock_timeout(manager, &format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")).await
 }
 
 /// Waits for older transactions as long as they take, for nothing waits for this statement meanwhile.
-async fn patiently(manager: &SchemaManager<'_>, statement: &str) -> Result<(), DbErr> {
+async fn without_lock_timeout(manager: &SchemaManager<'_>, statement: &str) -> Result<(), DbErr> {
     let connection = manager.get_connection();
     connection.execute_unprepared("SET lock_timeout = 0").await?;
     let done = connection.execute_unprepared(statement).await;

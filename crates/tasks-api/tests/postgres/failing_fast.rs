@@ -71,7 +71,7 @@ fn assert_logged(log: &str, outages: usize, cause: &str) {
 }
 
 #[test]
-fn a_database_that_is_stopped() {
+fn requests_fail_fast_while_the_database_is_stopped() {
     let Some(mut cluster) = own_cluster() else { return };
     let server = serve(cluster.url().as_str(), LOG);
     send(&server, "POST", r#"{"title":"t"}"#);
@@ -87,7 +87,7 @@ fn a_database_that_is_stopped() {
 }
 
 #[test]
-fn a_database_that_hangs() {
+fn requests_fail_fast_while_the_database_hangs() {
     let Some(mut cluster) = own_cluster() else { return };
     let server = serve(cluster.url().as_str(), LOG);
     cluster.stop("STOP");
@@ -99,7 +99,7 @@ fn a_database_that_hangs() {
 }
 
 #[test]
-fn a_network_that_is_cut() {
+fn requests_fail_fast_while_the_network_is_cut() {
     let database = Database::new();
     let cable = Cable::to(database.url());
     let server = serve(cable.url(), LOG);
@@ -113,7 +113,7 @@ fn a_network_that_is_cut() {
 }
 
 #[test]
-fn a_database_without_connections_for_this_role() {
+fn requests_fail_fast_while_the_database_has_no_connections_left() {
     let (database, url) = database_of_a_plain_role();
     let server = serve(&url, LOG);
     let role = url::Url::parse(&url).unwrap().username().to_owned();
@@ -131,7 +131,7 @@ fn a_database_without_connections_for_this_role() {
 }
 
 #[test]
-fn slow_statements_a_busy_pool_and_no_connection_beyond_the_pool_are_no_outage() {
+fn slow_statements_and_a_busy_pool_are_not_an_outage_even_without_other_connections() {
     let (database, url) = database_of_a_plain_role();
     let server = serve(&url, &[LOG[0], ("TASKS_API_POOL_SIZE", "1")]);
     let role = url::Url::parse(&url).unwrap().username().to_owned();

@@ -250,3 +250,26 @@ fn old_release(url: &str) -> Server {
     execute(url, "DELETE FROM seaql_migrations WHERE version NOT IN (SELECT version FROM kept); DROP TABLE kept");
     server
 }
+
+#[test]
+fn a_revert_that_retries_reverts_no_more_than_it_should() {
+    let database = Database::new();
+    let url = database.url();
+    stdout(&migrate(url, &["up"]));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let db = runtime.block_on(sea_orm::Database::connect(url)).unwrap();
+    let reader = runtime.block_on(db.begin()).unwrap();
+    runtime.block_on(reader.execute_unprepared("SELECT count(*) FROM revocations")).unwrap();
+    let migrating = thread::spawn({
+        let url = url.to_owned();
+        move || migrate(&url, &["down", "3"])
+    });
+    // Two are reverted, and the third has failed once.
+    thread::sleep(Duration::from_millis(2500));
+    runtime.block_on(reader.rollback()).unwrap();
+    let reverted = "reverted  m0005_index_tasks_by_title\nreverted  m0004_create_row_policies\n\
+                    reverted  m0003_create_revocations\n";
+    assert_eq!(stdout(&migrating.join().unwrap()), reverted);
+    assert_eq!(count(url, "seaql_migrations"), 2);
+    runtime.block_on(db.close()).unwrap();
+}
