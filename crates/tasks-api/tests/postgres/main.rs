@@ -7,6 +7,7 @@ mod credentials;
 mod database;
 mod failing_fast;
 mod logout_replicas;
+mod migration_locks;
 mod migrations;
 mod outage;
 mod outcome;
