@@ -1,6 +1,8 @@
 //! The command line.
 
 use std::{
+    env,
+    ffi::OsStr,
     io::{self, Write},
     process::ExitCode,
 };
@@ -12,8 +14,10 @@ use clap::{
 };
 use utoipa::OpenApi;
 
+use tracing::warn;
+
 use crate::{
-    config::{self, AuthArgs, DatabaseArgs, HttpArgs, LogArgs, Requires, ServerArgs, ServerConfig},
+    config::{self, DatabaseArgs, IssuerArgs, ListenArgs, LogArgs, Requires, ServerArgs, ServerConfig},
     database::migrate,
     dev, healthcheck, log,
     ops::openapi::Document,
@@ -38,11 +42,13 @@ enum Command {
     /// Run with a random secret and print a token and curl commands
     Dev(ServerArgs),
     /// Print a token for a user, signed with BETTER_AUTH_SECRET
+    ///
+    /// Set issuer and audience as for the server, or the server rejects the token.
     Token {
         #[command(flatten)]
         token: TokenArgs,
         #[command(flatten)]
-        auth: AuthArgs,
+        issuer: IssuerArgs,
     },
     /// Change or show the database's schema
     Migrate {
@@ -57,7 +63,7 @@ enum Command {
         #[arg(long)]
         ready: bool,
         #[command(flatten)]
-        http: HttpArgs,
+        listen: ListenArgs,
     },
     /// Print the OpenAPI document
     Openapi,
@@ -114,7 +120,7 @@ fn parse() -> Result<Cli, clap::Error> {
 
 /// The error without what was typed: it may be a secret that was not quoted, or follows a misspelt name.
 fn without_values(mut error: clap::Error) -> clap::Error {
-    let hidden = || ContextValue::String("(not shown)".into());
+    let hidden = || ContextValue::String("(not shown, since it may be a secret)".into());
     match error.kind() {
         clap::error::ErrorKind::UnknownArgument => {
             error.insert(ContextKind::InvalidArg, hidden());
@@ -137,6 +143,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(args) => {
             let config = ServerConfig::parse(&args, Requires::Key)?;
             let _log = log::init(config.log)?;
+            warn_of_unknown_settings();
             block_on(server::serve(config))
         }
         Command::Dev(args) => {
@@ -144,15 +151,27 @@ fn run(command: Command) -> anyhow::Result<()> {
             let _log = log::init(config.log)?;
             block_on(dev::dev(config))
         }
-        Command::Token { token, auth } => token::print(&token, &config::auth(&auth, Requires::Secret)?),
+        Command::Token { token, issuer } => token::print(&token, &config::issuer(issuer, Requires::Secret)?),
         Command::Migrate { migrate, log } => {
             let _log = log::init(config::log_config(&log)?)?;
             block_on(async move { print(&change_schema(migrate).await?) })
         }
-        Command::Healthcheck { ready, http } => {
-            block_on(healthcheck::check(config::probe_address(&http)?, if ready { "/readyz" } else { "/healthz" }))
+        Command::Healthcheck { ready, listen } => {
+            block_on(healthcheck::check(config::probe_address(&listen)?, if ready { "/readyz" } else { "/healthz" }))
         }
         Command::Openapi => print(&format!("{}\n", Document::openapi().to_pretty_json()?)),
+    }
+}
+
+/// A misspelt setting would have no effect. Other programs may have variables that begin with `BETTER_AUTH_`.
+fn warn_of_unknown_settings() {
+    let command = Cli::command();
+    let known: Vec<&OsStr> =
+        command.get_subcommands().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_env).collect();
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("TASKS_API_") && !known.contains(&&*name) {
+            warn!(name = %name.display(), "unknown setting");
+        }
     }
 }
 

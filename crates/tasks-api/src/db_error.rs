@@ -106,6 +106,16 @@ impl Cause {
     }
 }
 
+/// The words of the database. `Display` of a driver's error adds lines of the database's own source, and its sources repeat it.
+pub(crate) fn message(error: &DbErr) -> String {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
+        }
+        other => other.to_string(),
+    }
+}
+
 /// Marks the error of a change that may have been committed before the connection was lost. SeaORM has no such error itself.
 pub(crate) fn outcome_unknown(error: DbErr) -> DbErr {
     match Cause::of(&error) {

@@ -48,15 +48,11 @@ pub(crate) async fn dev(mut config: ServerConfig) -> anyhow::Result<()> {
     let _lock = database::lock(&config.database.url)?;
     let state = AppState::connect(config.app()?).await?;
     let example = example_task(&app(state.clone()), &token).with_subscriber(NoSubscriber::default()).await?;
-    let database = match config.database.url.sqlite_file() {
-        Some(file) => file.display().to_string(),
-        None => "the database of DATABASE_URL".into(),
-    };
+    let database = config.database.url.describe();
     let quickstart = quickstart(listeners.address()?, &database, &token, &example);
     // A closed standard output must not stop the server.
     let _ = io::stdout().write_all(quickstart.as_bytes());
-    run(listeners, state, signals, &config.http).await;
-    Ok(())
+    run(listeners, state, signals, &config.http).await
 }
 
 /// Complete commands that can be run in any order. Those for one task use the example task, which exists.

@@ -15,7 +15,7 @@ use tower_http::{
     cors::CorsLayer,
     request_id::{MakeRequestId, RequestId},
 };
-use tracing::{Span, info, info_span};
+use tracing::{Span, debug, info, info_span};
 use uuid::Uuid;
 
 use crate::{
@@ -86,11 +86,16 @@ impl Drop for Record {
         self.in_flight.record(&self.method, route, self.status, time);
         let latency_us = time.as_micros() as u64;
         self.span.in_scope(|| match self.status {
+            // Probes are frequent.
+            Some(StatusCode::OK) if PROBES.contains(&route) => debug!(status = 200, latency_us, "response"),
             Some(status) => info!(status = status.as_u16(), latency_us, "response"),
-            None => info!(latency_us, "the client disconnected before the response"),
+            None => info!(latency_us, "the connection ended before the response"),
         });
     }
 }
+
+/// Their successes are logged at debug level.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Writes the body of an error response, and adds the headers that all responses have.
 pub(crate) async fn finish_response(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {

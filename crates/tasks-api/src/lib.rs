@@ -6,7 +6,7 @@
 //! 2. [`app`], all routes and layers: request id, log and metrics (`layers`), authentication (`auth`), `rate_limit`, `limits`,
 //! 3. `tasks`, the resource: handlers, data transfer objects, repository, entity; with the extractors in `http` and
 //!    `idempotency`, which know no resource,
-//! 4. `database`, whose [`UnitOfWork`](database::unit_of_work::UnitOfWork) belongs to the verified user.
+//! 4. `database`, whose `UnitOfWork` belongs to the verified user.
 //!
 //! `revocation` receives logout tokens and loads what other replicas have received. `ops` has probes, metrics and
 //! documentation. `cli` and `config` start it all.

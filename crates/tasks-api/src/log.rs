@@ -6,13 +6,18 @@ use std::{
     sync::OnceLock,
 };
 
-use anyhow::Context;
+use anyhow::{anyhow, ensure};
 use tracing::{Metadata, error};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{LevelFilter, filter_fn},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// What is logged without `RUST_LOG`.
-const DEFAULT_FILTER: &str = "info,sqlx=warn,sea_orm_migration=warn";
+const DEFAULT_FILTER: &str = "info,sqlx=error,sea_orm_migration=warn";
 
 /// A few MB, if standard error is not read.
 const BUFFERED_LINES: usize = 16 * 1024;
@@ -35,9 +40,7 @@ pub(crate) enum LogFormat {
 /// `RUST_LOG` cannot be parsed.
 pub(crate) fn init(format: LogFormat) -> anyhow::Result<WorkerGuard> {
     let filter = match std::env::var("RUST_LOG") {
-        Ok(directives) if !directives.is_empty() => EnvFilter::builder()
-            .parse(directives)
-            .context("RUST_LOG cannot be used; for instance info, or warn,tasks_api=debug")?,
+        Ok(directives) if !directives.is_empty() => filter(&directives)?,
         _ => EnvFilter::new(DEFAULT_FILTER),
     };
     let (writer, guard) = NonBlockingBuilder::default()
@@ -61,6 +64,16 @@ pub(crate) fn init(format: LogFormat) -> anyhow::Result<WorkerGuard> {
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string);
     error!(panic = panic.payload_as_str(), location, "panic");
+}
+
+/// # Errors
+/// The directives cannot be parsed, or are a single word that is not a level: it would be the name of the one crate that is
+/// logged.
+fn filter(directives: &str) -> anyhow::Result<EnvFilter> {
+    const EXAMPLES: &str = "use a level such as info, or info,better_auth_jwt=debug";
+    let is_word = directives.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    ensure!(!is_word || directives.parse::<LevelFilter>().is_ok(), "RUST_LOG is not a level: {EXAMPLES}");
+    EnvFilter::builder().parse(directives).map_err(|_| anyhow!("RUST_LOG cannot be parsed: {EXAMPLES}"))
 }
 
 /// How many lines have been dropped.

@@ -40,7 +40,14 @@ impl Metrics {
             in_flight: register(&registry, IntGauge::new("http_requests_in_flight", "Requests in flight.")),
             verified: register(&registry, IntCounter::new("auth_tokens_verified_total", "Tokens verified.")),
             rejected: counters("auth_tokens_rejected_total", "Requests rejected for their token, by kind.", "kind"),
-            logouts: counters("auth_logout_tokens_total", "Logout tokens received, by result.", "result"),
+            logouts: {
+                let logouts = counters("auth_logout_tokens_total", "Logout tokens received, by result.", "result");
+                // From 0, so that a rate sees the first one.
+                for result in ["accepted", "rejected", "unavailable"] {
+                    logouts.with_label_values(&[result]);
+                }
+                logouts
+            },
             registry,
         }
     }

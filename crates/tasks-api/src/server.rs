@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use axum::Router;
 use hyper::{
     server::conn::http1,
@@ -46,6 +46,9 @@ use crate::{
 /// A connection is closed if no complete request head arrives within this time.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A second signal ends the drain only after this time.
+const SECOND_SIGNAL_DELAY: Duration = Duration::from_secs(1);
+
 /// Bounds the memory of a connection: hyper's buffer, which may grow to twice this.
 const MAX_HEAD_SIZE: usize = 32 * 1024;
 
@@ -58,16 +61,25 @@ pub(crate) async fn serve(config: ServerConfig) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&config.http).await?;
     let _lock = database::lock(&config.database.url)?;
     if !config.auth.checks_issuer_and_audience() {
-        warn!("tokens of any issuer or for any audience are accepted; set BETTER_AUTH_URL to have iss and aud checked");
+        warn!(
+            "tokens of any issuer or for any audience are accepted; set BETTER_AUTH_URL, or BETTER_AUTH_ISSUER and BETTER_AUTH_AUDIENCE"
+        );
     }
     let state = tokio::select! {
         state = AppState::connect(config.app()?) => state?,
         _ = signals.stop() => return Ok(()),
     };
     let admin_address = listeners.admin.as_ref().and_then(|listener| listener.local_addr().ok());
-    info!(address = %listeners.address()?, admin_address = admin_address.map(tracing::field::display), "serving");
-    run(listeners, state, signals, &config.http).await;
-    Ok(())
+    info!(
+        address = %listeners.address()?,
+        admin_address = admin_address.map(tracing::field::display),
+        database = config.database.url.describe(),
+        row_security = state.database.row_security_is_enabled(),
+        issuers = config.auth.issuers.join(","),
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
+    run(listeners, state, signals, &config.http).await
 }
 
 /// The sockets on which the server listens. Connections wait in their queues until it is ready.
@@ -108,8 +120,16 @@ pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// Serves until SIGTERM or Ctrl-C; then finishes the requests in flight and in the accept queue.
-pub(crate) async fn run(listeners: Listeners, state: AppState, mut signals: Signals, config: &HttpConfig) {
-    raise_file_limit();
+///
+/// # Errors
+/// A second signal ended it before the requests in flight had finished.
+pub(crate) async fn run(
+    listeners: Listeners,
+    state: AppState,
+    mut signals: Signals,
+    config: &HttpConfig,
+) -> anyhow::Result<()> {
+    raise_file_limit(state.limits.max_in_flight);
     tokio::spawn(idempotency::purge_expired(state.database.clone()));
     tokio::spawn(state.revocations.clone().purge_expired());
     tokio::spawn(state.revocations.clone().sync());
@@ -147,15 +167,28 @@ pub(crate) async fn run(listeners: Listeners, state: AppState, mut signals: Sign
             warn!("some requests did not end within {:?}", config.shutdown_timeout);
         }
     };
+    let second_signal = async {
+        // Some supervisors signal a process and then its group.
+        let first = Instant::now();
+        loop {
+            signals.stop().await;
+            if first.elapsed() >= SECOND_SIGNAL_DELAY {
+                break;
+            }
+        }
+    };
     tokio::select! {
-        () = drain => {}
-        _ = signals.stop() => warn!("stopped by a second signal, without waiting for requests in flight"),
+        () = drain => {
+            info!("stopped");
+            Ok(())
+        }
+        () = second_signal => bail!("stopped by a second signal, without waiting for requests in flight"),
     }
 }
 
 /// Raises the soft limit of open files, often 1024, to the hard limit: each connection is an open file. If that fails, the
 /// server runs with the current limit.
-fn raise_file_limit() {
+fn raise_file_limit(max_in_flight: usize) {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, getrlimit, setrlimit};
@@ -163,6 +196,9 @@ fn raise_file_limit() {
         limit.current = limit.maximum;
         if let Err(error) = setrlimit(Resource::Nofile, limit) {
             debug!(%error, "cannot raise the limit of open files");
+        }
+        if let Some(limit) = getrlimit(Resource::Nofile).current.filter(|limit| *limit < max_in_flight as u64) {
+            warn!(limit, "fewer open files are allowed than TASKS_API_MAX_IN_FLIGHT; raise the limit (ulimit -n)");
         }
     }
 }

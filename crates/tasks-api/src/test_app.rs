@@ -58,6 +58,10 @@ impl Client {
         self.send("POST", path, Body::from(body.to_string())).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: Value) -> TestResponse {
+        self.send("PUT", path, Body::from(body.to_string())).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> TestResponse {
         self.send("DELETE", path, Body::empty()).await
     }

@@ -4,10 +4,10 @@
 
 use clap::{ArgAction, Args};
 
-/// Whose tokens are accepted.
+/// Whose tokens these are: all that is needed to sign one.
 #[derive(Args, Default)]
 #[command(next_help_heading = "Tokens")]
-pub(crate) struct AuthArgs {
+pub(crate) struct IssuerArgs {
     /// Base URL of the Better Auth server; key set, issuer and audience follow from it
     #[arg(long, env, value_name = "URL")]
     pub(super) better_auth_url: Option<String>,
@@ -23,6 +23,20 @@ pub(crate) struct AuthArgs {
     /// Read BETTER_AUTH_SECRETS from a file
     #[arg(long, env, value_name = "PATH")]
     pub(super) better_auth_secrets_file: Option<String>,
+    /// Accepted issuers (`iss`) [default: the origin of BETTER_AUTH_URL]
+    #[arg(long, env, value_name = "ISS,…")]
+    pub(super) better_auth_issuer: Option<String>,
+    /// Accepted audiences (`aud`) [default: the origin of BETTER_AUTH_URL]
+    #[arg(long, env, value_name = "AUD,…")]
+    pub(super) better_auth_audience: Option<String>,
+}
+
+/// Whose tokens are accepted.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Tokens")]
+pub(crate) struct AuthArgs {
+    #[command(flatten)]
+    pub(super) issuer: IssuerArgs,
     /// JWKS URL [default: derived from BETTER_AUTH_URL]
     #[arg(long, env, value_name = "URL")]
     pub(super) better_auth_jwks_url: Option<String>,
@@ -32,12 +46,6 @@ pub(crate) struct AuthArgs {
     /// Algorithm of RSA keys without `alg`, for instance RS256 [default: such keys are not used]
     #[arg(long, env, value_name = "ALG")]
     pub(super) better_auth_jwks_rsa_algorithm: Option<String>,
-    /// Accepted issuers (`iss`) [default: the origin of BETTER_AUTH_URL]
-    #[arg(long, env, value_name = "ISS,…")]
-    pub(super) better_auth_issuer: Option<String>,
-    /// Accepted audiences (`aud`) [default: the origin of BETTER_AUTH_URL]
-    #[arg(long, env, value_name = "AUD,…")]
-    pub(super) better_auth_audience: Option<String>,
     /// Client ids of Better Auth's OAuth provider whose logout tokens are accepted, too
     #[arg(long, env, value_name = "ID,…")]
     pub(super) better_auth_logout_audiences: Option<String>,
@@ -84,16 +92,24 @@ pub(crate) struct PoolArgs {
     pub(super) statement_timeout: Option<String>,
 }
 
-/// The HTTP server.
+/// Where the server listens.
 #[derive(Args, Default)]
 #[command(next_help_heading = "HTTP")]
-pub(crate) struct HttpArgs {
+pub(crate) struct ListenArgs {
     /// Address to listen on [default: 127.0.0.1:8000]
     #[arg(long, env = "TASKS_API_LISTEN", value_name = "IP:PORT")]
     pub(super) listen: Option<String>,
     /// Separate address for probes, metrics and documentation [default: they are served with the API]
     #[arg(long, env = "TASKS_API_ADMIN_LISTEN", value_name = "IP:PORT")]
     pub(super) admin_listen: Option<String>,
+}
+
+/// The HTTP server.
+#[derive(Args, Default)]
+#[command(next_help_heading = "HTTP")]
+pub(crate) struct HttpArgs {
+    #[command(flatten)]
+    pub(super) addresses: ListenArgs,
     /// Origins whose pages may call the API from a browser [default: none]
     #[arg(long, env = "TASKS_API_CORS_ORIGINS", value_name = "ORIGIN,…")]
     pub(super) cors_origins: Option<String>,

@@ -51,10 +51,10 @@ pub(crate) enum Requires {
 
 impl AuthConfig {
     pub(super) fn parse(args: &AuthArgs, requires: Requires, errors: &mut ConfigErrors) -> Self {
-        let server = errors.parse("BETTER_AUTH_URL", non_empty(&args.better_auth_url), better_auth_url);
+        let server = errors.parse("BETTER_AUTH_URL", non_empty(&args.issuer.better_auth_url), better_auth_url);
         let origin: Vec<String> = server.iter().map(|server| server.origin().to_owned()).collect();
-        let issuers = errors.parse("BETTER_AUTH_ISSUER", non_empty(&args.better_auth_issuer), names);
-        let audiences = errors.parse("BETTER_AUTH_AUDIENCE", non_empty(&args.better_auth_audience), names);
+        let issuers = errors.parse("BETTER_AUTH_ISSUER", non_empty(&args.issuer.better_auth_issuer), names);
+        let audiences = errors.parse("BETTER_AUTH_AUDIENCE", non_empty(&args.issuer.better_auth_audience), names);
         let logout_audiences =
             errors.parse("BETTER_AUTH_LOGOUT_AUDIENCES", non_empty(&args.better_auth_logout_audiences), names);
         let require_sid = errors.parse("TASKS_API_REQUIRE_SID", non_empty(&args.require_sid), boolean);
@@ -84,12 +84,12 @@ impl AuthConfig {
     /// Reports missing settings. Invalid ones have been reported already.
     fn check(&self, args: &AuthArgs, requires: Requires, errors: &mut ConfigErrors) {
         let has_jwks_url = non_empty(&args.better_auth_jwks_url).is_some();
-        let has_url = non_empty(&args.better_auth_url).is_some();
+        let has_url = non_empty(&args.issuer.better_auth_url).is_some();
         let has_secret = [
-            &args.better_auth_secret,
-            &args.better_auth_secret_file,
-            &args.better_auth_secrets,
-            &args.better_auth_secrets_file,
+            &args.issuer.better_auth_secret,
+            &args.issuer.better_auth_secret_file,
+            &args.issuer.better_auth_secrets,
+            &args.issuer.better_auth_secrets_file,
         ]
         .into_iter()
         .any(|text| non_empty(text).is_some());
@@ -187,8 +187,16 @@ fn jwks(args: &AuthArgs, server: Option<BetterAuthUrls>, errors: &mut ConfigErro
 
 /// All secrets, without duplicates.
 fn secrets(args: &AuthArgs, errors: &mut ConfigErrors) -> Vec<SecretString> {
-    let single = errors.text_or_file("BETTER_AUTH_SECRET", &args.better_auth_secret, &args.better_auth_secret_file);
-    let rotated = errors.text_or_file("BETTER_AUTH_SECRETS", &args.better_auth_secrets, &args.better_auth_secrets_file);
+    let single = errors.text_or_file(
+        "BETTER_AUTH_SECRET",
+        &args.issuer.better_auth_secret,
+        &args.issuer.better_auth_secret_file,
+    );
+    let rotated = errors.text_or_file(
+        "BETTER_AUTH_SECRETS",
+        &args.issuer.better_auth_secrets,
+        &args.issuer.better_auth_secrets_file,
+    );
     let single = errors.parse("BETTER_AUTH_SECRET", single.as_deref(), secret);
     let rotated = errors.parse("BETTER_AUTH_SECRETS", rotated.as_deref(), |text| {
         let secrets =

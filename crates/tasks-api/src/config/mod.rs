@@ -9,19 +9,19 @@ use std::{net::SocketAddr, time::Duration};
 
 use better_auth_jwt::MissingSession;
 
-pub(crate) use self::{
-    args::{AuthArgs, DatabaseArgs, HttpArgs, LogArgs, ServerArgs},
-    auth::{AuthConfig, Requires},
-    errors::ConfigErrors,
-    values::duration,
-};
 use self::{
-    args::{PoolArgs, RevocationArgs},
+    args::{AuthArgs, HttpArgs, PoolArgs, RevocationArgs},
     errors::non_empty,
     values::{
         address, boolean, count, duration_or_zero, header_names, log_format, max_staleness, origins, rate_limit,
         timeout,
     },
+};
+pub(crate) use self::{
+    args::{DatabaseArgs, IssuerArgs, ListenArgs, LogArgs, ServerArgs},
+    auth::{AuthConfig, Requires},
+    errors::ConfigErrors,
+    values::duration,
 };
 use crate::{
     database::{DatabaseConfig, url::DatabaseUrl},
@@ -109,7 +109,7 @@ impl ServerConfig {
 
 impl HttpConfig {
     fn parse(args: &HttpArgs, errors: &mut ConfigErrors) -> Self {
-        let (listen, admin_listen) = listen_addresses(args, errors);
+        let (listen, admin_listen) = listen_addresses(&args.addresses, errors);
         let mut time = |name: &str, text: &Option<String>, default: Duration| {
             errors.parse(name, non_empty(text), timeout).unwrap_or(default)
         };
@@ -146,7 +146,7 @@ impl HttpConfig {
 }
 
 /// The addresses of the API and, if it is separate, of the probes.
-fn listen_addresses(args: &HttpArgs, errors: &mut ConfigErrors) -> (SocketAddr, Option<SocketAddr>) {
+fn listen_addresses(args: &ListenArgs, errors: &mut ConfigErrors) -> (SocketAddr, Option<SocketAddr>) {
     let listen = errors.parse("TASKS_API_LISTEN", non_empty(&args.listen), address);
     let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8000)));
     let admin_listen = errors.parse("TASKS_API_ADMIN_LISTEN", non_empty(&args.admin_listen), address);
@@ -157,16 +157,16 @@ fn listen_addresses(args: &HttpArgs, errors: &mut ConfigErrors) -> (SocketAddr, 
 }
 
 /// The address of the probes, for `healthcheck`.
-pub(crate) fn probe_address(args: &HttpArgs) -> Result<SocketAddr, ConfigErrors> {
+pub(crate) fn probe_address(args: &ListenArgs) -> Result<SocketAddr, ConfigErrors> {
     let mut errors = ConfigErrors::default();
     let (listen, admin_listen) = listen_addresses(args, &mut errors);
     errors.into_result(admin_listen.unwrap_or(listen))
 }
 
 /// The token settings, for `token`.
-pub(crate) fn auth(args: &AuthArgs, requires: Requires) -> Result<AuthConfig, ConfigErrors> {
+pub(crate) fn issuer(args: IssuerArgs, requires: Requires) -> Result<AuthConfig, ConfigErrors> {
     let mut errors = ConfigErrors::default();
-    let auth = AuthConfig::parse(args, requires, &mut errors);
+    let auth = AuthConfig::parse(&AuthArgs { issuer: args, ..Default::default() }, requires, &mut errors);
     errors.into_result(auth)
 }
 

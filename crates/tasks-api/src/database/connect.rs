@@ -10,7 +10,7 @@ use sqlx::{
     sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use tokio::time::{Instant, sleep};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{
     DatabaseConfig,
@@ -93,11 +93,16 @@ fn without_float_digits(options: PgConnectOptions) -> PgConnectOptions {
 /// Why there is no connection.
 async fn wait_until_reachable(options: &PgConnectOptions) -> Result<(), String> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let mut is_waiting = false;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let Err(error) = probe(options, left).await else { return Ok(()) };
         if !is_transient(&error) || deadline.saturating_duration_since(Instant::now()) < RETRY_INTERVAL {
             return Err(reason(&error));
+        }
+        if !is_waiting {
+            info!(reason = reason(&error), "waiting for the database, up to {CONNECT_TIMEOUT:?}");
+            is_waiting = true;
         }
         sleep(RETRY_INTERVAL).await;
     }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{bail, ensure};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryOrder,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
@@ -13,7 +13,7 @@ use sea_orm_migration::{IntoSchemaManagerConnection, MigratorTrait, SchemaManage
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::{DatabaseConfig, availability::Availability, connect};
+use super::{DatabaseConfig, availability::Availability, connect, failed};
 use crate::{db_error::Cause, migration::Migrator};
 
 /// Between attempts to get a lock on a table that others use: the first and the longest.
@@ -21,6 +21,9 @@ const LOCK_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::fr
 
 /// Between attempts to become the only server that migrates.
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
+
+const MIGRATION_FAILED: &str =
+    "a migration failed; if a privilege is missing, run `tasks-api migrate up` as the owner of the tables";
 
 /// The migrations, by name.
 #[derive(Debug, Default)]
@@ -48,7 +51,8 @@ impl Migrations {
 
 /// For `serve`: applies pending migrations, or checks that there are none. Where none is pending, no privilege is needed.
 pub(super) async fn at_start(db: &DatabaseConnection, config: &DatabaseConfig) -> anyhow::Result<()> {
-    let Migrations { pending, unknown, .. } = Migrations::read(db).await.context("cannot read the migrations")?;
+    let Migrations { pending, unknown, .. } =
+        Migrations::read(db).await.map_err(failed("cannot read the migrations"))?;
     if !unknown.is_empty() {
         info!(migrations = unknown.join(", "), "the database has migrations of a newer release");
     }
@@ -88,6 +92,9 @@ pub(crate) async fn down(config: &DatabaseConfig, count: u32) -> anyhow::Result<
 
 /// Which migrations are applied. Changes nothing.
 pub(crate) async fn status(config: &DatabaseConfig) -> anyhow::Result<Migrations> {
+    if let Some(file) = config.url.sqlite_file().filter(|file| !file.exists()) {
+        bail!("there is no database {}; check DATABASE_URL, or create it with `tasks-api migrate up`", file.display());
+    }
     let db = connect::connect(config, &Availability::new()).await?;
     Ok(Migrations::read(&db).await?)
 }
@@ -118,11 +125,11 @@ async fn change(db: &DatabaseConnection, config: &DatabaseConfig, change: Change
         let mode = Some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };
         let transaction = db.begin_with_options(options).await?;
-        change.apply(&transaction, applied).await.context("a migration failed")?;
+        change.apply(&transaction, applied).await.map_err(failed(MIGRATION_FAILED))?;
         return Ok(transaction.commit().await?);
     }
     let db = connect::for_migrations(config).await?;
-    let lock = lock_migrations(&db).await.context("cannot lock the database for migrations")?;
+    let lock = lock_migrations(&db).await.map_err(failed("cannot lock the database for migrations"))?;
     let mut backoff = LOCK_BACKOFF.0;
     loop {
         // Each migration commits by itself: another attempt continues after those that succeeded.
@@ -133,7 +140,7 @@ async fn change(db: &DatabaseConnection, config: &DatabaseConfig, change: Change
                 sleep(backoff).await;
                 backoff = (backoff * 2).min(LOCK_BACKOFF.1);
             }
-            Err(error) => return Err(error).context("a migration failed"),
+            Err(error) => return Err(failed(MIGRATION_FAILED)(error)),
             Ok(()) => break,
         }
     }

@@ -15,11 +15,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr};
 
 pub(crate) use self::{availability::Availability, lock::lock};
 use self::{row_security::RowSecurity, url::DatabaseUrl};
+use crate::db_error;
 
 /// Which database, and the limits of its connections.
 #[derive(Debug, Clone)]
@@ -88,7 +89,7 @@ impl Database {
         let row_security = if config.row_security {
             RowSecurity::enable(&connection).await.context("TASKS_API_ROW_SECURITY cannot be enabled")?
         } else {
-            RowSecurity::detect(&connection).await.context("cannot read the state of row-level security")?
+            RowSecurity::detect(&connection).await.map_err(failed("cannot read the state of row-level security"))?
         };
         Ok(Self { connection, availability, row_security })
     }
@@ -111,6 +112,10 @@ impl Database {
         }
     }
 
+    pub(crate) fn row_security_is_enabled(&self) -> bool {
+        self.row_security.is_enabled
+    }
+
     /// Whether the database still has the row-level security that this server works with.
     pub(crate) async fn row_security_fits(&self) -> Result<bool, DbErr> {
         self.row_security.fits(&self.connection).await
@@ -122,6 +127,11 @@ pub(crate) struct PoolStatus {
     pub(crate) open: usize,
     pub(crate) idle: usize,
     pub(crate) max: usize,
+}
+
+/// For errors that stop a command: what failed, and why in the database's own words.
+pub(crate) fn failed(what: &'static str) -> impl Fn(DbErr) -> anyhow::Error {
+    move |error| anyhow!("{what}: {}", db_error::message(&error))
 }
 
 /// Runs `work` to its end, even if the caller is dropped because a client disconnects or a time limit passes.

@@ -29,7 +29,11 @@ pub(super) fn reason(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.message().to_owned(),
         sqlx::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the connection was closed".into(),
-        sqlx::Error::Io(error) => error.to_string(),
+        // The name of the host cannot be resolved: the operating system's words are in the source.
+        sqlx::Error::Io(error) => match std::error::Error::source(error) {
+            Some(source) => source.to_string(),
+            None => error.to_string(),
+        },
         other => other.to_string(),
     }
 }

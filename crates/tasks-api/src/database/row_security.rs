@@ -3,6 +3,8 @@
 use anyhow::{Context, bail, ensure};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 
+use super::failed;
+
 /// The tables that have policies.
 const SECURED: [&str; 2] = ["tasks", "idempotency_keys"];
 
@@ -40,7 +42,7 @@ impl RowSecurity {
             if !query_bool(db, &state).await? {
                 // FORCE: policies do not apply to the owner of a table otherwise.
                 let enable = format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY");
-                db.execute_unprepared(&enable).await?;
+                db.execute_unprepared(&enable).await.map_err(failed("enable it once as the owner of the tables"))?;
             }
         }
         Ok(Self { is_enabled: true, is_required: true })

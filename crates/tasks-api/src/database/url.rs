@@ -46,6 +46,16 @@ impl DatabaseUrl {
         (!in_memory).then(|| options.get_filename().to_owned()).filter(|file| !file.as_os_str().is_empty())
     }
 
+    /// The database without secrets: the file, or host, port and name.
+    pub(crate) fn describe(&self) -> String {
+        if self.is_sqlite() {
+            return self.sqlite_file().map_or("SQLite in memory".into(), |file| format!("SQLite {}", file.display()));
+        }
+        let options = self.0.parse::<PgConnectOptions>().unwrap_or_default();
+        let host = options.get_socket().map_or(options.get_host().to_owned(), |socket| socket.display().to_string());
+        format!("PostgreSQL {host}:{}/{}", options.get_port(), options.get_database().unwrap_or_default())
+    }
+
     /// Parameters that the driver ignores: a misspelt `sslmode` should be noticed.
     pub(crate) fn unknown_parameters(&self) -> Vec<String> {
         let url = Url::parse(&self.0).ok().filter(|_| !self.is_sqlite());

@@ -7,3 +7,4 @@ pub(crate) mod path;
 pub(crate) mod preconditions;
 pub(crate) mod problem;
 pub(crate) mod query;
+pub(crate) mod validate;

@@ -5,7 +5,7 @@ use axum::{
     http::request::Parts,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
 use uuid::{Uuid, fmt::Hyphenated};
 
@@ -30,6 +30,18 @@ pub(crate) struct IdPath {
     id: String,
 }
 
+/// Path parameters: axum's extractor, with 404 for a path that cannot be one of the resource.
+pub(crate) struct PathParams<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathParams<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::from_request_parts(parts, state).await;
+        path.map(|Path(parameters)| Self(parameters)).map_err(|_| Problem::NotFound)
+    }
+}
+
 /// The `{id}` of a resource, a UUID. Anything else is rejected with 404.
 pub(crate) struct Id(pub(crate) Uuid);
 
@@ -37,7 +49,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(IdPath { id }) = Path::from_request_parts(parts, state).await.map_err(|_| Problem::NotFound)?;
+        let PathParams(IdPath { id }) = PathParams::from_request_parts(parts, state).await?;
         // Only the hyphenated form, so that a resource has one URL.
         id.parse::<Hyphenated>().map(|id| Self(id.into_uuid())).map_err(|_| Problem::NotFound)
     }

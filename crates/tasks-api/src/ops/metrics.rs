@@ -37,10 +37,14 @@ fn current(state: &AppState) -> Registry {
         let help = "Seconds since revocations were last synced.";
         register(&registry, Gauge::new("auth_revocations_staleness_seconds", help)).set(staleness.as_secs_f64());
     }
+    let is_available = !state.database.availability.is_unavailable();
+    gauge("db_available", "0 while requests fail at once because the database is unavailable.", is_available.into());
     let pool = state.database.pool_status();
     gauge("db_pool_connections", "Open connections of the pool.", pool.open);
     gauge("db_pool_idle_connections", "Open connections that no request uses.", pool.idle);
     gauge("db_pool_max_connections", "Connections that the pool may open.", pool.max);
+    let max_in_flight = state.limits.max_in_flight;
+    gauge("http_requests_in_flight_max", "Requests at once above which requests are rejected.", max_in_flight);
     let dropped = "Log lines that were dropped because standard error was not read in time.";
     register(&registry, IntCounter::new("log_lines_dropped_total", dropped)).inc_by(log::dropped_lines() as u64);
     let build = Opts::new("tasks_api_build_info", "1, with the version as a label.")

@@ -55,7 +55,7 @@ impl Modify for Shared {
         components.add_security_scheme("token", SecurityScheme::Http(token));
         components.headers.extend(headers());
         for (path, item) in &mut document.paths.paths {
-            let instance = path.replace("{user_id}", "ada").replace("{id}", "01890a5d-ac96-774b-bcce-b302099a8057");
+            let instance = path.split('/').map(example).collect::<Vec<_>>().join("/");
             let reads = item.get.iter_mut().map(|operation| (operation, false));
             let changes = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten();
             for (operation, is_change) in reads.chain(changes.map(|operation| (operation, true))) {
@@ -67,6 +67,15 @@ impl Modify for Shared {
                 refer_to_headers(operation);
             }
         }
+    }
+}
+
+/// An example of a segment of a route's path.
+fn example(segment: &str) -> &str {
+    match segment {
+        "{user_id}" => "ada",
+        parameter if parameter.starts_with('{') => "01890a5d-ac96-774b-bcce-b302099a8057",
+        literal => literal,
     }
 }
 

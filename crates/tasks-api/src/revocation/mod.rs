@@ -16,7 +16,6 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::Context;
 use better_auth_jwt::{
     Claims, LogoutHandler, LogoutToken, LogoutVerifier, MissingSession, RevokedSessions, SessionCheck, SessionState,
     Verifier,
@@ -27,7 +26,7 @@ use tracing::warn;
 
 pub(crate) use self::endpoint::{__path_endpoint, endpoint};
 use self::table::{Row, Table};
-use crate::database::Database;
+use crate::database::{Database, failed};
 
 /// Which logout tokens are accepted, and what they do.
 #[derive(Debug, Clone)]
@@ -94,7 +93,7 @@ impl Revocations {
             last_sync: AtomicU64::new(0),
         };
         let revocations = Self { config, table: Table::new(database), revoked, state: Arc::new(state) };
-        revocations.poll().await.context("cannot load the revocations from the database")?;
+        revocations.poll().await.map_err(failed("cannot load the revocations"))?;
         Ok(revocations)
     }
 

@@ -7,7 +7,13 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::entity;
-use crate::{http::pagination::Limit, timestamp};
+use crate::{
+    http::{
+        pagination::Limit,
+        validate::{at_most_characters, not_empty, trimmed, without_nul},
+    },
+    timestamp,
+};
 
 /// A task
 #[derive(Serialize, ToSchema)]
@@ -133,29 +139,6 @@ impl From<entity::Model> for Task {
         let entity::Model { user_id, id, title, description, completed, version: _, created_at, updated_at } = task;
         Self { id, user_id, title, description, completed, created_at, updated_at }
     }
-}
-
-fn trimmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    String::deserialize(deserializer).map(|text| text.trim().to_owned())
-}
-
-fn not_empty(text: &str, _: &()) -> garde::Result {
-    if text.is_empty() { Err(garde::Error::new("must not be empty")) } else { Ok(()) }
-}
-
-/// Like garde's `length(chars, max)`, with a message that says what is allowed.
-fn at_most_characters(max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
-    move |text, _| {
-        if text.chars().count() <= max {
-            return Ok(());
-        }
-        Err(garde::Error::new(format!("must be at most {max} characters long")))
-    }
-}
-
-/// PostgreSQL cannot store NUL in text, and SQLite's functions stop at it.
-fn without_nul(text: &str, _: &()) -> garde::Result {
-    if text.contains('\0') { Err(garde::Error::new("must not contain a NUL character")) } else { Ok(()) }
 }
 
 /// Converts ASCII letters to lower case. Other letters stay, since databases differ in how they fold them.

@@ -24,6 +24,9 @@ mod tests {
         let path = format!("tasks/{}", created.body["id"].as_str().unwrap());
         assert_eq!(ada.get(&path).await.body, created.body);
         assert_eq!(bob.get(&path).await.status, 404);
+        let replacement = json!({ "title": "Buy bread", "description": null, "completed": true });
+        assert_eq!(bob.put(&path, replacement.clone()).await.status, 404);
+        assert_eq!(ada.put(&path, replacement).await.body["title"], "Buy bread");
         assert_eq!(bob.delete(&path).await.status, 404);
         assert_eq!(ada.delete(&path).await.status, 204);
     }

@@ -204,7 +204,7 @@ async fn document_is_complete() {
             }
         }
     }
-    assert_eq!(ids.len(), 10);
+    assert!(ids.len() >= 10, "{ids:?}");
     // The only code that no operation has: it is for other methods.
     codes.insert("method_not_allowed".to_owned());
     let declared = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();

@@ -129,12 +129,12 @@ fn json_log_contains_request_span() {
     let directory = tempfile::tempdir().unwrap();
     let environment = [("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_LOG", "json")];
     let server = process::Server::serve(&directory, &environment);
-    shell(&format!("curl -sS -H 'X-Request-Id: mine' http://{}/healthz", server.address));
+    shell(&format!("curl -sS -H 'X-Request-Id: mine' http://{}/api/ada/tasks", server.address));
     let (_, log) = server.stop("-INT");
     let lines: Vec<Value> = log.lines().map(parse_json).collect();
     let request = lines.iter().find(|line| line["span"]["request_id"] == "mine").unwrap_or_else(|| panic!("{log}"));
     assert_eq!(
         (&request["span"]["route"], &request["status"], &request["level"]),
-        (&json!("/healthz"), &json!(200), &json!("INFO"))
+        (&json!("/api/{user_id}/tasks"), &json!(401), &json!("INFO"))
     );
 }

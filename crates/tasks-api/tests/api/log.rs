@@ -1,10 +1,6 @@
 //! The log of a server process.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database as SeaDatabase};
 
@@ -12,38 +8,24 @@ use crate::{
     connection::{Connection, request},
     database::Database,
     logout::serve,
-    process::tasks_api,
+    process::{Server, tasks_api},
     test_app::SECRET,
 };
 
 #[test]
 fn requests_do_not_block_when_stderr_is_not_read() {
     let directory = tempfile::tempdir().unwrap();
-    let mut server = tasks_api(&directory)
-        .arg("serve")
-        .envs([("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_LISTEN", "127.0.0.1:0"), ("TASKS_API_DRAIN_DELAY", "0")])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(server.stderr.take().unwrap());
-    let mut line = String::new();
-    let address = loop {
-        line.clear();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0);
-        if let Some((_, address)) = line.split_once("127.0.0.1:") {
-            break format!("127.0.0.1:{}", address.trim());
-        }
-    };
+    let mut command = tasks_api(&directory);
+    let listen = [("TASKS_API_LISTEN", "127.0.0.1:0"), ("TASKS_API_DRAIN_DELAY", "0")];
+    command.arg("serve").env("BETTER_AUTH_SECRET", SECRET).envs(listen);
+    let server = Server::start_with_unread_log(command);
     // The log is not read from here on: a pipe holds 64 KiB, and each request logs a line of more than 100 bytes.
-    let mut connection = Connection::open(&address).unwrap();
+    let mut connection = Connection::open(&server.address).unwrap();
     for _ in 0..2000 {
-        assert_eq!(connection.send(&request("GET", "/healthz", "")).unwrap().status, 200);
+        assert_eq!(connection.send(&request("GET", "/api/ada/tasks", "")).unwrap().status, 200);
     }
-    let start = Instant::now();
-    let pid = server.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    let status = server.wait().unwrap();
-    assert!(status.success() && start.elapsed() < Duration::from_secs(6), "{status} after {:?}", start.elapsed());
+    let (time, _) = server.stop("-TERM");
+    assert!(time < Duration::from_secs(6), "{time:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,6 +49,6 @@ async fn request_of_disconnected_client_is_logged_and_counted() {
     let aborted = r#"http_requests_total{method="POST",route="/api/{user_id}/tasks",status="aborted"} 1"#;
     assert!(metrics.contains(aborted), "{metrics}");
     let (_, log) = server.stop("-INT");
-    let line = log.lines().find(|line| line.contains("disconnected")).unwrap_or_else(|| panic!("{log}"));
+    let line = log.lines().find(|line| line.contains("connection ended")).unwrap_or_else(|| panic!("{log}"));
     assert!(line.contains("request_id=") && line.contains("/api/{user_id}/tasks"), "{line}");
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    process::{Child, ChildStderr, Command, Output, Stdio},
+    process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -33,24 +33,34 @@ pub(crate) fn run(command: &mut Command) -> Output {
 pub(crate) struct Server {
     process: Child,
     pub(crate) address: String,
+    unread: Option<(String, BufReader<ChildStderr>)>,
     log: Option<JoinHandle<String>>,
 }
 
 impl Server {
-    /// Starts `command` and reads the server's address from the log on standard error.
-    pub(crate) fn start(mut command: Command) -> Self {
+    /// Starts `command`, whose standard error is the log.
+    pub(crate) fn start(command: Command) -> Self {
+        let mut server = Self::start_with_unread_log(command);
+        if let Some((log, stderr)) = server.unread.take() {
+            server.log = Some(thread::spawn(move || read_to_end(log, stderr)));
+        }
+        server
+    }
+
+    /// Starts `command`, and reads its log up to the address that the server listens on.
+    pub(crate) fn start_with_unread_log(mut command: Command) -> Self {
         let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(process.stderr.take().unwrap());
         let mut log = String::new();
         let address = loop {
             let read = log.len();
-            assert_ne!(stderr.read_line(&mut log).unwrap(), 0, "the log contains no address: {log}");
+            assert_ne!(stderr.read_line(&mut log).unwrap(), 0, "no address in {log}");
             if let Some((_, address)) = log[read..].split_once("127.0.0.1:") {
                 let port: String = address.chars().take_while(char::is_ascii_digit).collect();
                 break format!("127.0.0.1:{port}");
             }
         };
-        Self { process, address, log: Some(thread::spawn(move || read_to_end(log, stderr))) }
+        Self { process, address, unread: Some((log, stderr)), log: None }
     }
 
     pub(crate) fn serve(directory: &tempfile::TempDir, environment: &[(&str, &str)]) -> Self {
@@ -69,12 +79,19 @@ impl Server {
     }
 
     /// Sends a signal, waits for the exit, and returns how long it took and the log.
-    pub(crate) fn stop(mut self, signal: &str) -> (Duration, String) {
+    pub(crate) fn stop(self, signal: &str) -> (Duration, String) {
+        let (status, time, log) = self.wait_after(signal);
+        assert!(status.success(), "{status}");
+        (time, log)
+    }
+
+    /// Sends a signal and waits until the server exits.
+    pub(crate) fn wait_after(mut self, signal: &str) -> (ExitStatus, Duration, String) {
         let start = Instant::now();
         self.signal(signal);
         let status = self.process.wait().unwrap();
-        assert!(status.success(), "{status}");
-        (start.elapsed(), self.log.take().unwrap().join().unwrap())
+        let log = self.log.take().map(|log| log.join().unwrap()).unwrap_or_default();
+        (status, start.elapsed(), log)
     }
 }
 

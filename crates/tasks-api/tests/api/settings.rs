@@ -112,10 +112,12 @@ fn request_timeout_shorter_than_database_timeouts_is_rejected() {
 
 #[test]
 fn invalid_log_filter_is_rejected() {
-    let settings = [("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", "tasks_api=loud")];
-    let output = run(tasks_api(&tempfile::tempdir().unwrap()).arg("serve").envs(settings));
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && stderr.contains("RUST_LOG"), "{stderr}");
+    for filter in ["tasks_api=loud", "inof", "a=b=c"] {
+        let settings = [("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", filter)];
+        let output = run(tasks_api(&tempfile::tempdir().unwrap()).arg("serve").envs(settings));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && stderr.contains("RUST_LOG"), "{filter}: {stderr}");
+    }
 }
 
 #[test]
@@ -188,10 +190,45 @@ fn second_signal_stops_server_immediately() {
     let environment = [("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_DRAIN_DELAY", "30s")];
     let server = Server::serve(&directory, &environment);
     server.signal("-TERM");
-    thread::sleep(Duration::from_millis(300));
-    let (time, log) = server.stop("-TERM");
-    assert!(time < Duration::from_secs(5), "{time:?}");
+    // As supervisors do that signal a process and then its group.
+    server.signal("-TERM");
+    thread::sleep(Duration::from_millis(1500));
+    assert_eq!(get(&server.address, "/healthz", "").status, 200, "the server drains");
+    let (status, time, log) = server.wait_after("-TERM");
+    assert!(!status.success() && time < Duration::from_secs(5), "{status} after {time:?}");
     assert!(log.contains("second signal"), "{log}");
+}
+
+#[test]
+fn hangup_stops_server_gracefully() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = [("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_DRAIN_DELAY", "0")];
+    let (_, log) = Server::serve(&directory, &environment).stop("-HUP");
+    assert!(log.contains("draining") && log.contains("stopped"), "{log}");
+}
+
+#[test]
+fn misspelt_setting_is_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = [("BETTER_AUTH_SECRET", SECRET), ("TASKS_API_POOLSIZE", "Hunt3r")];
+    let (_, log) = Server::serve(&directory, &environment).stop("-INT");
+    assert!(log.contains("TASKS_API_POOLSIZE") && !log.contains("Hunt3r"), "{log}");
+}
+
+#[test]
+fn start_is_logged_with_database_and_version_and_without_password() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, log) = Server::serve(&directory, &[("BETTER_AUTH_SECRET", SECRET)]).stop("-INT");
+    let line = log.lines().find(|line| line.contains("serving")).unwrap();
+    assert!(line.contains("SQLite tasks.db") && line.contains(env!("CARGO_PKG_VERSION")), "{line}");
+}
+
+#[test]
+fn status_of_a_missing_database_creates_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = run(tasks_api(&directory).args(["migrate", "status"]));
+    assert!(!output.status.success());
+    assert!(!directory.path().join("tasks.db").exists());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Transact
 use crate::{
     database::{Database, execute},
     logout::{serve, wait_until},
-    migrations::{TITLES, create, migrate, stdout},
+    migrations::{TITLES, create, migrate, names, revert_to, stdout},
     process::Server,
     sql::count,
 };
@@ -28,7 +28,7 @@ fn a_million_rows_and_a_long_reader_delay_an_index_and_no_request() {
     let database = Database::new();
     let url = database.url();
     stdout(&migrate(url, &["up"]));
-    stdout(&migrate(url, &["down"]));
+    stdout(&revert_to(url, 4));
     execute(
         url,
         "INSERT INTO tasks SELECT 'user ' || n % 1000, gen_random_uuid(), md5(n::text), NULL, false, 1, now(), now()
@@ -52,7 +52,7 @@ fn a_million_rows_and_a_long_reader_delay_an_index_and_no_request() {
     }
     assert!(!migrating.is_finished() && count(url, TITLES) == 0);
     runtime.block_on(reader.rollback()).unwrap();
-    assert_eq!(migrating.join().unwrap(), "applied  m0005_index_tasks_by_title\n");
+    assert!(migrating.join().unwrap().starts_with("applied  m0005_index_tasks_by_title\n"));
     assert_eq!(count(url, TITLES), 1);
     runtime.block_on(db.close()).unwrap();
 }
@@ -62,7 +62,7 @@ fn a_migration_that_needs_a_table_for_itself_retries_until_a_long_reader_ends_an
     let database = Database::new();
     let url = database.url();
     stdout(&migrate(url, &["up"]));
-    stdout(&migrate(url, &["down", "2"]));
+    stdout(&revert_to(url, 3));
     let server = old_release(url);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (db, reader) = runtime.block_on(long_reader(url));
@@ -94,29 +94,24 @@ fn a_revert_that_retries_reverts_no_more_than_it_should() {
     runtime.block_on(reader.execute_unprepared("SELECT count(*) FROM revocations")).unwrap();
     let migrating = thread::spawn({
         let url = url.to_owned();
-        move || migrate(&url, &["down", "3"])
+        move || revert_to(&url, 2)
     });
     // Two are reverted, and the third has failed once.
     thread::sleep(Duration::from_millis(2500));
     runtime.block_on(reader.rollback()).unwrap();
     let reverted = "reverted  m0005_index_tasks_by_title\nreverted  m0004_create_row_policies\n\
                     reverted  m0003_create_revocations\n";
-    assert_eq!(stdout(&migrating.join().unwrap()), reverted);
+    assert!(stdout(&migrating.join().unwrap()).ends_with(reverted));
     assert_eq!(count(url, "seaql_migrations"), 2);
     runtime.block_on(db.close()).unwrap();
 }
 
 /// A server that does not know of the migrations that are reverted: for it they are as if applied.
 fn old_release(url: &str) -> Server {
-    let versions = "SELECT version, applied_at FROM seaql_migrations";
-    execute(
-        url,
-        &format!(
-            "CREATE TABLE kept AS {versions}; INSERT INTO seaql_migrations VALUES ('m0004_create_row_policies', 0),
-             ('m0005_index_tasks_by_title', 0) ON CONFLICT DO NOTHING"
-        ),
-    );
+    let reverted: String = names(url, "pending").iter().map(|name| format!("('{name}', 0),")).collect();
+    let reverted = reverted.trim_end_matches(',');
+    execute(url, &format!("INSERT INTO seaql_migrations VALUES {reverted}"));
     let server = serve(url, &[]);
-    execute(url, "DELETE FROM seaql_migrations WHERE version NOT IN (SELECT version FROM kept); DROP TABLE kept");
+    execute(url, "DELETE FROM seaql_migrations WHERE applied_at = 0");
     server
 }

@@ -113,12 +113,12 @@ fn killed_replica_behind_a_balancer_loses_at_most_the_requests_in_flight() {
 }
 
 #[test]
-fn balancer_without_replicas_responds_with_a_problem() {
+fn balancer_without_replicas_responds_with_503() {
     let Some(nginx) = program() else { return skip() };
     let balancer = Balancer::start(&nginx, &["127.0.0.1:1", "127.0.0.1:2"]);
     let response = Connection::open(&balancer.address).unwrap().send(&request("GET", "/api/ada/tasks", "")).unwrap();
     let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
-    assert_eq!((response.status, &body["status"], &body["code"]), (504, &504.into(), &"outcome_unknown".into()));
+    assert_eq!((response.status, &body["status"], &body["code"]), (503, &503.into(), &"unavailable".into()));
     assert!(response.head.to_ascii_lowercase().contains("content-type: application/problem+json"), "{}", response.head);
 }
 
@@ -133,7 +133,7 @@ impl Balancer {
     fn start(nginx: &PathBuf, replicas: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let servers: String = replicas.iter().map(|address| format!("server {address};")).collect();
+        let servers: String = replicas.iter().map(|address| format!("server {address} max_fails=0;")).collect();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .iter()
             .map(|kind| format!("{kind}_temp_path {kind};"))
@@ -142,7 +142,7 @@ impl Balancer {
         for (line, replacement) in [
             ("events {}", "daemon off; pid pid; worker_processes 1; events {}"),
             ("resolver 127.0.0.11 valid=2s;", &format!("access_log off; {temporary}")),
-            ("server tasks:8000 resolve;", &servers),
+            ("server tasks:8000 resolve max_fails=0;", &servers),
             ("listen 8000;", &format!("listen {free};")),
             ("location / {", "location / { add_header X-Replica $upstream_addr always;"),
         ] {
