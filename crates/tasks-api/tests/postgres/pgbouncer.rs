@@ -23,6 +23,7 @@ use crate::{
     logout::{get_status, list_status, logout_token, send_logout, serve, token_with_session, wait_until},
     process::{Server, run, tasks_api},
     sql::count,
+    test_app::SECRET,
 };
 
 struct PgBouncer {
@@ -107,8 +108,15 @@ fn in_session_pooling_servers_need_no_setting() {
 fn in_transaction_pooling_replicas_poll_for_logouts() {
     let Some(program) = program() else { return skip("no PgBouncer on this machine") };
     if !keeps_prepared_statements(&program) {
-        // That of Debian 12: not even CI has another.
-        let _ = writeln!(io::stderr(), "SKIPPED: transaction pooling, for this PgBouncer is older than 1.24");
+        // As in Debian 12: servers do not start. A pool of several sessions, so that a statement meets another one.
+        let database = Database::new();
+        let bouncer = PgBouncer::start(&program, &database, "pool_mode = transaction");
+        let mut command = tasks_api(&bouncer.directory);
+        let settings = [("BETTER_AUTH_SECRET", SECRET), ("DATABASE_URL", bouncer.url.as_str())];
+        command.args(["serve", "--listen", "127.0.0.1:0"]).envs(settings);
+        let output = run(&mut command);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && stderr.contains("prepared statement"), "{stderr}");
         return;
     }
     let logs = check(&program, "transaction", Duration::from_secs(4));
@@ -168,7 +176,7 @@ fn check(program: &PathBuf, pool_mode: &str, notified_within: Duration) -> Vec<S
     let bouncer = PgBouncer::start(program, &database, &format!("pool_mode = {pool_mode}"));
     // They migrate through it.
     let replicas = [(); 2].map(|()| serve(bouncer.url.as_str(), &[]));
-    assert_eq!(count(database.url(), "seaql_migrations"), 5);
+    assert!(count(database.url(), "seaql_migrations") >= 5);
 
     let [first, second] = &replicas;
     let created = send(first, "POST", "/api/ada/tasks", r#"{"title":"t"}"#);
