@@ -10,13 +10,15 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Error;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
+};
 
 use super::problem::Problem;
 
 /// The size of a page: the query parameter `limit`.
-#[derive(Clone, Copy, Serialize, ToSchema)]
-#[schema(minimum = 1, default = Limit::default)]
+#[derive(Clone, Copy, Serialize)]
 pub(crate) struct Limit(u64);
 
 impl Limit {
@@ -32,6 +34,17 @@ impl Default for Limit {
         Self(50)
     }
 }
+
+/// Any integer from 1 on, without the `format` that utoipa derives: larger ones are accepted, too.
+impl PartialSchema for Limit {
+    fn schema() -> RefOr<Schema> {
+        let limit =
+            ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).default(Some(Self::default().0.into()));
+        limit.build().into()
+    }
+}
+
+impl ToSchema for Limit {}
 
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
