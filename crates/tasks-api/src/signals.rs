@@ -7,11 +7,11 @@ use anyhow::Context;
 pub(crate) enum Stop {
     /// SIGTERM or SIGHUP: a supervisor stops it.
     Terminate,
-    /// Ctrl-C: nobody at a terminal wants to wait.
+    /// Ctrl-C: stops without the drain delay.
     Interrupt,
 }
 
-/// The signals of this process. Created before anybody can know that the server runs.
+/// The signals of this process. Created before the server listens, so that no signal is missed.
 pub(crate) struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,

@@ -108,7 +108,7 @@ impl Availability {
         })
     }
 
-    /// A connection was lost, or cannot be had: a probe finds out why.
+    /// Records that a connection was lost or cannot be opened, and wakes the probe.
     pub(crate) fn suspect(&self, error: &impl ToString) {
         *lock_mutex(&self.0.error) = Some(error.to_string());
         self.0.suspicion.notify_one();

@@ -38,7 +38,7 @@ pub(super) fn reason(error: &sqlx::Error) -> String {
     }
 }
 
-/// Whether the same may succeed in a moment: the database is starting, or not there yet.
+/// Whether another attempt may succeed: the database is starting, or not reachable yet.
 pub(super) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => {

@@ -76,7 +76,7 @@ impl Revocations {
                     }
                     is_listening = true;
                     backoff = RECONNECT_BACKOFF.0;
-                    // First for what was written while nobody listened, then for each notification.
+                    // One poll for what was written before this connection listened, then one for each notification.
                     self.state.needs_full_sync.store(true, Ordering::Relaxed);
                     loop {
                         wakeup.notify_one();

@@ -44,7 +44,7 @@ impl Table {
         Self { connection: database.connection.clone(), availability: database.availability.clone() }
     }
 
-    /// Stores a revocation and notifies other replicas. A repeated one changes nothing and notifies nobody.
+    /// Stores a revocation and notifies other replicas. A repeated revocation changes nothing and sends no notification.
     pub(super) async fn store(&self, logout: &LogoutToken) -> Result<(), DbErr> {
         let (sid, user_id) = match logout.target() {
             LogoutTarget::Session(sid) => (sid, ""),

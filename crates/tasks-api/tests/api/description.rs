@@ -70,13 +70,14 @@ async fn responses_are_documented_and_examples_match_them() {
     let (list, one, complete) =
         ("/api/{user_id}/tasks", "/api/{user_id}/tasks/{id}", "/api/{user_id}/tasks/{id}/complete");
     let ada = app.user("ada");
-    let (nobody, liar) = (app.client("ada", &[]), app.client("ada", &[("authorization", "Bearer nonsense")]));
+    let (without_token, with_invalid_token) =
+        (app.client("ada", &[]), app.client("ada", &[("authorization", "Bearer nonsense")]));
     let id = ada.task("t").await;
     for (method, path) in
         [("GET", list), ("POST", list), ("GET", one), ("PUT", one), ("PATCH", complete), ("DELETE", one)]
     {
         let (mut seen, here) = (Vec::new(), path.replace("{user_id}", "ada").replace("{id}", &id));
-        for client in [&nobody, &liar] {
+        for client in [&without_token, &with_invalid_token] {
             seen.push(client.send(method, &here, "".into()).await);
         }
         seen.push(ada.send(method, &here.replace("ada", "bob"), "".into()).await);
@@ -226,8 +227,8 @@ async fn document_is_complete() {
 #[tokio::test]
 async fn page_loads_everything_from_this_server() {
     let app = TestApp::new().await;
-    let nobody = app.client("", &[]);
-    let page = nobody.get("/docs").await;
+    let client = app.client("", &[]);
+    let page = client.get("/docs").await;
     page.assert_status(200);
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     assert!(page.header("content-security-policy").contains("connect-src 'self'"));
@@ -235,9 +236,9 @@ async fn page_loads_everything_from_this_server() {
     let parts: Vec<&str> = html.split(['"']).filter(|text| text.starts_with("docs/") || text.contains("://")).collect();
     assert_eq!(parts, ["docs/swagger-ui.css", "docs/swagger-ui-bundle.js", "docs/start.js"]);
     for (part, kind) in parts.iter().zip(["text/css", "text/javascript", "text/javascript"]) {
-        let answer = nobody.get(&format!("/{part}")).await;
+        let answer = client.get(&format!("/{part}")).await;
         answer.assert_status(200);
         assert!(answer.header("content-type").starts_with(kind), "{}", answer.header("content-type"));
     }
-    nobody.get("/docs/none").await.assert_problem(404, "not_found");
+    client.get("/docs/none").await.assert_problem(404, "not_found");
 }

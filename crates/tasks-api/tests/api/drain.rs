@@ -19,8 +19,6 @@ use crate::{
 struct ClientReport {
     responses: usize,
     created: usize,
-    /// New connections that were reset: see `close` in `server.rs`.
-    resets: usize,
     errors: Vec<String>,
 }
 
@@ -33,7 +31,6 @@ fn client(address: &str, keeps_alive: bool) -> ClientReport {
     let mut report = ClientReport::default();
     let mut reusable: Option<Connection> = None;
     for (request, expected) in requests.iter().cycle() {
-        let is_new = reusable.is_none();
         let mut connection = match reusable.take().map_or_else(|| Connection::open(address), Ok) {
             Ok(connection) => connection,
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => return report,
@@ -49,7 +46,6 @@ fn client(address: &str, keeps_alive: bool) -> ClientReport {
                 report.created += usize::from(response.status == 201);
                 reusable = (keeps_alive && response.keeps_alive()).then_some(connection);
             }
-            Err(error) if is_new && error.kind() == ErrorKind::ConnectionReset => report.resets += 1,
             Err(error) => report.errors.push(error.to_string()),
         }
         thread::sleep(Duration::from_millis(5));
@@ -88,8 +84,6 @@ fn shutdown_under_load_completes_requests_and_refuses_new_connections() {
     assert!(start.elapsed() < Duration::from_secs(9));
     let errors: Vec<&String> = reports.iter().flat_map(|report| &report.errors).collect();
     assert!(errors.is_empty(), "{errors:?}");
-    let resets: usize = reports.iter().map(|report| report.resets).sum();
-    assert!(resets <= 3, "{resets} of the connections that were opened while the listener closed");
     assert!(reports.iter().map(|report| report.responses).sum::<usize>() > 500, "{reports:?}");
 
     // Every acknowledged task is stored.

@@ -18,13 +18,13 @@ fn listening(database: &Database, replicas: i64) {
     wait_until(|| count(database.url(), LISTENERS) == replicas);
 }
 
-/// Ends a session that is nobody's yet, and does nothing else: no replica tells another.
+/// A revocation that is inserted directly, without `NOTIFY`.
 fn insert(session: &str) -> String {
     format!("INSERT INTO revocations VALUES ('{ORIGIN}', '{session}', '', {}, txid_current())", now())
 }
 
 #[test]
-fn every_replica_hears_within_a_second() {
+fn logout_reaches_every_replica_within_a_second() {
     let database = Database::new();
     let replicas = [(); 3].map(|()| serve(database.url(), &[]));
     listening(&database, 3);
@@ -46,7 +46,7 @@ fn every_replica_hears_within_a_second() {
 }
 
 #[test]
-fn of_many_logouts_at_once_none_is_missed() {
+fn concurrent_logouts_all_reach_every_replica() {
     let database = Database::new();
     let replicas = [(); 2].map(|()| serve(database.url(), &[]));
     listening(&database, 2);
@@ -69,7 +69,7 @@ fn of_many_logouts_at_once_none_is_missed() {
 }
 
 #[test]
-fn a_replica_whose_line_was_cut_hears_all_the_same_and_takes_up_the_line_again() {
+fn replica_polls_after_losing_its_listen_connection_and_reconnects() {
     let database = Database::new();
     let replicas = [(); 2].map(|()| serve(database.url(), &[]));
     for round in 0..3 {
@@ -88,7 +88,7 @@ fn a_replica_whose_line_was_cut_hears_all_the_same_and_takes_up_the_line_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_logout_that_is_seen_after_later_ones_is_not_passed_over() {
+async fn logout_committed_after_later_ones_is_loaded() {
     use sea_orm::{ConnectionTrait, TransactionTrait};
 
     let database = Database::new();
@@ -110,13 +110,13 @@ async fn a_logout_that_is_seen_after_later_ones_is_not_passed_over() {
 }
 
 #[test]
-fn who_cannot_read_what_others_were_told_lets_nobody_in_after_a_while_unless_told_otherwise() {
+fn unreadable_revocations_cause_503_after_max_staleness_unless_it_is_forever() {
     let database = Database::new();
     let closed = serve(database.url(), &[("TASKS_API_REVOCATION_MAX_STALENESS", "5s")]);
     let open = serve(database.url(), &[("TASKS_API_REVOCATION_MAX_STALENESS", "forever")]);
     let (phone, laptop) = (token_with_session("phone"), token_with_session("laptop"));
     execute(database.url(), "ALTER TABLE revocations RENAME TO hidden");
-    // One that ends where nobody can see it.
+    // A revocation that replicas cannot read.
     execute(database.url(), &insert("phone").replace("revocations", "hidden"));
     assert_eq!(list_status(&closed.address, &phone), 200);
     let took = wait_until(|| list_status(&closed.address, &laptop) == 503);

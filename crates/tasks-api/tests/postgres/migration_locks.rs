@@ -15,7 +15,7 @@ use crate::{
     sql::count,
 };
 
-/// A transaction that reads the tasks and goes on reading, as `pg_dump` does.
+/// A transaction that has read the tasks and stays open, as that of `pg_dump`.
 async fn long_reader(url: &str) -> (DatabaseConnection, DatabaseTransaction) {
     let db = sea_orm::Database::connect(url).await.unwrap();
     let reader = db.begin_with_config(Some(sea_orm::IsolationLevel::RepeatableRead), None).await.unwrap();
@@ -24,7 +24,7 @@ async fn long_reader(url: &str) -> (DatabaseConnection, DatabaseTransaction) {
 }
 
 #[test]
-fn a_million_rows_and_a_long_reader_delay_an_index_and_no_request() {
+fn index_creation_with_a_million_rows_and_a_long_reader_delays_no_request() {
     let database = Database::new();
     let url = database.url();
     stdout(&migrate(url, &["up"]));
@@ -58,7 +58,7 @@ fn a_million_rows_and_a_long_reader_delay_an_index_and_no_request() {
 }
 
 #[test]
-fn a_migration_that_needs_a_table_for_itself_retries_until_a_long_reader_ends_and_no_request_fails() {
+fn migration_retries_for_an_exclusive_lock_without_failing_requests() {
     let database = Database::new();
     let url = database.url();
     stdout(&migrate(url, &["up"]));
@@ -84,7 +84,7 @@ fn a_migration_that_needs_a_table_for_itself_retries_until_a_long_reader_ends_an
 }
 
 #[test]
-fn a_revert_that_retries_reverts_no_more_than_it_should() {
+fn retried_revert_reverts_only_the_requested_count() {
     let database = Database::new();
     let url = database.url();
     stdout(&migrate(url, &["up"]));

@@ -60,7 +60,7 @@ async fn without_its_database_the_server_says_so_within_5_seconds_and_recovers_b
 }
 
 #[test]
-fn a_database_that_is_killed_under_load_loses_no_acknowledged_write() {
+fn killed_database_loses_no_acknowledged_write() {
     let Some(mut cluster) = own_cluster() else { return };
     let database = cluster.url();
     let environment = [

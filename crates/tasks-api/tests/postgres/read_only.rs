@@ -75,7 +75,7 @@ async fn while_the_database_is_read_only_changes_are_503_and_the_server_is_not_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_turned_out_to_be_read_only_are_not_used_again() {
+async fn read_only_connections_are_not_reused() {
     let app = TestApp::new().await;
     let ada = app.user("ada");
     demote_under(&app).await;
@@ -91,7 +91,7 @@ async fn connections_that_turned_out_to_be_read_only_are_not_used_again() {
 }
 
 #[test]
-fn a_server_without_traffic_leaves_a_read_only_database_by_itself() {
+fn idle_server_replaces_read_only_connections() {
     let database = Database::new();
     let server = serve(database.url(), &[]);
     demote(&database);
@@ -107,7 +107,7 @@ fn a_server_without_traffic_leaves_a_read_only_database_by_itself() {
 }
 
 #[test]
-fn the_log_says_once_that_the_database_is_read_only_and_once_that_it_is_not() {
+fn read_only_database_is_logged_once_at_its_start_and_once_at_its_end() {
     let database = Database::new();
     let server = serve(database.url(), &[("RUST_LOG", "info")]);
     let create = || {

@@ -29,7 +29,7 @@ fn replica(database: &str) -> Server {
 }
 
 #[test]
-fn replicas_that_start_at_once_on_an_empty_database_all_come_up() {
+fn replicas_start_concurrently_on_an_empty_database() {
     let database = Database::new();
     let starting: Vec<_> = (0..4)
         .map(|_| {

@@ -41,14 +41,14 @@ async fn count(db: &impl ConnectionTrait, table: &str) -> i64 {
 }
 
 #[test]
-fn the_api_works_as_ever_for_users_who_share_connections() {
+fn api_works_with_row_security_for_users_who_share_connections() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (app, _) = runtime.block_on(app());
     isolation::check(&app, &runtime, 24);
 }
 
 #[tokio::test]
-async fn a_query_that_forgets_its_user_finds_nothing_though_the_role_owns_the_tables() {
+async fn query_without_user_filter_finds_nothing_even_as_owner() {
     let (app, url) = app().await;
     app.user("ada").header("idempotency-key", "k").task("t").await;
     let db = sea_orm::Database::connect(&url).await.unwrap();
@@ -59,7 +59,7 @@ async fn a_query_that_forgets_its_user_finds_nothing_though_the_role_owns_the_ta
 }
 
 #[tokio::test]
-async fn a_connection_goes_back_to_the_pool_as_nobodys_however_its_transaction_ended() {
+async fn connection_returns_to_the_pool_without_a_user() {
     let (app, url) = app().await;
     for user in ["ada", "bob"] {
         app.user(user).task("t").await;
@@ -88,7 +88,7 @@ async fn a_connection_goes_back_to_the_pool_as_nobodys_however_its_transaction_e
 }
 
 #[tokio::test]
-async fn logouts_are_the_servers_own_and_no_policy_hides_them() {
+async fn revocations_have_no_policies() {
     let (app, url) = app().await;
     let form = format!("logout_token={}", logout::logout_token("phone"));
     let sender = app.client("", &[("content-type", "application/x-www-form-urlencoded")]);
@@ -102,14 +102,14 @@ async fn logouts_are_the_servers_own_and_no_policy_hides_them() {
 }
 
 #[tokio::test]
-async fn a_role_above_all_policies_is_refused() {
+async fn role_exempt_from_policies_is_rejected() {
     let database = Database::new();
     let Err(failure) = secured(database.url()).await else { panic!("the role is a superuser") };
     assert!(format!("{failure:#}").contains("superuser"), "{failure:#}");
 }
 
 #[tokio::test]
-async fn keys_of_more_than_a_day_can_be_deleted_for_all_users_at_once_and_no_others() {
+async fn only_expired_keys_can_be_deleted_for_all_users() {
     let (app, url) = app().await;
     for (user, key) in [("ada", "old"), ("bob", "old"), ("ada", "new"), ("bob", "new")] {
         app.user(user).header("idempotency-key", key).task("t").await;

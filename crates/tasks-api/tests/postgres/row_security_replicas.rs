@@ -29,7 +29,7 @@ fn create(server: &Server, title: &str) -> String {
 }
 
 #[test]
-fn a_replica_without_the_setting_serves_all_requests_where_another_has_enabled_it() {
+fn replica_without_setting_serves_if_row_security_is_enabled() {
     let (_database, url) = database_of_a_plain_role();
     let with = serve(&url, &[ON]);
     let without = serve(&url, &[]);
@@ -55,7 +55,7 @@ fn a_replica_without_the_setting_serves_all_requests_where_another_has_enabled_i
 }
 
 #[test]
-fn a_replica_that_runs_while_it_is_enabled_gives_no_wrong_response_and_is_not_ready_until_it_is_restarted() {
+fn running_replica_is_not_ready_after_row_security_is_enabled_until_restarted() {
     let (_database, url) = database_of_a_plain_role();
     let old = serve(&url, &[]);
     let task = format!("/api/ada/tasks/{}", create(&old, "t"));
@@ -90,7 +90,7 @@ fn a_replica_that_runs_while_it_is_enabled_gives_no_wrong_response_and_is_not_re
 }
 
 #[test]
-fn a_replica_with_the_setting_is_not_ready_once_it_is_disabled_and_one_without_continues() {
+fn only_replica_with_setting_is_not_ready_after_row_security_is_disabled() {
     let (_database, url) = database_of_a_plain_role();
     let (with, without) = (serve(&url, &[ON]), serve(&url, &[]));
     create(&without, "t");
@@ -129,7 +129,7 @@ fn old_idempotency_keys_are_deleted_with_row_security_and_without() {
 }
 
 #[test]
-fn a_superuser_without_the_setting_serves_as_well() {
+fn superuser_without_setting_serves_if_row_security_is_enabled() {
     let (database, url) = database_of_a_plain_role();
     let with = serve(&url, &[ON]);
     create(&with, "t");

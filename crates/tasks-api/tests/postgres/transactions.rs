@@ -51,7 +51,7 @@ fn with_row_security_no_session_is_left_in_a_transaction_after_1500_clients_disc
 }
 
 #[test]
-fn after_a_network_cut_no_session_is_in_a_transaction_and_all_that_is_acknowledged_is_stored() {
+fn network_cut_leaves_no_open_transaction_and_loses_no_acknowledged_write() {
     let database = Database::new();
     let cable = Cable::to(database.url());
     let server = serve(cable.url(), &[]);
