@@ -8,6 +8,8 @@ use http::{
     request::Parts,
 };
 
+#[cfg(feature = "session-exchange")]
+use crate::session_exchange::{Exchange, SessionExchange};
 use crate::{
     authenticated::{Authenticated, PathUserMatched},
     claims::{Claims, FromClaims},
@@ -53,6 +55,8 @@ pub(crate) struct Policy {
     pub(crate) optional: bool,
     pub(crate) allow_cors_preflight: bool,
     pub(crate) token_source: TokenSource,
+    #[cfg(feature = "session-exchange")]
+    pub(crate) session_exchange: Option<SessionExchange>,
     pub(crate) on_outcome: Option<OnOutcome>,
 }
 
@@ -78,8 +82,11 @@ pub(crate) enum Decision<C> {
 
 /// How a pending decision continues.
 pub(crate) enum Resume<C> {
+    /// A session was exchanged for this token.
+    #[cfg(feature = "session-exchange")]
+    Exchanged(Result<Arc<str>, Error>),
     /// A fetch of keys is complete: verify the token again.
-    Verify { fetches_left: u8 },
+    Verify { exchanged: Option<Arc<str>>, fetches_left: u8 },
     /// The async rules have decided.
     Rules(Principal<C>, Result<(), Error>),
 }
@@ -92,13 +99,32 @@ impl<C: FromClaims> Authorizer<C> {
         if self.policy.allow_cors_preflight && is_cors_preflight(parts) {
             return self.allow(Outcome::Preflight);
         }
-        self.verify(parts, at, self.policy.verifier.max_key_fetches())
+        #[cfg(feature = "session-exchange")]
+        if let Some(exchange) = &self.policy.session_exchange {
+            match exchange.credential(parts, &self.policy.token_source) {
+                Ok(Some(session)) => {
+                    return match exchange.exchange(session) {
+                        Exchange::Ready(token) => self.resume(parts, at, Resume::Exchanged(token)),
+                        Exchange::Pending(token) => {
+                            Decision::Pending(Box::pin(async { Resume::Exchanged(token.await) }))
+                        }
+                    };
+                }
+                Ok(None) => {}
+                Err(kind) => return self.deny(kind.into()),
+            }
+        }
+        self.verify(parts, at, None, self.policy.verifier.max_key_fetches())
     }
 
     /// The decision about a request after its [`Decision::Pending`] is ready.
     pub(crate) fn resume(&self, parts: &mut Parts, at: Option<u64>, resume: Resume<C>) -> Decision<C> {
         match resume {
-            Resume::Verify { fetches_left } => self.verify(parts, at, fetches_left),
+            #[cfg(feature = "session-exchange")]
+            Resume::Exchanged(Ok(token)) => self.verify(parts, at, Some(token), self.policy.verifier.max_key_fetches()),
+            #[cfg(feature = "session-exchange")]
+            Resume::Exchanged(Err(error)) => self.deny(error),
+            Resume::Verify { exchanged, fetches_left } => self.verify(parts, at, exchanged, fetches_left),
             // The session may have been revoked while the rules ran.
             Resume::Rules(principal, result) => {
                 match result.and_then(|()| self.policy.check_session(&principal.claims)) {
@@ -109,8 +135,13 @@ impl<C: FromClaims> Authorizer<C> {
         }
     }
 
-    fn verify(&self, parts: &mut Parts, at: Option<u64>, fetches_left: u8) -> Decision<C> {
-        let token = match self.policy.token_source.find(parts) {
+    /// Verifies the request's token, or the one for which its session was exchanged.
+    fn verify(&self, parts: &mut Parts, at: Option<u64>, exchanged: Option<Arc<str>>, fetches_left: u8) -> Decision<C> {
+        let found = match &exchanged {
+            Some(token) => Ok(token.as_bytes()),
+            None => self.policy.token_source.find(parts),
+        };
+        let token = match found {
             Err(ErrorKind::MissingToken) if self.policy.optional => return self.allow(Outcome::Anonymous),
             Err(kind) => return self.deny(kind.into()),
             Ok(token) => token,
@@ -120,7 +151,7 @@ impl<C: FromClaims> Authorizer<C> {
             Err(Failure::Pending(keys)) if fetches_left > 0 => Decision::Pending(Box::pin(async move {
                 // After a timeout, the last attempt usually finds no key and fails.
                 let in_time = deadline::for_keys(keys).await;
-                Resume::Verify { fetches_left: if in_time { fetches_left - 1 } else { 0 } }
+                Resume::Verify { exchanged, fetches_left: if in_time { fetches_left - 1 } else { 0 } }
             })),
             Err(failure) => self.deny(failure.into_error()),
         }
@@ -228,6 +259,8 @@ impl<C> Authorizer<C> {
                 optional: false,
                 allow_cors_preflight: false,
                 token_source: TokenSource::bearer(),
+                #[cfg(feature = "session-exchange")]
+                session_exchange: None,
                 on_outcome: None,
             },
             rules: Vec::new(),

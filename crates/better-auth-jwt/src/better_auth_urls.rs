@@ -83,6 +83,11 @@ impl BetterAuthUrls {
         format!("{}{}/jwks", self.origin, self.base_path)
     }
 
+    /// Where the JWT plugin returns the token of a session.
+    pub fn token_url(&self) -> String {
+        format!("{}{}/token", self.origin, self.base_path)
+    }
+
     /// `iss` of the OAuth provider's tokens: the origin with the base path.
     pub fn oauth_issuer(&self) -> String {
         format!("{}{}", self.origin, self.base_path)

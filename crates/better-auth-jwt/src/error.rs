@@ -215,10 +215,14 @@ pub enum ErrorKind {
     IdToken,
     /// The token is bound to a key (`cnf`, RFC 7800): DPoP or mutual TLS, whose proofs are not verified here.
     SenderConstrained,
+    /// The issuer did not accept the session that `SessionExchange` should exchange for a token.
+    InvalidSession,
     /// The token has no session id, and the layer rejects such tokens: see [`MissingSession`](crate::MissingSession).
     MissingSession,
     /// The token's session has been revoked.
     Revoked,
+    /// The request has a session cookie, but its origin may not use it: see `SessionExchangeBuilder::cookies`.
+    ForbiddenOrigin,
     /// The user in the path is not the token's.
     UserMismatch,
     /// A claim is not the value in the path that [`match_claim`](crate::JwtAuthLayer::match_claim) compares it with.
@@ -237,6 +241,8 @@ pub enum ErrorKind {
     KeysUnavailable,
     /// The session check cannot tell whether the token's session has been revoked.
     SessionsUnavailable,
+    /// A session could not be exchanged for a token: the issuer is unavailable, or a limit is reached.
+    ExchangeUnavailable,
     /// An async rule failed or took too long.
     RuleUnavailable,
 }
@@ -251,12 +257,13 @@ impl ErrorKind {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::InvalidRequest | Self::InvalidPath => StatusCode::BAD_REQUEST,
-            Self::UserMismatch
+            Self::ForbiddenOrigin
+            | Self::UserMismatch
             | Self::ClaimMismatch
             | Self::MissingPathValue
             | Self::Forbidden
             | Self::InsufficientScope => StatusCode::FORBIDDEN,
-            Self::KeysUnavailable | Self::SessionsUnavailable | Self::RuleUnavailable => {
+            Self::KeysUnavailable | Self::SessionsUnavailable | Self::ExchangeUnavailable | Self::RuleUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             _ => StatusCode::UNAUTHORIZED,
@@ -281,10 +288,13 @@ impl ErrorKind {
             Self::MissingToken => "a bearer token is required",
             Self::InvalidRequest => "the Authorization header is not valid",
             Self::Expired => "the token expired",
+            Self::ForbiddenOrigin => "the origin may not use cookies",
             Self::UserMismatch | Self::ClaimMismatch | Self::MissingPathValue | Self::Forbidden => "access denied",
             Self::InsufficientScope => "the token lacks a required scope",
             Self::InvalidPath => "the path is not valid",
-            Self::KeysUnavailable | Self::SessionsUnavailable => "tokens cannot be verified now",
+            Self::KeysUnavailable | Self::SessionsUnavailable | Self::ExchangeUnavailable => {
+                "tokens cannot be verified now"
+            }
             Self::RuleUnavailable => "access cannot be decided now",
             _ => "the token is not valid",
         }
@@ -331,10 +341,18 @@ impl ErrorKind {
                 "sender_constrained",
                 "the token is bound to a key (cnf: DPoP or mutual TLS), and this layer does not verify the proof",
             ),
+            Self::InvalidSession => (
+                "invalid_session",
+                "the issuer did not accept the session; it has ended or was made up, or Better Auth lacks the plugin bearer()",
+            ),
             Self::MissingSession => {
                 ("missing_session", "the token has no session id; with Better Auth, definePayload adds it as `sid`")
             }
             Self::Revoked => ("revoked", "the token's session has been revoked"),
+            Self::ForbiddenOrigin => (
+                "forbidden_origin",
+                "the request has a session cookie, and its origin is missing or not one of those that may use it",
+            ),
             Self::UserMismatch => ("user_mismatch", "the path contains another user than the token"),
             Self::ClaimMismatch => ("claim_mismatch", "the path contains another value than the claim"),
             Self::MissingPathValue => (
@@ -348,6 +366,10 @@ impl ErrorKind {
             Self::SessionsUnavailable => {
                 ("sessions_unavailable", "the session check cannot tell whether the token's session has been revoked")
             }
+            Self::ExchangeUnavailable => (
+                "exchange_unavailable",
+                "the session could not be exchanged for a token; check that the issuer is reachable",
+            ),
             Self::RuleUnavailable => ("rule_unavailable", "an async rule failed or took too long"),
         }
     }
@@ -429,6 +451,16 @@ impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|source| &**source as _)
     }
+}
+
+/// The message of an error's root cause: outer messages usually only repeat the URL.
+#[cfg(feature = "jwks")]
+pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
 
 #[cfg(test)]

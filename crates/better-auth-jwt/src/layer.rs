@@ -5,6 +5,8 @@ use std::{borrow::Cow, error::Error as StdError, fmt, future::Future, sync::Arc,
 use http::request::Parts;
 use tower_layer::Layer;
 
+#[cfg(feature = "session-exchange")]
+use crate::session_exchange::SessionExchange;
 use crate::{
     authenticated::Authenticated,
     authorizer::{Authorizer, Decision, Policy},
@@ -312,6 +314,14 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// Sets where the layer looks for the token: a header, a cookie, or a function. [`TokenSource::bearer`] by default.
     pub fn token_source(mut self, source: TokenSource) -> Self {
         self.policy_mut().token_source = source;
+        self
+    }
+
+    /// Also accepts Better Auth's session cookie or session token, which is exchanged for a JWT: see
+    /// [`SessionExchange`](crate::SessionExchange).
+    #[cfg(feature = "session-exchange")]
+    pub fn exchange_sessions(mut self, exchange: SessionExchange) -> Self {
+        self.policy_mut().session_exchange = Some(exchange);
         self
     }
 

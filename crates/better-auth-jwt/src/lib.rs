@@ -38,6 +38,8 @@ mod future;
 #[cfg(any(doc, doctest))]
 pub mod guides;
 mod header;
+#[cfg(feature = "jwks-reqwest")]
+mod http_endpoint;
 mod json;
 pub mod jws;
 pub mod keys;
@@ -46,11 +48,15 @@ mod logout;
 mod numeric_date;
 mod outcome;
 mod path;
+#[cfg(feature = "jwks")]
+mod rate_limit;
 mod rejection;
 mod revoked;
 mod rule;
 mod service;
 mod session;
+#[cfg(feature = "session-exchange")]
+mod session_exchange;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 mod token_cache;
@@ -63,6 +69,8 @@ pub use self::axum::{AuthenticatedRejection, PathParam, PathUser};
 pub use self::backchannel::{BackChannelLogout, LogoutHandler};
 #[cfg(feature = "jwks-reqwest")]
 pub use self::better_auth::BetterAuth;
+#[cfg(feature = "session-exchange")]
+pub use self::session_exchange::{ExchangeStatus, SessionExchange, SessionExchangeBuilder};
 pub use self::{
     authenticated::Authenticated,
     better_auth_urls::BetterAuthUrls,

@@ -136,7 +136,7 @@ fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], Err
 }
 
 /// RFC 9113, section 8.2.3: HTTP/2 may split cookies over several fields.
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h [u8], ErrorKind> {
+pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h [u8], ErrorKind> {
     let pairs = headers.get_all(COOKIE).iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
     let mut values = pairs.filter_map(|pair| {
         let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;

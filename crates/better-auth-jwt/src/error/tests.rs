@@ -44,9 +44,9 @@ fn every_kind() -> Vec<ErrorKind> {
     every_kind! {
         MissingToken InvalidRequest TokenTooLarge Malformed OpaqueToken EncryptedToken UnsupportedAlgorithm
         UnsupportedCriticalHeader InvalidType UnknownKey InvalidSignature InvalidClaims Expired NotYetValid
-        MaxAgeExceeded InvalidIssuer InvalidAudience ClientToken IdToken SenderConstrained MissingSession
-        Revoked UserMismatch ClaimMismatch MissingPathValue Forbidden InsufficientScope InvalidPath
-        KeysUnavailable SessionsUnavailable RuleUnavailable
+        MaxAgeExceeded InvalidIssuer InvalidAudience ClientToken IdToken SenderConstrained InvalidSession MissingSession
+        Revoked ForbiddenOrigin UserMismatch ClaimMismatch MissingPathValue Forbidden InsufficientScope InvalidPath
+        KeysUnavailable SessionsUnavailable ExchangeUnavailable RuleUnavailable
     }
 }
 

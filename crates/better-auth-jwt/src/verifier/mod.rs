@@ -11,11 +11,11 @@ pub use self::builder::{VerifierBuilder, WantsAudience, WantsIssuer};
 pub(crate) use self::rules::Predicate;
 use self::{
     rules::ExpectedToken,
-    trusted_issuer::{TrustedIssuer, VerifiedBy, parse_claims, verify_with_each},
+    trusted_issuer::{TrustedIssuer, VerifiedBy, verify_with_each},
 };
 pub(crate) use self::{
     rules::{RegisteredClaims, Rules, date, invalid, non_empty},
-    trusted_issuer::Failure,
+    trusted_issuer::{Failure, parse_claims},
 };
 use crate::{
     claims::Claims,

@@ -135,7 +135,7 @@ fn claimed_issuer(token: &CompactJws<'_>) -> Result<Option<String>, Error> {
 }
 
 /// RFC 7519, section 7.2: a JSON object in UTF-8.
-pub(super) fn parse_claims(payload: Vec<u8>) -> Result<Document, Error> {
+pub(crate) fn parse_claims(payload: Vec<u8>) -> Result<Document, Error> {
     let text = String::from_utf8(payload).map_err(|_| ErrorKind::Malformed)?;
     Ok(Document::parse(text).map_err(|_| ErrorKind::Malformed)?)
 }

@@ -16,6 +16,7 @@ mod logout_tokens;
 mod revoked;
 mod rotation;
 mod rules;
+mod session_exchange;
 mod sessions;
 mod test_issuer;
 mod token_cache;

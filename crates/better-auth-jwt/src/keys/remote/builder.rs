@@ -8,8 +8,10 @@ use std::{
 };
 
 #[cfg(feature = "jwks-reqwest")]
-use super::http::{Endpoint, HttpSettings};
+use super::http::fetch_function;
 use super::{RemoteKeySet, response::FetchFunction, settings::Settings, shared::Shared};
+#[cfg(feature = "jwks-reqwest")]
+use crate::http_endpoint::{HttpEndpoint, HttpSettings};
 use crate::{
     clock::{Clock, SystemClock},
     error::ConfigError,
@@ -171,9 +173,9 @@ impl RemoteKeySetBuilder {
             Source::Function(fetch) => (fetch, "fetch function".to_owned()),
             #[cfg(feature = "jwks-reqwest")]
             Source::Url(url) => {
-                let endpoint = Endpoint::new(&url, self.http)?;
+                let endpoint = HttpEndpoint::new("JWKS URL", &url, self.http)?;
                 let name = endpoint.name().to_owned();
-                (endpoint.into_function(settings.max_body_size), name)
+                (fetch_function(endpoint, settings.max_body_size), name)
             }
         };
         #[cfg(feature = "tracing")]

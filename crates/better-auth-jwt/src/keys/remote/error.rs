@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::error::root_cause;
+
 /// Why no key set could be fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,14 +52,6 @@ impl FetchError {
             Self::Backoff(_) => "backoff",
         }
     }
-}
-
-pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 impl fmt::Display for FetchError {

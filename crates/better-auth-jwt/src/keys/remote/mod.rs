@@ -9,7 +9,6 @@ mod fetch;
 mod http;
 mod jitter;
 mod missing_keys;
-mod rate_limit;
 mod response;
 mod settings;
 mod shared;

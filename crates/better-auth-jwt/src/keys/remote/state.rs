@@ -23,11 +23,10 @@ use super::{
     FetchError,
     jitter::Jitter,
     missing_keys::MissingKeys,
-    rate_limit::RateLimit,
     settings::Settings,
     snapshot::{Fetch, FetchId, Loaded, Snapshot},
 };
-use crate::jws::Header;
+use crate::{jws::Header, rate_limit::RateLimit};
 
 /// The maximum `Retry-After` of an issuer; longer ones are reduced to it.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);

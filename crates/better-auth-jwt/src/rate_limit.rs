@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Allows a burst, then one use per interval (the generic cell rate algorithm).
-pub(super) struct RateLimit {
+pub(crate) struct RateLimit {
     interval: Duration,
     /// A use is allowed if [`full_at`](Self::full_at) is at most this far in the future.
     tolerance: Duration,
@@ -12,12 +12,12 @@ pub(super) struct RateLimit {
 }
 
 impl RateLimit {
-    pub(super) fn new(burst: u32, interval: Duration, now: Instant) -> Self {
+    pub(crate) fn new(burst: u32, interval: Duration, now: Instant) -> Self {
         Self { interval, tolerance: interval.saturating_mul(burst.saturating_sub(1)), full_at: now }
     }
 
     /// Takes a use, or returns the time until the next one is allowed.
-    pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
         let ahead = self.full_at.saturating_duration_since(now);
         if ahead > self.tolerance {
             return Err(ahead - self.tolerance);
@@ -27,12 +27,12 @@ impl RateLimit {
     }
 
     /// Takes a use if the whole burst is available.
-    pub(super) fn take_if_full(&mut self, now: Instant) -> bool {
+    pub(crate) fn take_if_full(&mut self, now: Instant) -> bool {
         self.full_at <= now && self.take(now).is_ok()
     }
 
     /// Returns a use that was taken.
-    pub(super) fn refund(&mut self, now: Instant) {
+    pub(crate) fn refund(&mut self, now: Instant) {
         self.full_at = self.full_at.checked_sub(self.interval).unwrap_or(now);
     }
 }
