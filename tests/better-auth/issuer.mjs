@@ -15,6 +15,8 @@
 //   SID                  1 adds the session id to the token
 //   ISSUER, AUDIENCE     `iss` and `aud` of the tokens; the base URL's origin by default
 //   LOGOUT_URLS          the APIs to which the plugin of examples/better-auth-logout sends logout tokens
+//   RATE_LIMIT           how many requests for one path are accepted in 10 seconds; unlimited by default
+//   RATE_LIMIT_EXCEPT    a path without this limit
 //   ROTATION_INTERVAL    seconds until a new signing key is created; never by default
 //   GRACE_PERIOD         seconds that a replaced key stays published; 30 days by default
 
@@ -52,7 +54,7 @@ const options = {
   database: new Database(env.DATABASE ?? ":memory:"),
   emailAndPassword: { enabled: true },
   plugins: [jwtPlugin, bearer()],
-  rateLimit: { enabled: false },
+  rateLimit: rateLimit(),
   telemetry: { enabled: false },
   logger: { level: "error" },
 };
@@ -62,6 +64,12 @@ handler = toNodeHandler(betterAuth(options));
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, stop);
 process.stdin.on("close", stop).on("error", stop).resume();
 console.log(JSON.stringify({ url: address }));
+
+function rateLimit() {
+  if (!env.RATE_LIMIT) return { enabled: false };
+  const customRules = env.RATE_LIMIT_EXCEPT ? { [env.RATE_LIMIT_EXCEPT]: false } : {};
+  return { enabled: true, window: 10, max: Number(env.RATE_LIMIT), customRules };
+}
 
 function tokens() {
   const jwt = {};

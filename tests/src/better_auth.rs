@@ -184,6 +184,11 @@ impl BetterAuth {
         response.text("/token").to_owned()
     }
 
+    /// The process id, to pause the server with a signal.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Stops the server and waits until it has exited.
     ///
     /// # Panics

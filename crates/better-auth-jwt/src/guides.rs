@@ -8,6 +8,7 @@ macro_rules! guide {
         #[cfg_attr(all(feature = "jwks", not(doctest)), doc = include_str!("links/jwks.md"))]
         #[cfg_attr(all(feature = "jwks-reqwest", not(doctest)), doc = include_str!("links/jwks-reqwest.md"))]
         #[cfg_attr(all(feature = "backchannel-logout", not(doctest)), doc = include_str!("links/backchannel-logout.md"))]
+        #[cfg_attr(all(feature = "session-exchange", not(doctest)), doc = include_str!("links/session-exchange.md"))]
         #[cfg_attr(all(feature = "test-util", not(doctest)), doc = include_str!("links/test-util.md"))]
         #[cfg_attr(not(doctest), doc = include_str!("links/docs-rs.md"))]
         #[cfg_attr(not(doctest), doc = "")]
@@ -18,6 +19,7 @@ macro_rules! guide {
                     feature = "axum",
                     feature = "backchannel-logout",
                     feature = "jwks-reqwest",
+                    feature = "session-exchange",
                     feature = "test-util"
                 )
             ),
@@ -31,6 +33,7 @@ guide!(containers, "guides/containers.md");
 guide!(grpc, "guides/grpc.md");
 guide!(organizations, "guides/organizations.md");
 guide!(revocations, "guides/revocations.md");
+guide!(session_exchange, "guides/session_exchange.md");
 guide!(several_issuers, "guides/several_issuers.md");
 guide!(streams, "guides/streams.md");
 guide!(testing, "guides/testing.md");

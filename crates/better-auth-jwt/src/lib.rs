@@ -6,6 +6,7 @@
 #![cfg_attr(all(feature = "jwks", not(doctest)), doc = include_str!("links/jwks.md"))]
 #![cfg_attr(all(feature = "jwks-reqwest", not(doctest)), doc = include_str!("links/jwks-reqwest.md"))]
 #![cfg_attr(all(feature = "backchannel-logout", not(doctest)), doc = include_str!("links/backchannel-logout.md"))]
+#![cfg_attr(all(feature = "session-exchange", not(doctest)), doc = include_str!("links/session-exchange.md"))]
 #![cfg_attr(all(feature = "test-util", not(doctest)), doc = include_str!("links/test-util.md"))]
 #![cfg_attr(not(doctest), doc = "")]
 // The page is the same with any features. Its examples need these features to compile; a `cfg` in them would be

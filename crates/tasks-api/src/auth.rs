@@ -17,8 +17,11 @@ pub(crate) type Auth = JwtAuthLayer<Claims, fn(&Error) -> Response>;
 /// The layer. It does not look at the path yet: see `match_user`.
 pub(crate) fn layer(state: &AppState) -> Auth {
     let metrics = state.metrics.clone();
-    JwtAuthLayer::new(state.verifier.clone())
-        .sessions(state.revocations.clone(), state.revocations.config.missing_session)
+    let mut auth = JwtAuthLayer::new(state.verifier.clone());
+    if let Some(exchange) = &state.session_exchange {
+        auth = auth.exchange_sessions(exchange.clone());
+    }
+    auth.sessions(state.revocations.clone(), state.revocations.config.missing_session)
         .on_outcome(move |outcome| metrics.authenticated(outcome))
         .rejection_response(reject)
 }

@@ -157,6 +157,7 @@ pub(crate) fn cors(config: &CorsConfig) -> Option<CorsLayer> {
     ];
     let cors = CorsLayer::new()
         .allow_origin(config.origins.clone())
+        .allow_credentials(config.credentials)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers(allowed.collect::<Vec<_>>())
         .expose_headers(exposed)

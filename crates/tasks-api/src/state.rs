@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use axum::{extract::FromRef, http::HeaderName, http::HeaderValue};
-use better_auth_jwt::{Verifier, keys::RemoteKeySet};
+use better_auth_jwt::{SessionExchange, Verifier, keys::RemoteKeySet};
 
 use crate::{
     database::{Database, DatabaseConfig},
@@ -23,6 +23,8 @@ pub struct AppConfig {
     pub verifier: Verifier,
     /// The verifier's keys, for `/metrics`.
     pub keys: Option<RemoteKeySet>,
+    /// Exchanges sessions for tokens, if sessions are accepted.
+    pub session_exchange: Option<SessionExchange>,
     /// The database and its connections.
     pub database: DatabaseConfig,
     /// Revocation of sessions.
@@ -45,6 +47,7 @@ impl AppConfig {
             revocation: RevocationConfig::new(&verifier),
             verifier,
             keys: None,
+            session_exchange: None,
             database,
             limits: LimitsConfig::default(),
             rate_limit: None,
@@ -61,6 +64,8 @@ pub struct CorsConfig {
     pub origins: Vec<HeaderValue>,
     /// Request headers that pages may send in addition to those that the API reads.
     pub extra_headers: Vec<HeaderName>,
+    /// Whether pages may send cookies.
+    pub credentials: bool,
 }
 
 /// The state of the router. Clones share it.
@@ -69,6 +74,7 @@ pub struct AppState {
     pub(crate) database: Database,
     pub(crate) verifier: Verifier,
     pub(crate) keys: Option<RemoteKeySet>,
+    pub(crate) session_exchange: Option<SessionExchange>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) revocations: Revocations,
     pub(crate) rate_limit: Option<Arc<RateLimit>>,
@@ -90,6 +96,7 @@ impl AppState {
             database,
             verifier: config.verifier,
             keys: config.keys,
+            session_exchange: config.session_exchange,
             metrics: Arc::new(Metrics::new()),
             revocations,
             rate_limit: config.rate_limit.map(|limit| Arc::new(RateLimit::new(limit))),

@@ -5,6 +5,7 @@ mod keys;
 mod logout;
 mod rejections;
 mod rotation;
+mod session_exchange;
 mod tasks;
 mod world;
 

@@ -16,11 +16,17 @@ pub(crate) struct World {
 impl World {
     /// A server with the usual configuration: the URL of Better Auth, and its secret if that signs the tokens.
     pub(crate) async fn of(issuer: Issuer) -> Self {
+        Self::with(issuer, &[]).await
+    }
+
+    /// A server with these settings too.
+    pub(crate) async fn with(issuer: Issuer, settings: &[(&str, &str)]) -> Self {
         let auth = issuer.start().await;
         let mut environment = vec![("BETTER_AUTH_URL", auth.url())];
         if auth.signing() == Signing::SharedSecret {
             environment.push(("BETTER_AUTH_SECRET", auth.secret()));
         }
+        environment.extend(settings);
         let directory = tempfile::tempdir().expect("a temporary directory");
         let api = TasksApi::start(TASKS_API, "serve", directory.path(), &environment).await;
         Self { auth, api, _directory: directory }

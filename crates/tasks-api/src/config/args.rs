@@ -40,9 +40,9 @@ pub(crate) struct AuthArgs {
     /// JWKS URL [default: derived from BETTER_AUTH_URL]
     #[arg(long, env, value_name = "URL")]
     pub(super) better_auth_jwks_url: Option<String>,
-    /// Fetch the key set over plain http from other hosts than loopback, for instance in a container network
+    /// Reach the Better Auth server over plain http on other hosts than loopback, for instance in a container network
     #[arg(long, env, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
-    pub(super) better_auth_jwks_allow_http: Option<String>,
+    pub(super) better_auth_allow_http: Option<String>,
     /// Algorithm of RSA keys without `alg`, for instance RS256 [default: such keys are not used]
     #[arg(long, env, value_name = "ALG")]
     pub(super) better_auth_jwks_rsa_algorithm: Option<String>,
@@ -52,6 +52,12 @@ pub(crate) struct AuthArgs {
     /// Reject tokens without a session id (`sid`)
     #[arg(long, env = "TASKS_API_REQUIRE_SID", value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub(super) require_sid: Option<String>,
+    /// Also accept sessions, and exchange them for tokens: bearer (session tokens), cookie, or both [default: none]
+    #[arg(long, env = "TASKS_API_SESSION_EXCHANGE", value_name = "FORM,…")]
+    pub(super) session_exchange: Option<String>,
+    /// Where sessions are exchanged for tokens [default: derived from BETTER_AUTH_URL]
+    #[arg(long, env, value_name = "URL")]
+    pub(super) better_auth_token_url: Option<String>,
     /// Tolerated clock skew in exp, nbf and iat [default: 30s]
     #[arg(long, env = "TASKS_API_LEEWAY", value_name = "TIME")]
     pub(super) leeway: Option<String>,

@@ -166,7 +166,7 @@ impl Jwks {
 }
 
 fn jwks(args: &AuthArgs, server: Option<BetterAuthUrls>, errors: &mut ConfigErrors) -> Option<Jwks> {
-    let allow_http = errors.parse("BETTER_AUTH_JWKS_ALLOW_HTTP", non_empty(&args.better_auth_jwks_allow_http), boolean);
+    let allow_http = errors.parse("BETTER_AUTH_ALLOW_HTTP", non_empty(&args.better_auth_allow_http), boolean);
     let rsa_algorithm =
         errors.parse("BETTER_AUTH_JWKS_RSA_ALGORITHM", non_empty(&args.better_auth_jwks_rsa_algorithm), rsa_algorithm);
     let (name, url) = match non_empty(&args.better_auth_jwks_url) {
@@ -175,14 +175,18 @@ fn jwks(args: &AuthArgs, server: Option<BetterAuthUrls>, errors: &mut ConfigErro
     };
     let jwks = Jwks { url, allow_http: allow_http.unwrap_or(false), rsa_algorithm };
     if let Err(error) = jwks.key_set() {
-        let hint = if jwks.url.starts_with("http:") && !jwks.allow_http {
-            "; or set BETTER_AUTH_JWKS_ALLOW_HTTP=true where the network between is trusted"
-        } else {
-            ""
-        };
-        errors.push(format!("{name} cannot be used: {error}{hint}"));
+        errors.push(format!("{name} cannot be used: {error}{}", plain_http_hint(&jwks.url, jwks.allow_http)));
     }
     Some(jwks)
+}
+
+/// The remedy if a URL cannot be used because of its scheme.
+pub(super) fn plain_http_hint(url: &str, allow_http: bool) -> &'static str {
+    if url.starts_with("http:") && !allow_http {
+        "; or set BETTER_AUTH_ALLOW_HTTP=true where the network between is trusted"
+    } else {
+        ""
+    }
 }
 
 /// All secrets, without duplicates.

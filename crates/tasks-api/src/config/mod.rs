@@ -3,6 +3,7 @@
 mod args;
 mod auth;
 mod errors;
+mod session_exchange;
 mod values;
 
 use std::{net::SocketAddr, time::Duration};
@@ -12,6 +13,7 @@ use better_auth_jwt::MissingSession;
 use self::{
     args::{AuthArgs, HttpArgs, PoolArgs, RevocationArgs},
     errors::non_empty,
+    session_exchange::SessionExchangeConfig,
     values::{
         address, boolean, count, duration_or_zero, header_names, log_format, max_staleness, origins, rate_limit,
         timeout,
@@ -38,6 +40,7 @@ pub(crate) struct ServerConfig {
     pub(crate) database: DatabaseConfig,
     pub(crate) http: HttpConfig,
     pub(crate) log: LogFormat,
+    session_exchange: Option<SessionExchangeConfig>,
     revocation_retention: Duration,
     revocation_max_staleness: Option<Duration>,
 }
@@ -59,7 +62,9 @@ impl ServerConfig {
         let mut errors = ConfigErrors::default();
         let auth = AuthConfig::parse(&args.auth, requires, &mut errors);
         let database = database(&args.database, &args.pool, &mut errors);
-        let http = HttpConfig::parse(&args.http, &mut errors);
+        let mut http = HttpConfig::parse(&args.http, &mut errors);
+        let session_exchange = SessionExchangeConfig::parse(&args.auth, &http.cors.origins, &mut errors);
+        http.cors.credentials = session_exchange.as_ref().is_some_and(|exchange| exchange.cookie_origins.is_some());
         let RevocationArgs { revocation_retention, revocation_max_staleness } = &args.revocation;
         let retention = errors.parse("TASKS_API_REVOCATION_RETENTION", non_empty(revocation_retention), duration);
         let max_staleness =
@@ -79,6 +84,7 @@ impl ServerConfig {
             database,
             http,
             log: log.unwrap_or_default(),
+            session_exchange,
             revocation_retention: retention.unwrap_or(RevocationConfig::RETENTION),
             revocation_max_staleness: max_staleness.unwrap_or(Some(RevocationConfig::MAX_STALENESS)),
         })
@@ -97,6 +103,7 @@ impl ServerConfig {
         Ok(AppConfig {
             verifier,
             keys,
+            session_exchange: self.session_exchange.as_ref().map(SessionExchangeConfig::build).transpose()?,
             database: self.database.clone(),
             revocation,
             limits: self.http.limits,
@@ -140,6 +147,7 @@ impl HttpConfig {
                 extra_headers: errors
                     .parse("TASKS_API_CORS_HEADERS", non_empty(&args.cors_headers), header_names)
                     .unwrap_or_default(),
+                credentials: false,
             },
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::header::CONTENT_TYPE, response::IntoResponse};
-use better_auth_jwt::keys::KeyStatus;
+use better_auth_jwt::{ExchangeStatus, keys::KeyStatus};
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TEXT_FORMAT, TextEncoder};
 
 use crate::{log, metrics::register, state::AppState};
@@ -32,6 +32,9 @@ fn current(state: &AppState) -> Registry {
     if let Some(keys) = &state.keys {
         add_keys(&registry, &keys.status());
     }
+    if let Some(exchange) = &state.session_exchange {
+        add_session_exchange(&registry, exchange.status());
+    }
     gauge("auth_revoked_sessions", "Revoked sessions and users in memory.", state.revocations.count());
     if let Some(staleness) = state.revocations.staleness() {
         let help = "Seconds since revocations were last synced.";
@@ -51,6 +54,20 @@ fn current(state: &AppState) -> Registry {
         .const_label("version", env!("CARGO_PKG_VERSION"));
     register(&registry, IntGauge::with_opts(build)).set(1);
     registry
+}
+
+fn add_session_exchange(registry: &Registry, status: ExchangeStatus) {
+    let exchanges = Opts::new("auth_session_exchanges_total", "Sessions exchanged for tokens, by result.");
+    let exchanges = register(registry, IntCounterVec::new(exchanges, &["result"]));
+    let results = [
+        ("ok", status.exchanged),
+        ("rejected", status.rejected),
+        ("failed", status.failed),
+        ("limited", status.limited),
+    ];
+    for (result, count) in results {
+        exchanges.with_label_values(&[result]).inc_by(count);
+    }
 }
 
 fn add_keys(registry: &Registry, status: &KeyStatus) {

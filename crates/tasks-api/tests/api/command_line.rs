@@ -52,7 +52,7 @@ fn all_configuration_errors_are_reported_together_without_secrets() {
             ("BETTER_AUTH_URL", "app.example.com"),
             ("BETTER_AUTH_SECRET", "hunter2"),
             ("BETTER_AUTH_SECRETS", "2:hunter3,1"),
-            ("BETTER_AUTH_JWKS_ALLOW_HTTP", "maybe"),
+            ("BETTER_AUTH_ALLOW_HTTP", "maybe"),
             ("BETTER_AUTH_JWKS_URL", "http://auth.internal/jwks"),
             ("DATABASE_URL", "mysql://root:hunter4@localhost/tasks"),
             ("TASKS_API_LISTEN", "8000"),
@@ -68,7 +68,7 @@ fn all_configuration_errors_are_reported_together_without_secrets() {
         "BETTER_AUTH_URL",
         "BETTER_AUTH_SECRET",
         "BETTER_AUTH_SECRETS",
-        "BETTER_AUTH_JWKS_ALLOW_HTTP",
+        "BETTER_AUTH_ALLOW_HTTP",
         "BETTER_AUTH_JWKS_URL",
         "DATABASE_URL",
         "TASKS_API_LISTEN",
@@ -107,7 +107,25 @@ fn jwks_url_without_issuer_and_audience_is_rejected() {
 #[test]
 fn plain_http_error_mentions_the_setting_that_allows_it() {
     let stderr = error_message(&run(&["serve"], &[("BETTER_AUTH_URL", "http://auth.internal:3000")]));
-    assert!(stderr.contains("BETTER_AUTH_JWKS_ALLOW_HTTP=true"), "{stderr}");
+    assert!(stderr.contains("BETTER_AUTH_ALLOW_HTTP=true"), "{stderr}");
+}
+
+#[test]
+fn sessions_need_a_server_that_exchanges_them() {
+    let accept = ("TASKS_API_SESSION_EXCHANGE", "bearer,cookie");
+    let stderr = error_message(&run(&["serve"], &[accept, ("BETTER_AUTH_SECRET", SECRET)]));
+    assert!(stderr.contains("TASKS_API_SESSION_EXCHANGE needs BETTER_AUTH_URL"), "{stderr}");
+
+    let url = ("BETTER_AUTH_URL", "https://app.example.com");
+    let stderr = error_message(&run(&["serve"], &[url, ("TASKS_API_SESSION_EXCHANGE", "cookies")]));
+    assert!(stderr.contains("TASKS_API_SESSION_EXCHANGE must be bearer, cookie, or bearer,cookie"), "{stderr}");
+
+    let token_url = ("BETTER_AUTH_TOKEN_URL", "http://auth.internal:3000/api/auth/token");
+    let stderr = error_message(&run(&["serve"], &[url, token_url]));
+    assert!(stderr.contains("BETTER_AUTH_TOKEN_URL is not used unless TASKS_API_SESSION_EXCHANGE is set"), "{stderr}");
+    let stderr = error_message(&run(&["serve"], &[url, accept, token_url]));
+    assert!(stderr.contains("BETTER_AUTH_TOKEN_URL cannot be used"), "{stderr}");
+    assert!(stderr.contains("BETTER_AUTH_ALLOW_HTTP=true"), "{stderr}");
 }
 
 #[test]

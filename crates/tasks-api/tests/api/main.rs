@@ -24,6 +24,7 @@ mod process;
 mod routes;
 mod second_server;
 mod secrets;
+mod session_exchange;
 mod settings;
 mod slow_clients;
 mod sql;

@@ -147,6 +147,8 @@ fn invalid_setting_is_not_printed() {
         ("BETTER_AUTH_URL", url("http")),
         ("BETTER_AUTH_JWKS_URL", url("https")),
         ("BETTER_AUTH_JWKS_URL", secret.to_owned()),
+        ("BETTER_AUTH_TOKEN_URL", url("https")),
+        ("TASKS_API_SESSION_EXCHANGE", secret.to_owned()),
         ("TASKS_API_LISTEN", secret.to_owned()),
         ("TASKS_API_CORS_ORIGINS", url("https")),
         ("TASKS_API_RATE_LIMIT", secret.to_owned()),
