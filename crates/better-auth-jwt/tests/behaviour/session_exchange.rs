@@ -273,6 +273,13 @@ async fn a_session_that_the_issuer_rejects_is_401_and_asked_about_again_after_fi
 }
 
 #[tokio::test]
+async fn a_403_of_the_issuer_is_a_rejection_too() {
+    let world = World::new().await;
+    world.endpoint.act(http("403 Forbidden", "", ""));
+    assert_eq!(kind(&world.send_session(SESSION).await), Some(ErrorKind::InvalidSession));
+}
+
+#[tokio::test]
 async fn a_session_is_exchanged_again_after_60_seconds() {
     let world = World::new().await;
     assert_eq!(world.send_session(SESSION).await.status(), 200);
@@ -453,17 +460,41 @@ async fn made_up_sessions_reach_the_issuer_at_a_bounded_rate_and_do_not_affect_o
 }
 
 #[tokio::test]
+async fn by_default_100_new_sessions_are_exchanged_in_a_row_and_64_at_the_same_time() {
+    let world = World::new().await;
+    world.endpoint.act(unauthorized());
+    for number in 0..200 {
+        world.send_session(&format!("made-up-{number}")).await;
+    }
+    assert_eq!((world.status().rejected, world.status().limited), (100, 100));
+
+    world.clock.advance(3 * SECOND);
+    world.endpoint.act(Act::Hang);
+    let requests: Vec<_> = (0..100).map(|number| format!("session-{number}")).collect();
+    let requests = requests.iter().map(|session| world.send_session(session));
+    let responses = futures_util::future::join_all(requests).await;
+    assert!(responses.iter().all(|response| response.status() == 503));
+    assert_eq!((world.status().failed, world.status().limited), (64, 136));
+}
+
+#[tokio::test]
 async fn the_issuers_rate_limit_is_respected() {
-    for header in ["x-retry-after: 7\r\n", "retry-after: 7\r\n"] {
+    for (header, seconds) in [
+        ("x-retry-after: 7\r\n", 7),
+        ("retry-after: 7\r\n", 7),
+        ("", 1),
+        ("retry-after: soon\r\n", 1),
+        ("retry-after: 86400\r\n", 60),
+    ] {
         let world = World::new().await;
         world.endpoint.act(http("429 Too Many Requests", header, ""));
         for number in 0..5 {
             let response = world.send_session(&format!("session-{number}")).await;
             assert_eq!(kind(&response), Some(ErrorKind::ExchangeUnavailable));
-            assert_eq!(response.headers()["retry-after"], "7");
+            assert_eq!(response.headers()["retry-after"], seconds.to_string());
         }
         world.endpoint.act(token(&world.issuer.token("ada")));
-        world.clock.advance(6 * SECOND);
+        world.clock.advance((seconds - 1) * SECOND);
         assert_eq!(world.send_session("session-0").await.headers()["retry-after"], "1");
         world.clock.advance(SECOND);
         assert_eq!(world.send_session("session-0").await.status(), 200);
