@@ -5,8 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ExchangeStatus, request::RequestError, results::SessionHash, running::Completed, settings::Settings};
+use tokio::sync::watch;
+
+use super::{ExchangeResult, ExchangeStatus, request::RequestError, results::SessionHash, settings::Settings};
 use crate::rate_limit::RateLimit;
+
+/// The result of an exchange; `None` until it is complete.
+pub(super) type Completed = watch::Receiver<Option<ExchangeResult>>;
 
 /// When to retry if the maximum number of exchanges is running.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

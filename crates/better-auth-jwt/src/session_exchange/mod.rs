@@ -1,7 +1,7 @@
 //! Sessions of Better Auth in place of tokens.
 //!
-//! [`credential`] finds the session in a request, [`shared`] exchanges it or finds an earlier result, and [`request`]
-//! asks the issuer.
+//! [`credential`] finds the session in a request. [`running`] exchanges it, or finds an earlier result in [`shared`], and
+//! [`request`] asks the issuer.
 
 mod builder;
 mod credential;
@@ -73,12 +73,6 @@ pub(crate) enum Exchange {
     Pending(Pin<Box<dyn Future<Output = Result<Arc<str>, Error>> + Send>>),
 }
 
-impl Exchange {
-    fn ready(result: ExchangeResult) -> Self {
-        Self::Ready(result.map_err(Into::into))
-    }
-}
-
 /// How many sessions have been exchanged since the start, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -117,7 +111,7 @@ impl SessionExchange {
 
     /// Exchanges a session, or returns the result of a recent exchange.
     pub(crate) fn exchange(&self, session: Credential) -> Exchange {
-        self.shared.exchange(session)
+        running::exchange(&self.shared, session)
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) enum RequestError {
     Status(StatusCode),
     TooLarge,
     InvalidResponse,
-    /// The runtime shut down.
+    /// The runtime shut down, or there is none.
     Cancelled,
 }
 
@@ -118,7 +118,7 @@ impl fmt::Display for RequestError {
             Self::Status(status) => write!(f, "the issuer responded with status {}", status.as_u16()),
             Self::TooLarge => f.write_str("the issuer's response is larger than a token"),
             Self::InvalidResponse => f.write_str("the issuer's response contains no JWT"),
-            Self::Cancelled => f.write_str("the request was cancelled"),
+            Self::Cancelled => f.write_str("the runtime shut down, or there is none"),
         }
     }
 }

@@ -3,15 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::hmac;
-use tokio::{runtime::Handle, sync::watch};
+use tokio::sync::watch;
 
 use super::{
-    Exchange, ExchangeResult, ExchangeStatus, Refusal,
+    ExchangeResult, ExchangeStatus, Refusal,
     credential::Credential,
-    limits::Limits,
+    limits::{Completed, Limits},
     request::{RequestError, RequestFunction},
     results::{IssuedToken, Now, Results, SessionHash},
-    running::{RETRY_AFTER, RunningExchange, wait},
     settings::Settings,
 };
 use crate::{
@@ -29,6 +28,14 @@ pub(super) struct Shared {
     limits: Mutex<Limits>,
 }
 
+/// The next step for a request with a session.
+pub(super) enum Step {
+    Ready(ExchangeResult),
+    Join(Completed),
+    /// Run an exchange and send its result.
+    Start(watch::Sender<Option<ExchangeResult>>),
+}
+
 impl Shared {
     pub(super) fn new(request: RequestFunction, settings: Settings, clock: Arc<dyn Clock>, key: hmac::Key) -> Self {
         let limits = Mutex::new(Limits::new(&settings, clock.instant()));
@@ -39,36 +46,26 @@ impl Shared {
         self.limits().status
     }
 
-    pub(super) fn exchange(self: &Arc<Self>, session: Credential) -> Exchange {
-        let hash = self.hash(&session);
-        if let Some(result) = self.results.recent(&hash, self.now()) {
-            return Exchange::ready(result);
+    /// The result of this session's last exchange, the exchange of it that is running, or a new one.
+    pub(super) fn next_step(&self, session: &SessionHash) -> Step {
+        if let Some(result) = self.results.recent(session, self.now()) {
+            return Step::Ready(result);
         }
-        // Outside a runtime nothing can be awaited.
-        let Ok(runtime) = Handle::try_current() else {
-            return Exchange::ready(Err(Refusal::Unavailable(RETRY_AFTER)));
-        };
         let mut limits = self.limits();
-        let completed = if let Some(completed) = limits.running.get(&hash) {
-            completed.clone()
-        } else {
-            let now = self.now();
-            // It may have completed before the lock was acquired.
-            if let Some(result) = self.results.recent(&hash, now) {
-                return Exchange::ready(result);
-            }
-            if let Err(wait) = limits.admit(!self.results.is_known(&hash), now.instant) {
-                return Exchange::ready(Err(Refusal::Unavailable(wait)));
-            }
-            let (sender, completed) = watch::channel(None);
-            limits.running.insert(hash, completed.clone());
-            drop(limits);
-            let running = RunningExchange { shared: self.clone(), session: hash, completed: sender, result: None };
-            running.spawn(session, &runtime);
-            completed
-        };
-        let timeout = self.settings.timeout;
-        Exchange::Pending(Box::pin(async move { Ok(wait(completed, timeout).await?) }))
+        if let Some(completed) = limits.running.get(session) {
+            return Step::Join(completed.clone());
+        }
+        let now = self.now();
+        // It may have completed before the lock was acquired.
+        if let Some(result) = self.results.recent(session, now) {
+            return Step::Ready(result);
+        }
+        if let Err(wait) = limits.admit(!self.results.is_known(session), now.instant) {
+            return Step::Ready(Err(Refusal::Unavailable(wait)));
+        }
+        let (sender, completed) = watch::channel(None);
+        limits.running.insert(*session, completed);
+        Step::Start(sender)
     }
 
     /// Stores the result of an exchange.
@@ -85,7 +82,7 @@ impl Shared {
         issued.map(|issued| issued.token).map_err(|error| error.refusal())
     }
 
-    fn hash(&self, session: &Credential) -> SessionHash {
+    pub(super) fn hash(&self, session: &Credential) -> SessionHash {
         let mut hash = SessionHash::default();
         hash.copy_from_slice(hmac::sign(&self.key, session.value.as_bytes()).as_ref());
         hash

@@ -532,6 +532,19 @@ fn a_runtime_that_shuts_down_during_an_exchange_leaves_no_session_waiting() {
     assert_eq!(start().block_on(world.send_session(SESSION)).status(), 200);
 }
 
+#[test]
+fn outside_a_runtime_only_sessions_that_have_been_exchanged_are_accepted() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let world = runtime.block_on(async {
+        let world = World::new().await;
+        assert_eq!(world.send_session(SESSION).await.status(), 200);
+        world
+    });
+    let outside = |session| futures_util::future::FutureExt::now_or_never(world.send_session(session)).unwrap();
+    assert_eq!(outside(SESSION).status(), 200);
+    assert_eq!(kind(&outside(SIGNED_SESSION)), Some(ErrorKind::ExchangeUnavailable));
+}
+
 #[tokio::test]
 async fn an_optional_layer_does_not_let_an_invalid_session_through_as_anonymous() {
     let mut world = World::new().await;

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     args::AuthArgs,
-    errors::{ConfigErrors, non_empty},
+    errors::{ConfigErrors, non_empty, plain_http_hint},
     values::{boolean, count, duration_or_zero, names, rsa_algorithm},
 };
 
@@ -178,15 +178,6 @@ fn jwks(args: &AuthArgs, server: Option<BetterAuthUrls>, errors: &mut ConfigErro
         errors.push(format!("{name} cannot be used: {error}{}", plain_http_hint(&jwks.url, jwks.allow_http)));
     }
     Some(jwks)
-}
-
-/// The remedy if a URL cannot be used because of its scheme.
-pub(super) fn plain_http_hint(url: &str, allow_http: bool) -> &'static str {
-    if url.starts_with("http:") && !allow_http {
-        "; or set BETTER_AUTH_ALLOW_HTTP=true where the network between is trusted"
-    } else {
-        ""
-    }
 }
 
 /// All secrets, without duplicates.

@@ -73,3 +73,12 @@ impl std::error::Error for ConfigErrors {}
 pub(super) fn non_empty(text: &Option<String>) -> Option<&str> {
     text.as_deref().filter(|text| !text.is_empty())
 }
+
+/// The remedy if a URL cannot be used because of its scheme.
+pub(super) fn plain_http_hint(url: &str, allow_http: bool) -> &'static str {
+    if url.starts_with("http:") && !allow_http {
+        "; or set BETTER_AUTH_ALLOW_HTTP=true where the network between is trusted"
+    } else {
+        ""
+    }
+}

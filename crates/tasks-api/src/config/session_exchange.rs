@@ -7,9 +7,8 @@ use better_auth_jwt::{BetterAuthUrls, ConfigError, SessionExchange};
 
 use super::{
     args::AuthArgs,
-    auth::plain_http_hint,
-    errors::{ConfigErrors, non_empty},
-    values::{boolean, session_forms},
+    errors::{ConfigErrors, non_empty, plain_http_hint},
+    values::{boolean, list},
 };
 
 /// Shorter than `TASKS_API_REQUEST_TIMEOUT` by default, and than the time-outs of balancers.
@@ -27,10 +26,10 @@ pub(crate) struct SessionExchangeConfig {
 }
 
 /// In which forms a client may send its session.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct SessionForms {
-    pub(super) bearer: bool,
-    pub(super) cookie: bool,
+#[derive(Default)]
+struct SessionForms {
+    bearer: bool,
+    cookie: bool,
 }
 
 impl SessionExchangeConfig {
@@ -85,4 +84,17 @@ impl SessionExchangeConfig {
         }
         exchange.build()
     }
+}
+
+/// `bearer`, `cookie`, or both.
+fn session_forms(text: &str) -> Result<SessionForms, String> {
+    let mut forms = SessionForms::default();
+    for form in list(text) {
+        match &*form {
+            "bearer" => forms.bearer = true,
+            "cookie" => forms.cookie = true,
+            _ => return Err("must be bearer, cookie, or bearer,cookie".into()),
+        }
+    }
+    Ok(forms)
 }

@@ -6,7 +6,6 @@ use axum::http::{HeaderName, HeaderValue};
 use better_auth_jwt::keys::Algorithm;
 use url::Url;
 
-use super::session_exchange::SessionForms;
 use crate::{log::LogFormat, rate_limit::RateLimitConfig};
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
@@ -60,19 +59,6 @@ pub(super) fn names(text: &str) -> Result<Vec<String>, String> {
     } else {
         Err("must be names without quotes, spaces and line ends, separated by commas".into())
     }
-}
-
-/// `bearer`, `cookie`, or both.
-pub(super) fn session_forms(text: &str) -> Result<SessionForms, String> {
-    let mut forms = SessionForms::default();
-    for form in list(text) {
-        match &*form {
-            "bearer" => forms.bearer = true,
-            "cookie" => forms.cookie = true,
-            _ => return Err("must be bearer, cookie, or bearer,cookie".into()),
-        }
-    }
-    Ok(forms)
 }
 
 pub(super) fn origins(text: &str) -> Result<Vec<HeaderValue>, String> {
@@ -145,7 +131,7 @@ pub(super) fn rsa_algorithm(text: &str) -> Result<Algorithm, String> {
 }
 
 /// The entries of a list; empty ones are ignored.
-fn list(text: &str) -> Vec<String> {
+pub(super) fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
 }
 
