@@ -1,15 +1,19 @@
 // A Better Auth server on loopback, with SQLite, for the end-to-end tests.
 //
-//   BETTER_AUTH_SECRET=<32 characters or more> node issuer.mjs
+//   BETTER_AUTH_SECRET=<32 characters or more> node issuer.mjs 1.7
 //
-// It prints one line of JSON, {"url": …}, when it is ready. It stops on SIGTERM, and when its standard input is closed,
-// so that it stops with the process that started it. Environment variables:
+// The argument is the line of Better Auth: one of the directories beside this file, which pins its version.
+//
+// It prints one line of JSON when it is ready: {"url": …, "path": …}, the address and the base path. It stops on SIGTERM,
+// and when its standard input is closed, so that it stops with the process that started it. Environment variables:
 //
 //   BETTER_AUTH_SECRET   required
 //   SIGNING              jwks (default): the JWT plugin's own key pairs | hs256: the shared secret
 //   ALG                  EdDSA (default) | ES256 | ES512 | RS256 | PS256, for jwks
 //   PORT                 any free one
-//   BASE_URL             the base URL, from which the tokens' issuer follows; by default the address it listens on
+//   BASE_URL             the base URL, from which the tokens' issuer follows; by default the address it listens on. If it
+//                        begins with a slash, it is appended to the address
+//   BASE_PATH            the path of Better Auth's endpoints; /api/auth by default
 //   DATABASE             a SQLite file, created if missing; in memory by default
 //   TOKEN_LIFETIME       Better Auth's 15m by default; "-1h" issues tokens that expired an hour ago
 //   SID                  1 adds the session id to the token
@@ -19,24 +23,31 @@
 //   RATE_LIMIT_EXCEPT    a path without this limit
 //   ROTATION_INTERVAL    seconds until a new signing key is created; never by default
 //   GRACE_PERIOD         seconds that a replaced key stays published; 30 days by default
+//   JWKS_PATH            the path of the key set, below the base path; /jwks by default
+//   IDS                  uuid | serial: the format of user ids; 32 letters and digits by default
+//   PLUGINS              more plugins, separated by commas: the names of any in better-auth/plugins, for example
+//                        organization,admin
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
+import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { betterAuth } from "better-auth";
-import { getMigrations } from "better-auth/db/migration";
-import { toNodeHandler } from "better-auth/node";
-import { bearer, jwt } from "better-auth/plugins";
 import Database from "better-sqlite3";
 import { SignJWT } from "jose";
 
 const { env } = process;
 const secret = env.BETTER_AUTH_SECRET;
-if (!secret) {
-  console.error("set BETTER_AUTH_SECRET");
+const line = process.argv[2];
+if (!secret || !line) {
+  console.error("usage: BETTER_AUTH_SECRET=<32 characters or more> node issuer.mjs 1.7");
   process.exit(2);
 }
+
+const { betterAuth } = await load("better-auth");
+const { getMigrations } = await load(line === "1.4" ? "better-auth/db" : "better-auth/db/migration");
+const { toNodeHandler } = await load("better-auth/node");
+const plugins = await load("better-auth/plugins");
 
 // The base URL is part of every token, so the port must be known before Better Auth is created.
 let handler = (_request, response) => response.writeHead(503).end();
@@ -46,24 +57,34 @@ await new Promise((resolve, reject) => {
 });
 const address = `http://127.0.0.1:${server.address().port}`;
 
-const { LOGOUT_URLS: urls } = env;
-const jwtPlugin = urls ? (await logoutPlugin())({ ...tokens(), logout: { url: urls.split(",") } }) : jwt(tokens());
+const { BASE_URL: base, LOGOUT_URLS: urls } = env;
+const jwtPlugin = urls ? (await logoutPlugin())({ ...tokens(), logout: { url: urls.split(",") } }) : plugins.jwt(tokens());
+const more = env.PLUGINS?.split(",") ?? [];
 const options = {
-  baseURL: env.BASE_URL ?? address,
+  baseURL: base?.startsWith("/") ? address + base : (base ?? address),
+  basePath: env.BASE_PATH,
   secret,
   database: new Database(env.DATABASE ?? ":memory:"),
   emailAndPassword: { enabled: true },
-  plugins: [jwtPlugin, bearer()],
+  plugins: [jwtPlugin, plugins.bearer(), ...more.map((name) => plugins[name]())],
+  advanced: { database: { generateId: env.IDS } },
   rateLimit: rateLimit(),
   telemetry: { enabled: false },
   logger: { level: "error" },
 };
 await (await getMigrations(options)).runMigrations();
-handler = toNodeHandler(betterAuth(options));
+const auth = betterAuth(options);
+handler = toNodeHandler(auth);
 
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, stop);
 process.stdin.on("close", stop).on("error", stop).resume();
-console.log(JSON.stringify({ url: address }));
+console.log(JSON.stringify({ url: address, path: new URL((await auth.$context).baseURL).pathname }));
+
+// Imports a module of the line's packages. An import declaration would look beside this file.
+function load(name) {
+  const { resolve } = createRequire(new URL(`${line}/`, import.meta.url));
+  return import(pathToFileURL(resolve(name)));
+}
 
 function rateLimit() {
   if (!env.RATE_LIMIT) return { enabled: false };
@@ -84,6 +105,7 @@ function keyPairs(jwt) {
   const jwks = {};
   if (env.ALG) jwks.keyPairConfig = { alg: env.ALG };
   if (env.ROTATION_INTERVAL) jwks.rotationInterval = Number(env.ROTATION_INTERVAL);
+  if (env.JWKS_PATH) jwks.jwksPath = env.JWKS_PATH;
   if (env.GRACE_PERIOD) jwks.gracePeriod = Number(env.GRACE_PERIOD);
   return { jwks, jwt };
 }
@@ -98,11 +120,11 @@ function sharedSecret(jwt) {
   };
 }
 
-// The plugin is written in TypeScript, and imports Better Auth from the nearest `node_modules`, so it is compiled into this
-// directory.
+// The plugin is written in TypeScript, and imports Better Auth from the nearest `node_modules`, so it is compiled into the
+// line's directory.
 async function logoutPlugin() {
   const file = (path) => fileURLToPath(new URL(path, import.meta.url));
-  const output = mkdtempSync(file("./.plugin-"));
+  const output = mkdtempSync(file(`./${line}/.plugin-`));
   const compile = [file("node_modules/typescript/bin/tsc"), "--outDir", output, "--noCheck", "--module", "nodenext"];
   try {
     execFileSync(process.execPath, [...compile, "--target", "es2022", file("../../examples/better-auth-logout/src/index.ts")]);

@@ -29,6 +29,7 @@ pub enum Signing {
 /// The configuration of a Better Auth server.
 #[derive(Debug, Clone)]
 pub struct Issuer {
+    line: &'static str,
     signing: Signing,
     environment: BTreeMap<String, String>,
     /// Contains the database. Deleted when the last server that uses it is dropped.
@@ -36,7 +37,7 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// A server with its own database and secret.
+    /// A server of the newest line, with its own database and secret.
     ///
     /// # Panics
     /// If the directory of the database cannot be created.
@@ -45,10 +46,16 @@ impl Issuer {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
         let database = directory.path().join("auth.db");
-        let issuer = Self { signing, environment: BTreeMap::new(), _directory: directory };
+        let issuer = Self { line: node::NEWEST, signing, environment: BTreeMap::new(), _directory: directory };
         issuer
             .with("BETTER_AUTH_SECRET", format!("the secret of issuer {number:04}, for one issuer only"))
             .with("DATABASE", database.display())
+    }
+
+    /// Sets the line of Better Auth, which is one of [`node::LINES`].
+    pub fn line(mut self, line: &'static str) -> Self {
+        self.line = line;
+        self
     }
 
     /// Sets how tokens are signed.
@@ -69,13 +76,13 @@ impl Issuer {
     /// If it does not start.
     pub async fn start(self) -> BetterAuth {
         let mut command = Command::new("node");
-        command.arg("issuer.mjs").current_dir(node::home());
+        command.args(["issuer.mjs", self.line]).current_dir(node::home());
         // The developer's environment must not affect it.
         command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path))).envs(&self.environment);
         command.env("SIGNING", if self.signing == Signing::KeyPairs { "jwks" } else { "hs256" });
         let mut process = Process::start("Better Auth", &mut command);
-        let url = process.line(url).await;
-        BetterAuth { issuer: self, url, process, client: client() }
+        let (url, path) = process.line(ready).await;
+        BetterAuth { issuer: self, url, path, process, client: client() }
     }
 }
 
@@ -84,6 +91,7 @@ impl Issuer {
 pub struct BetterAuth {
     issuer: Issuer,
     url: String,
+    path: String,
     process: Process,
     client: Client,
 }
@@ -104,7 +112,7 @@ pub struct User {
 }
 
 impl BetterAuth {
-    /// Its base URL.
+    /// Its address, which is its base URL unless `BASE_URL` is set.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -178,7 +186,7 @@ impl BetterAuth {
     /// # Panics
     /// If the request fails.
     pub async fn token(&self, cookie: &str) -> String {
-        let token = self.client.get(format!("{}/api/auth/token", self.url));
+        let token = self.client.get(self.endpoint("token"));
         let response = ApiResponse::to(token.header(COOKIE, cookie)).await;
         assert_eq!(response.status, 200, "{response:?}");
         response.text("/token").to_owned()
@@ -199,13 +207,18 @@ impl BetterAuth {
     }
 
     async fn post(&self, path: &str, cookie: &str, form: &Value) -> ApiResponse {
-        let request = self.client.post(format!("{}/api/auth/{path}", self.url));
+        let request = self.client.post(self.endpoint(path));
         ApiResponse::to(request.header(ORIGIN, self.name()).header(COOKIE, cookie).json(form)).await
+    }
+
+    fn endpoint(&self, path: &str) -> String {
+        format!("{}{}/{path}", self.url, self.path)
     }
 
     /// The issuer of its tokens.
     fn name(&self) -> &str {
-        self.issuer.environment.get("BASE_URL").unwrap_or(&self.url)
+        let base = self.issuer.environment.get("BASE_URL");
+        base.filter(|base| !base.starts_with('/')).unwrap_or(&self.url)
     }
 }
 
@@ -222,8 +235,8 @@ fn cookie(response: &ApiResponse) -> String {
     cookie.split(';').next().expect("the cookie before its attributes").to_owned()
 }
 
-/// The URL in the line that `issuer.mjs` prints when it is ready.
-fn url(line: &str) -> Option<String> {
+/// The address and the base path, from the line that `issuer.mjs` prints when it is ready.
+fn ready(line: &str) -> Option<(String, String)> {
     let line: Value = serde_json::from_str(line).ok()?;
-    Some(line.get("url")?.as_str()?.to_owned())
+    Some((line.get("url")?.as_str()?.to_owned(), line.get("path")?.as_str()?.to_owned()))
 }

@@ -9,7 +9,13 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
+    thread,
 };
+
+/// The supported lines of Better Auth, oldest first. Each has a directory, which pins its newest patch.
+pub const LINES: [&str; 4] = ["1.4", "1.5", "1.6", NEWEST];
+/// The line of all tests that are not about a certain line.
+pub const NEWEST: &str = "1.7";
 
 const MIN_VERSION: u32 = 20;
 const HOW_TO_RUN: &str = "install Node.js 20 or newer with npm, then run `cargo test -p system-tests`";
@@ -21,7 +27,7 @@ const HOW_TO_RUN: &str = "install Node.js 20 or newer with npm, then run `cargo 
 /// In CI, if the server cannot be started.
 pub fn ready() -> bool {
     static READY: OnceLock<Result<(), String>> = OnceLock::new();
-    require_in_ci(READY.get_or_init(|| prepare(&home(), "the end-to-end tests with a real Better Auth")))
+    require_in_ci(READY.get_or_init(|| prepare(&packages(), "the end-to-end tests with a real Better Auth")))
 }
 
 /// Like [`ready`], for the program in another directory. `tests` describes the tests that need it.
@@ -29,11 +35,11 @@ pub fn ready() -> bool {
 /// # Panics
 /// In CI, if the program cannot run.
 pub fn ready_for(home: &Path, tests: &str) -> bool {
-    require_in_ci(&prepare(home, tests))
+    require_in_ci(&prepare(&[home.to_owned()], tests))
 }
 
-fn prepare(home: &Path, tests: &str) -> Result<(), String> {
-    let ready = find().and_then(|()| install(home, tests));
+fn prepare(homes: &[PathBuf], tests: &str) -> Result<(), String> {
+    let ready = find().and_then(|()| install_all(homes, tests));
     if let Err(reason) = &ready {
         print(&format!("SKIPPED {tests}: {reason}. To run them, {HOW_TO_RUN}."));
     }
@@ -52,6 +58,12 @@ pub(crate) fn home() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("better-auth")
 }
 
+/// The directories with packages for Better Auth servers.
+fn packages() -> Vec<PathBuf> {
+    let lines = LINES.iter().flat_map(|line| [home().join(line), home().join(line).join("oauth-provider")]);
+    [home()].into_iter().chain(lines).collect()
+}
+
 fn find() -> Result<(), String> {
     let version = output_of(Command::new("node").arg("--version"))?;
     output_of(npm().arg("--version"))?;
@@ -60,6 +72,13 @@ fn find() -> Result<(), String> {
         Some(MIN_VERSION..) => Ok(()),
         _ => Err(format!("Node.js {MIN_VERSION} or newer is required, and {} is installed", version.trim())),
     }
+}
+
+fn install_all(homes: &[PathBuf], tests: &str) -> Result<(), String> {
+    thread::scope(|scope| {
+        let installations: Vec<_> = homes.iter().map(|home| scope.spawn(move || install(home, tests))).collect();
+        installations.into_iter().try_for_each(|installation| installation.join().expect("no panic"))
+    })
 }
 
 fn install(home: &Path, tests: &str) -> Result<(), String> {
