@@ -25,8 +25,9 @@
 //   GRACE_PERIOD         seconds that a replaced key stays published; 30 days by default
 //   JWKS_PATH            the path of the key set, below the base path; /jwks by default
 //   IDS                  uuid | serial: the format of user ids; 32 letters and digits by default
+//   COOKIE_CACHE         compact | jwt | jwe: the cookie cache of this kind; jwks: signed with the plugin's own key pairs
 //   PLUGINS              more plugins, separated by commas: the names of any in better-auth/plugins, for example
-//                        organization,admin
+//                        organization,admin. Also oauthProvider, whose resource is https://api.example.com
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -57,8 +58,21 @@ await new Promise((resolve, reject) => {
 });
 const address = `http://127.0.0.1:${server.address().port}`;
 
-const { BASE_URL: base, LOGOUT_URLS: urls } = env;
+const { BASE_URL: base, COOKIE_CACHE: cache, LOGOUT_URLS: urls } = env;
 const jwtPlugin = urls ? (await logoutPlugin())({ ...tokens(), logout: { url: urls.split(",") } }) : plugins.jwt(tokens());
+const api = "https://api.example.com";
+// The settings of both plugins that issue OAuth tokens. The last three are names of the same thing in different versions.
+const oauth = {
+  loginPage: "/login",
+  consentPage: "/consent",
+  allowDynamicClientRegistration: true,
+  scopes: ["openid", "tasks:read"],
+  useJWTPlugin: true,
+  validAudiences: [api],
+  resources: [api],
+  enforcePerClientResources: false,
+  silenceWarnings: { oauthAuthServerConfig: true, openidConfig: true },
+};
 const more = env.PLUGINS?.split(",") ?? [];
 const options = {
   baseURL: base?.startsWith("/") ? address + base : (base ?? address),
@@ -66,7 +80,8 @@ const options = {
   secret,
   database: new Database(env.DATABASE ?? ":memory:"),
   emailAndPassword: { enabled: true },
-  plugins: [jwtPlugin, plugins.bearer(), ...more.map((name) => plugins[name]())],
+  plugins: [jwtPlugin, plugins.bearer(), ...(await Promise.all(more.map(plugin)))],
+  session: cache && { cookieCache: { enabled: true, strategy: cache === "jwks" ? "jwt" : cache } },
   advanced: { database: { generateId: env.IDS } },
   rateLimit: rateLimit(),
   telemetry: { enabled: false },
@@ -78,11 +93,20 @@ handler = toNodeHandler(auth);
 
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, stop);
 process.stdin.on("close", stop).on("error", stop).resume();
-console.log(JSON.stringify({ url: address, path: new URL((await auth.$context).baseURL).pathname }));
+const path = new URL((await auth.$context).baseURL).pathname;
+console.log(JSON.stringify({ url: address, path }));
+
+async function plugin(name) {
+  if (name === "oauthProvider") {
+    const { oauthProvider } = await load("@better-auth/oauth-provider", "oauth-provider/");
+    return oauthProvider(oauth);
+  }
+  return plugins[name](name === "oidcProvider" ? oauth : undefined);
+}
 
 // Imports a module of the line's packages. An import declaration would look beside this file.
-function load(name) {
-  const { resolve } = createRequire(new URL(`${line}/`, import.meta.url));
+function load(name, directory = "") {
+  const { resolve } = createRequire(new URL(`${line}/${directory}`, import.meta.url));
   return import(pathToFileURL(resolve(name)));
 }
 
@@ -107,7 +131,7 @@ function keyPairs(jwt) {
   if (env.ROTATION_INTERVAL) jwks.rotationInterval = Number(env.ROTATION_INTERVAL);
   if (env.JWKS_PATH) jwks.jwksPath = env.JWKS_PATH;
   if (env.GRACE_PERIOD) jwks.gracePeriod = Number(env.GRACE_PERIOD);
-  return { jwks, jwt };
+  return cache === "jwks" ? { jwks, jwt, sessionCookieCache: true } : { jwks, jwt };
 }
 
 // Better Auth requires a remote key set and its algorithm if there is a custom `sign` function, but uses neither.

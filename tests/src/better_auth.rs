@@ -93,7 +93,7 @@ pub struct BetterAuth {
     url: String,
     path: String,
     process: Process,
-    client: Client,
+    pub(crate) client: Client,
 }
 
 /// A user who has signed up, with all tokens that Better Auth issued.
@@ -107,6 +107,8 @@ pub struct User {
     pub cookie: String,
     /// The `token` in the response to a sign-up or sign-in, which is not a JWT.
     pub session_token: String,
+    /// The cookie cache of the session, if it is enabled. Not for APIs either.
+    pub session_data: Option<String>,
     /// The session token with a signature, from the `set-auth-token` header. Not a JWT either.
     pub signed_session_token: String,
 }
@@ -120,6 +122,13 @@ impl BetterAuth {
     /// How its tokens are signed.
     pub fn signing(&self) -> Signing {
         self.issuer.signing
+    }
+
+    /// Its base URL as an API configures it: with the path of `BASE_URL` or `BASE_PATH`, if there is one.
+    pub fn base_url(&self) -> String {
+        let path = ["BASE_URL", "BASE_PATH"].into_iter().filter_map(|name| self.issuer.environment.get(name));
+        let path = path.map(String::as_str).find(|path| path.starts_with('/'));
+        format!("{}{}", self.url, path.unwrap_or_default())
     }
 
     /// The secret, whether or not its tokens are signed with it.
@@ -147,8 +156,18 @@ impl BetterAuth {
             token: self.token(&cookie).await,
             session_token: response.text("/token").to_owned(),
             signed_session_token: response.header("set-auth-token").expect("the bearer plugin's header").to_owned(),
+            session_data: cookie_cache(&response),
             cookie,
         }
+    }
+
+    /// The `set-auth-jwt` header of `/get-session`: a new JWT for the session of this cookie.
+    ///
+    /// # Panics
+    /// If the request fails, or there is no such header.
+    pub async fn session_jwt(&self, cookie: &str) -> String {
+        let response = ApiResponse::to(self.client.get(self.endpoint("get-session")).header(COOKIE, cookie)).await;
+        response.header("set-auth-jwt").unwrap_or_else(|| panic!("no JWT in {response:?}")).to_owned()
     }
 
     /// Signs in an existing user, as on another device. Returns the `Cookie` header of the new session.
@@ -206,12 +225,13 @@ impl BetterAuth {
         assert!(status.success(), "Better Auth exited with {status}");
     }
 
-    async fn post(&self, path: &str, cookie: &str, form: &Value) -> ApiResponse {
+    pub(crate) async fn post(&self, path: &str, cookie: &str, form: &Value) -> ApiResponse {
         let request = self.client.post(self.endpoint(path));
         ApiResponse::to(request.header(ORIGIN, self.name()).header(COOKIE, cookie).json(form)).await
     }
 
-    fn endpoint(&self, path: &str) -> String {
+    /// The URL of this path below the base path.
+    pub fn endpoint(&self, path: &str) -> String {
         format!("{}{}/{path}", self.url, self.path)
     }
 
@@ -227,6 +247,13 @@ const PASSWORD: &str = "correct horse battery staple";
 
 fn email(name: &str) -> String {
     format!("{}@example.test", name.to_lowercase())
+}
+
+/// The value of the cookie with the cached session.
+fn cookie_cache(response: &ApiResponse) -> Option<String> {
+    let cookies = response.headers.get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
+    let cookie = cookies.filter_map(|cookie| cookie.strip_prefix("better-auth.session_data=")).next()?;
+    cookie.split(';').next().map(str::to_owned)
 }
 
 /// The session cookie, which is the first that is set, without its attributes.

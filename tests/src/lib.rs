@@ -10,11 +10,13 @@
 
 mod better_auth;
 pub mod node;
+mod oauth;
 mod process;
 mod response;
 mod tasks_api;
 
 pub use better_auth::{BetterAuth, Issuer, Signing, User};
+pub use oauth::OAuthTokens;
 pub use process::Process;
 pub use response::ApiResponse;
 pub use tasks_api::TasksApi;

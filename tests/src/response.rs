@@ -1,14 +1,14 @@
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, StatusCode, header::HeaderMap};
+use reqwest::{Client, RequestBuilder, StatusCode, header::HeaderMap, redirect::Policy};
 use serde_json::Value;
 
 /// If a server hangs, the test fails after this time.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client for servers on loopback, which ignores proxies in the environment.
+/// A client for servers on loopback, which ignores proxies in the environment and follows no redirects.
 pub(crate) fn client() -> Client {
-    Client::builder().no_proxy().build().expect("an HTTP client")
+    Client::builder().no_proxy().redirect(Policy::none()).build().expect("an HTTP client")
 }
 
 /// A response with its whole body.

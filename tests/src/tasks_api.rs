@@ -28,7 +28,8 @@ impl TasksApi {
         let mut server = Command::new(program);
         server.arg(command).current_dir(directory);
         server.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path))).env("NO_COLOR", "1");
-        server.env("TASKS_API_LISTEN", &address).envs(environment.iter().copied());
+        // No load balancer sends requests while it stops.
+        server.env("TASKS_API_LISTEN", &address).env("TASKS_API_DRAIN_DELAY", "0s").envs(environment.iter().copied());
         let mut process = Process::start("tasks-api", &mut server);
         process.line(|line| line.contains(&address).then_some(())).await;
         Self { process, url: format!("http://{address}"), client: client() }

@@ -28,6 +28,9 @@ mod bearer;
 #[cfg(feature = "jwks-reqwest")]
 mod better_auth;
 mod better_auth_urls;
+#[cfg(doc)]
+#[doc = include_str!("better_auth_versions.md")]
+pub mod better_auth_versions {}
 mod claims;
 mod clock;
 #[cfg(doc)]

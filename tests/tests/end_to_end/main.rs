@@ -1,12 +1,12 @@
 //! End-to-end tests: Better Auth and the server as processes on loopback, with HTTP between them.
 
 mod dev;
-mod keys;
 mod logout;
 mod rejections;
 mod rotation;
 mod session_exchange;
 mod tasks;
+mod versions;
 mod world;
 
 #[path = "../../../crates/tasks-api/tests/postgres/cluster.rs"]

@@ -1,4 +1,4 @@
-//! Requests that are rejected: without a token, with an invalid or expired one, and with tokens sent by mistake.
+//! Requests that are rejected: without a token, and with an invalid or expired one.
 
 use reqwest::{Method, header::AUTHORIZATION};
 use serde_json::json;
@@ -11,11 +11,11 @@ with_either_signing! {
     a_truncated_token_is_rejected,
     a_token_of_another_better_auth_is_rejected,
     an_expired_token_is_rejected_with_its_own_description,
-    a_session_token_is_rejected,
     the_log_contains_no_token,
 }
 
-const NOT_VALID: &str = r#"Bearer realm="api", error="invalid_token", error_description="the token is not valid""#;
+pub(crate) const NOT_VALID: &str =
+    r#"Bearer realm="api", error="invalid_token", error_description="the token is not valid""#;
 const EXPIRED: &str = r#"Bearer realm="api", error="invalid_token", error_description="the token expired""#;
 
 async fn a_request_without_a_token_gets_401_with_a_challenge(world: World) {
@@ -61,15 +61,6 @@ async fn an_expired_token_is_rejected_with_its_own_description(world: World) {
     assert_nothing_was_done(&world, &ada).await;
 }
 
-async fn a_session_token_is_rejected(world: World) {
-    let ada = world.auth.sign_up("Ada").await;
-    let (_, cookie) = ada.cookie.split_once('=').expect("a cookie has a name and a value");
-    for mistaken in [&ada.session_token, &ada.signed_session_token, cookie] {
-        assert_rejected(&world, &ada, mistaken, NOT_VALID).await;
-    }
-    assert_nothing_was_done(&world, &ada).await;
-}
-
 async fn the_log_contains_no_token(mut world: World) {
     let ada = world.auth.sign_up("Ada").await;
     let (signed, signature) = ada.token.rsplit_once('.').expect("a JWT has dots");
@@ -109,7 +100,7 @@ async fn one_server_accepts_tokens_of_both_kinds() {
 }
 
 /// Sends a read and a write request, and checks that both are rejected.
-async fn assert_rejected(world: &World, user: &User, token: &str, challenge: &str) {
+pub(crate) async fn assert_rejected(world: &World, user: &User, token: &str, challenge: &str) {
     let task = json!({ "title": "never written" });
     let read = world.send(Method::GET, &tasks_of(user), token).await;
     let write = world.send_json(Method::POST, &tasks_of(user), token, &task).await;
@@ -121,7 +112,7 @@ async fn assert_rejected(world: &World, user: &User, token: &str, challenge: &st
 }
 
 /// Checks that the user's token is still accepted, and that no task was created.
-async fn assert_nothing_was_done(world: &World, user: &User) {
+pub(crate) async fn assert_nothing_was_done(world: &World, user: &User) {
     let list = world.send(Method::GET, &tasks_of(user), &user.token).await;
     assert_eq!(list.status, 200, "{list:?}");
     assert_eq!(list.body, json!({ "items": [], "next_cursor": null }));

@@ -21,8 +21,20 @@ impl World {
 
     /// A server with these settings too.
     pub(crate) async fn with(issuer: Issuer, settings: &[(&str, &str)]) -> Self {
+        Self::serve(issuer.start().await, settings).await
+    }
+
+    /// A server that accepts HS256 with Better Auth's secret too, although its tokens are signed with key pairs.
+    pub(crate) async fn with_secret(issuer: Issuer) -> Self {
         let auth = issuer.start().await;
-        let mut environment = vec![("BETTER_AUTH_URL", auth.url())];
+        let secret = auth.secret().to_owned();
+        Self::serve(auth, &[("BETTER_AUTH_SECRET", &secret)]).await
+    }
+
+    /// A server for this Better Auth server.
+    pub(crate) async fn serve(auth: BetterAuth, settings: &[(&str, &str)]) -> Self {
+        let url = auth.base_url();
+        let mut environment = vec![("BETTER_AUTH_URL", url.as_str())];
         if auth.signing() == Signing::SharedSecret {
             environment.push(("BETTER_AUTH_SECRET", auth.secret()));
         }
