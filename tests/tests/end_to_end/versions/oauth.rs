@@ -31,6 +31,11 @@ pub(super) async fn access_tokens_of_any_version(line: &'static str) -> Vec<Row>
 
     let legacy = verifier(&world.auth, Profile::LegacyAccessToken);
     accept(&legacy, &ada, &tokens.access_token).await;
+    // Together with those of the JWT plugin.
+    let either = Verifier::better_auth(&world.auth.base_url()).expect("its URL").or(legacy);
+    accept(&either, &ada, &tokens.access_token).await;
+    assert!(either.verify(&ada.token).await.is_ok());
+    assert!(either.verify(&tokens.id_token).await.is_err());
     // Nothing but the profile tells the ID token from an access token.
     let keys = RemoteKeySet::new(urls(&world.auth).jwks_url()).expect("a loopback URL");
     let any = Verifier::builder(keys).insecure_any_issuer().insecure_any_audience().expect("a verifier");
