@@ -61,7 +61,8 @@ const address = `http://127.0.0.1:${server.address().port}`;
 const { BASE_URL: base, COOKIE_CACHE: cache, LOGOUT_URLS: urls } = env;
 const jwtPlugin = urls ? (await logoutPlugin())({ ...tokens(), logout: { url: urls.split(",") } }) : plugins.jwt(tokens());
 const api = "https://api.example.com";
-// The settings of both plugins that issue OAuth tokens. The last three are names of the same thing in different versions.
+// The settings of both plugins that issue OAuth tokens. The resource is configured by `validAudiences` before 1.7, and by
+// the two settings after it since.
 const oauth = {
   loginPage: "/login",
   consentPage: "/consent",
