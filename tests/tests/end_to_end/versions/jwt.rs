@@ -1,5 +1,7 @@
 //! The tokens of the JWT plugin, which APIs accept, and the other tokens of a session, which they reject.
 
+use std::time::{Duration, Instant};
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -75,12 +77,14 @@ pub(super) async fn rotation(line: &'static str) -> Vec<Row> {
     let ada = world.auth.sign_up("Ada").await;
     accept(&world, &ada, &ada.token, "EdDSA").await;
     // Better Auth creates a new key only when it issues a token.
+    let start = Instant::now();
     let newer = loop {
         let token = world.auth.token(&ada.cookie).await;
         if part(&token, 0)["kid"] != part(&ada.token, 0)["kid"] {
             break token;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert!(start.elapsed() < Duration::from_secs(20), "no new key");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     };
     for token in [&newer, &ada.token] {
         accept(&world, &ada, token, "EdDSA").await;
