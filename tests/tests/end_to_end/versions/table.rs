@@ -64,7 +64,7 @@ pub(super) fn check(columns: &[(&str, Vec<Row>)]) {
         if env::var_os("WRITE_VERSIONS").is_some() {
             fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).expect("a writable file");
         } else {
-            assert_eq!(current, table, "{file} is out of date: see CONTRIBUTING.md");
+            assert!(current == table, "see CONTRIBUTING.md; the table in {file} should be\n{table}");
         }
     }
 }
