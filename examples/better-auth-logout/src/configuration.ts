@@ -1,0 +1,35 @@
+// Configurations in which ended sessions would not be reported are rejected at start-up.
+
+import { BetterAuthError, type BetterAuthOptions } from "better-auth";
+import * as plugins from "better-auth/plugins";
+import type { JwtOptions } from "better-auth/plugins";
+
+export function checkVersion() {
+  if (!("signJWT" in plugins)) throw new BetterAuthError("better-auth-logout needs Better Auth 1.4 or later");
+}
+
+export function httpUrls(given: string | string[]): URL[] {
+  const urls = [given].flat().map((text) => new URL(text));
+  if (urls.length === 0) throw new BetterAuthError("logout.url must contain at least one URL");
+  // fetch would reject these each time; fail at start-up instead.
+  if (urls.some((url) => !/^https?:$/.test(url.protocol) || url.username || url.password)) {
+    throw new BetterAuthError("logout.url must be an http or https URL without a user name or password");
+  }
+  return urls;
+}
+
+export function checkConfiguration(
+  { baseURL, database, secondaryStorage, plugins = [] }: BetterAuthOptions,
+  { jwt }: JwtOptions,
+) {
+  if (plugins.filter(({ id }) => id === "jwt").length !== 1) {
+    throw new BetterAuthError("jwtWithLogout() replaces jwt(): remove jwt() or the second jwtWithLogout()");
+  }
+  // A logout token is signed outside of a request, so the issuer cannot be derived from one.
+  if (!(typeof baseURL === "string" && baseURL) && !(jwt?.issuer && jwt.audience)) {
+    throw new BetterAuthError("jwtWithLogout() needs a fixed baseURL, or jwt.issuer and jwt.audience");
+  }
+  if (!database && !secondaryStorage) {
+    throw new BetterAuthError("jwtWithLogout() needs sessions in a database or secondaryStorage");
+  }
+}
