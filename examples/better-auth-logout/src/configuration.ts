@@ -1,6 +1,6 @@
 // Configurations in which ended sessions would not be reported are rejected at start-up.
 
-import { BetterAuthError, type BetterAuthOptions } from "better-auth";
+import { BetterAuthError, type AuthContext } from "better-auth";
 import * as plugins from "better-auth/plugins";
 import type { JwtOptions } from "better-auth/plugins";
 
@@ -18,10 +18,8 @@ export function httpUrls(given: string | string[]): URL[] {
   return urls;
 }
 
-export function checkConfiguration(
-  { baseURL, database, secondaryStorage, plugins = [] }: BetterAuthOptions,
-  { jwt }: JwtOptions,
-) {
+export function checkConfiguration({ version, options }: AuthContext, { jwt }: JwtOptions) {
+  const { baseURL, database, secondaryStorage, session, plugins = [] } = options;
   if (plugins.filter(({ id }) => id === "jwt").length !== 1) {
     throw new BetterAuthError("jwtWithLogout() replaces jwt(): remove jwt() or the second jwtWithLogout()");
   }
@@ -31,5 +29,8 @@ export function checkConfiguration(
   }
   if (!database && !secondaryStorage) {
     throw new BetterAuthError("jwtWithLogout() needs sessions in a database or secondaryStorage");
+  }
+  if (session?.preserveSessionInDatabase && version.startsWith("1.4.")) {
+    throw new BetterAuthError("jwtWithLogout() needs Better Auth 1.5 or later with preserveSessionInDatabase");
   }
 }

@@ -11,7 +11,8 @@ import type { jwt, JwtOptions } from "better-auth/plugins";
 
 import { checkConfiguration, checkVersion, httpUrls } from "./configuration.js";
 import { deliver, type LogoutOptions } from "./delivery.js";
-import { sessionsAreInSecondaryStorage, watchDeletions } from "./secondary-storage.js";
+import { endInSecondaryStorage, watchDeletions } from "./secondary-storage.js";
+import { activeSession, sessionId } from "./session.js";
 import { logoutToken } from "./token.js";
 
 export type { DeliveryFailure, LogoutOptions } from "./delivery.js";
@@ -40,10 +41,10 @@ export function jwtWithLogout({ logout, ...options }: JwtWithLogoutOptions): Jwt
     ...plugin,
     async init(context) {
       auth = context;
-      checkConfiguration(auth.options, settings);
+      checkConfiguration(auth, settings);
       const { secondaryStorage } = auth.options;
       const user = secondaryStorage ? { delete: { after: endSessions } } : {};
-      if (secondaryStorage && sessionsAreInSecondaryStorage(auth.options)) {
+      if (secondaryStorage && endInSecondaryStorage(auth.options)) {
         watchDeletions(secondaryStorage, reportEnd);
         return { ...(await plugin.init?.(context)), options: { databaseHooks: { user } } };
       }
@@ -54,15 +55,14 @@ export function jwtWithLogout({ logout, ...options }: JwtWithLogoutOptions): Jwt
 
   // Called for every token of a session. The session may come from a cookie cache, and may have ended.
   async function definePayload({ session: { token } }: { session: Session }) {
-    const stored = await storedSession(auth, token);
-    if (!stored) throw new APIError("UNAUTHORIZED", { message: "Unauthorized", code: "UNAUTHORIZED" });
-    return boundToSession(stored, options.jwt);
+    const active = await activeSession(auth, token);
+    if (!active) throw new APIError("UNAUTHORIZED", { message: "Unauthorized", code: "UNAUTHORIZED" });
+    return boundToSession(active, options.jwt);
   }
 
   async function reportEnd(session: Session) {
-    for (const url of urls) {
-      auth.runInBackground(deliver(auth, logout, url, session.id, () => logoutToken(auth, settings, session.id)));
-    }
+    const sid = sessionId(session);
+    for (const url of urls) auth.runInBackground(deliver(auth, logout, url, sid, () => logoutToken(auth, settings, sid)));
   }
 
   // Before 1.6.26, Better Auth leaves the sessions of a deleted user in `secondaryStorage`.
@@ -74,18 +74,10 @@ export function jwtWithLogout({ logout, ...options }: JwtWithLogoutOptions): Jwt
   }
 }
 
-async function storedSession({ internalAdapter, options }: AuthContext, token: string) {
-  const stored = await internalAdapter.findSession(token);
-  if (!stored || stored.session.expiresAt <= new Date()) return null;
-  // Better Auth 1.4 also finds sessions that have ended and are only preserved in the database.
-  const isActive = !sessionsAreInSecondaryStorage(options) || (await options.secondaryStorage?.get(token));
-  return isActive ? stored : null;
-}
-
-async function boundToSession(stored: { session: Session; user: User }, options: JwtOptions["jwt"]) {
-  const claims: Record<string, unknown> = (await options?.definePayload?.(stored)) ?? stored.user;
+async function boundToSession(active: { session: Session; user: User }, options: JwtOptions["jwt"]) {
+  const claims: Record<string, unknown> = (await options?.definePayload?.(active)) ?? active.user;
   const now = Math.floor(Date.now() / 1000);
   const exp = Number(claims.exp ?? plugins.toExpJWT(options?.expirationTime ?? "15m", Number(claims.iat ?? now)));
-  const sessionEnd = Math.floor(stored.session.expiresAt.getTime() / 1000);
-  return { ...claims, sid: stored.session.id, exp: Math.min(exp, sessionEnd) };
+  const sessionEnd = Math.floor(active.session.expiresAt.getTime() / 1000);
+  return { ...claims, sid: sessionId(active.session), exp: Math.min(exp, sessionEnd) };
 }

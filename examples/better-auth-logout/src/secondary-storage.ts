@@ -4,8 +4,8 @@ import type { BetterAuthOptions, Session } from "better-auth";
 
 type Storage = NonNullable<BetterAuthOptions["secondaryStorage"]>;
 
-/** Whether a session ends when it is deleted from `secondaryStorage`, not when its row is deleted from the database. */
-export function sessionsAreInSecondaryStorage({ secondaryStorage, session }: BetterAuthOptions): boolean {
+/** Whether sessions end when they are deleted from `secondaryStorage`, even if their rows remain in the database. */
+export function endInSecondaryStorage({ secondaryStorage, session }: BetterAuthOptions): boolean {
   return Boolean(secondaryStorage && (!session?.storeSessionInDatabase || session.preserveSessionInDatabase));
 }
 

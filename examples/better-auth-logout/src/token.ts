@@ -18,7 +18,9 @@ export async function logoutToken(auth: AuthContext, options: JwtOptions, sid: s
   // Better Auth passes a header to `sign` since 1.7.
   if (sign) {
     const jwt = { ...options.jwt, sign: (claims: JWTPayload) => sign(claims, { typ }) };
-    return plugins.signJWT(context, { options: { ...options, jwt }, payload });
+    const token = await plugins.signJWT(context, { options: { ...options, jwt }, payload });
+    if (decodeProtectedHeader(token).typ === typ) return token;
+    throw new BetterAuthError("jwt.sign must include its second argument in the token's header");
   }
   const token = await plugins.signJWT(context, { options, payload, header: { typ } });
   return decodeProtectedHeader(token).typ === typ ? token : withType(token, context, options);

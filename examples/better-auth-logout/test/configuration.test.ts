@@ -8,26 +8,36 @@ import { jwt } from "better-auth/plugins";
 import Database from "better-sqlite3";
 
 import { jwtWithLogout } from "better-auth-logout";
-import { secret } from "./issuer.js";
+import { KeyValueStore, minor, secret } from "./issuer.js";
 
 const logout = { url: "https://api.example.com/auth/backchannel-logout" };
 const issuer = "https://login.example.com";
 
+const allowedHosts = { allowedHosts: ["*.example.com"] } as unknown as string;
+const needsAllowedHosts = { skip: minor < 5 };
+
+// Better Auth 1.4 continues to accept a session that has ended if its row is preserved.
+test("preserveSessionInDatabase needs Better Auth 1.5", async () => {
+  const secondaryStorage = new KeyValueStore();
+  const session = { storeSessionInDatabase: true, preserveSessionInDatabase: true };
+  const settings = { baseURL: issuer, secondaryStorage, session };
+  await (minor < 5 ? fails(settings, /needs Better Auth 1.5 or later/) : starts(settings));
+});
+
 describe("Better Auth starts", () => {
   test("with a fixed base URL", () => starts({ baseURL: issuer }));
-  test("with a base URL for each request, if issuer and audience are configured", () =>
-    starts({
-      baseURL: { allowedHosts: ["*.example.com"] },
-      plugins: [jwtWithLogout({ logout, jwt: { issuer, audience: issuer } })],
-    }));
+  test("without a base URL, if issuer and audience are configured", () =>
+    starts({ plugins: [jwtWithLogout({ logout, jwt: { issuer, audience: issuer } })] }));
+  test("with a base URL for each request, if issuer and audience are configured", needsAllowedHosts, () =>
+    starts({ baseURL: allowedHosts, plugins: [jwtWithLogout({ logout, jwt: { issuer, audience: issuer } })] }));
   test("with several URLs", () =>
     starts({ baseURL: issuer, plugins: [jwtWithLogout({ logout: { url: [logout.url, logout.url] } })] }));
 });
 
 describe("Better Auth does not start", () => {
   test("without a base URL", () => fails({}, /needs a fixed baseURL, or jwt.issuer and jwt.audience/));
-  test("with a base URL for each request", () =>
-    fails({ baseURL: { allowedHosts: ["*.example.com"] } }, /needs a fixed baseURL/));
+  test("with a base URL for each request", needsAllowedHosts, () =>
+    fails({ baseURL: allowedHosts }, /needs a fixed baseURL/));
   test("with an issuer alone", () =>
     fails({ plugins: [jwtWithLogout({ logout, jwt: { issuer } })] }, /needs a fixed baseURL/));
   test("with an audience alone", () =>

@@ -1,24 +1,32 @@
 // A Better Auth server on loopback, its clients, and the key-value store for `secondaryStorage`.
 
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
 import { betterAuth, type BetterAuthOptions, type BetterAuthPlugin } from "better-auth";
-import { getMigrations } from "better-auth/db/migration";
 import { toNodeHandler } from "better-auth/node";
 import { admin } from "better-auth/plugins";
 import Database from "better-sqlite3";
 import { decodeJwt, type JWTPayload } from "jose";
 
-export const storages = {
+const { version } = JSON.parse(readFileSync("node_modules/better-auth/package.json", "utf8"));
+
+/** The tested minor version of Better Auth 1. */
+export const minor = Number(version.split(".")[1]);
+
+/** Better Auth 1.4 continues to accept such sessions after they have ended. */
+const preserved: Storage = {
+  secondary: true,
+  session: { storeSessionInDatabase: true, preserveSessionInDatabase: true },
+};
+
+export const storages: Record<string, Storage> = {
   "the database": {},
   "secondaryStorage only": { secondary: true },
   "secondaryStorage and the database": { secondary: true, session: { storeSessionInDatabase: true } },
-  "secondaryStorage, preserved in the database": {
-    secondary: true,
-    session: { storeSessionInDatabase: true, preserveSessionInDatabase: true },
-  },
-} satisfies Record<string, Storage>;
+  ...(minor >= 5 ? { "secondaryStorage, preserved in the database": preserved } : {}),
+};
 
 export interface Storage {
   secondary?: boolean;
@@ -84,8 +92,8 @@ export async function startIssuer(test: Lifetime, settings: IssuerSettings) {
       ...(settings.defaultBackground ? {} : { backgroundTasks: { handler: (task) => void background.add(task) } }),
     },
   } satisfies BetterAuthOptions;
-  await (await getMigrations(options)).runMigrations();
   const auth = betterAuth(options);
+  await (await auth.$context).runMigrations();
   handler = toNodeHandler(auth);
 
   test.after(() => {
@@ -112,6 +120,21 @@ export async function startIssuer(test: Lifetime, settings: IssuerSettings) {
         await task;
         background.delete(task);
       }
+    },
+
+    /** Removes the ids from the sessions in `secondaryStorage`: Better Auth 1.4 stores them without. */
+    removeIds: () =>
+      entries.change((text) => {
+        const value = JSON.parse(text);
+        delete value.session?.id;
+        return JSON.stringify(value);
+      }),
+
+    /** Ends all sessions of a user, like a script. */
+    async deleteUserSessions(userId: string) {
+      const { internalAdapter } = await auth.$context;
+      const adapter = internalAdapter as unknown as Record<string, (userId: string) => Promise<void>>;
+      await adapter[minor >= 6 ? "deleteUserSessions" : "deleteSessions"]?.(userId);
     },
 
     /** Signs up a new user, and returns the device. */
@@ -214,6 +237,10 @@ export class KeyValueStore {
 
   async delete(key: string): Promise<void> {
     this.#entries.delete(key);
+  }
+
+  change(change: (value: string) => string) {
+    for (const entry of this.#entries.values()) entry.value = change(entry.value);
   }
 
   async getAndDelete(key: string): Promise<string | null> {

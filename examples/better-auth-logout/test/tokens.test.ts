@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 
 import { jwt, type JwtOptions } from "better-auth/plugins";
-import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify, SignJWT } from "jose";
+import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify, SignJWT, type JWTPayload } from "jose";
 
 import { jwtWithLogout } from "better-auth-logout";
 import { startApi, verify, verifiedSids } from "./api.js";
-import { signIn, startIssuer, storages, type Device, type IssuerSettings, type Storage } from "./issuer.js";
+import { minor, signIn, startIssuer, storages, type Device, type IssuerSettings, type Storage } from "./issuer.js";
 
 const sharedSecret = new TextEncoder().encode("a secret that the API shares, of 32 bytes or more");
 
@@ -16,7 +16,7 @@ const sharedSecret = new TextEncoder().encode("a secret that the API shares, of 
 const hs256 = (header: (header?: { typ?: string }) => { typ?: string }): JwtOptions => ({
   jwks: { remoteUrl: "https://keys.invalid/jwks.json", keyPairConfig: { alg: "EdDSA" } },
   jwt: {
-    sign: (payload, extra) =>
+    sign: (payload: JWTPayload, extra?: { typ?: string }) =>
       new SignJWT(payload).setProtectedHeader({ ...header(extra), alg: "HS256" }).sign(sharedSecret),
   },
 });
@@ -84,7 +84,7 @@ describe("sid", () => {
       // Each request for the session extends it, unless it is in the cookie cache.
       const { issuer, device } = await arrange(t, {}, { ...storage, session: { ...storage.session, updateAge: 0 } });
       const { sid } = await device.claims();
-      assert.match(String(sid), /^[A-Za-z0-9]{32}$/);
+      assert.match(String(sid), minor < 6 && name.startsWith("secondaryStorage only") ? /^[\w-]{43}$/ : /^[A-Za-z0-9]{32}$/);
       const expiresAt = async () =>
         Date.parse((await device.get("/get-session?disableCookieCache=true")).session.expiresAt);
       let before = await expiresAt();
@@ -98,6 +98,18 @@ describe("sid", () => {
       await device.post("/sign-out");
       await issuer.settled();
       assert.notEqual(await (await signIn(device)).sid(), sid);
+    });
+  }
+
+  for (const [name, storage] of Object.entries(storages)) {
+    test(`is in the logout token if the session was stored by Better Auth 1.4: ${name}`, async (t) => {
+      const { api, issuer, device } = await arrange(t, {}, storage);
+      await issuer.removeIds();
+      const sid = await device.sid();
+      assert.match(sid, /^[\w-]{32,43}$/);
+      await device.post("/sign-out");
+      await issuer.settled();
+      assert.deepEqual(await verifiedSids(api.tokens, issuer.url), [sid]);
     });
   }
 
