@@ -5,7 +5,7 @@ import { test, type TestContext } from "node:test";
 
 import { decodeJwt } from "jose";
 
-import { jwtWithLogout, type LogoutOptions } from "better-auth-logout";
+import { jwtWithLogout, type DeliveryFailure, type LogoutOptions } from "better-auth-logout";
 import { hang, reset, startApi, status, verifiedSids, type Handler } from "./api.js";
 import { signIn, startIssuer } from "./issuer.js";
 
@@ -73,26 +73,75 @@ test("204 is a success", async (t) => {
   assert.deepEqual(issuer.logged, []);
 });
 
-test("if the API is unreachable, an error without a token is logged", async (t) => {
-  const { api, issuer, device } = await arrange(t, []);
-  await api.stop();
+test("if the API is unreachable, an error without a token is logged and passed to onDeliveryFailed", async (t) => {
+  const failures: DeliveryFailure[] = [];
+  const onDeliveryFailed = (failure: DeliveryFailure) => void failures.push(failure);
+  const { api, issuer, device } = await arrange(t, [], { ...shortDelays, onDeliveryFailed });
+  api.stop();
+  const sessionId = await device.sid();
   await device.post("/sign-out");
   await issuer.settled();
-  assert.equal(issuer.logged.length, 1);
-  assert.match(
-    issuer.logged[0] ?? "",
-    /^The logout token could not be delivered to http:\S+\/auth\/backchannel-logout: .*ECONNREFUSED/,
-  );
-  assert.doesNotMatch(issuer.logged[0] ?? "", /eyJ/);
+  const reason = failures[0]?.reason ?? "";
+  assert.match(reason, /ECONNREFUSED/);
+  assert.deepEqual(failures, [{ url: api.url, sessionId, attempts: 5, reason }]);
+  assert.deepEqual(issuer.logged, [`The logout token could not be delivered to ${api.url}: ${reason}`]);
+  assert.doesNotMatch(reason, /eyJ/);
 });
 
-test("a query in the URL is sent, but not logged", async (t) => {
+test("onDeliveryFailed is called once, with the status of the last attempt", async (t) => {
+  const failures: DeliveryFailure[] = [];
+  const onDeliveryFailed = (failure: DeliveryFailure) => void failures.push(failure);
+  const { issuer, device } = await arrange(t, [status(503), status(400)], { ...shortDelays, onDeliveryFailed });
+  await device.post("/sign-out");
+  await issuer.settled();
+  assert.deepEqual(
+    failures.map(({ attempts, reason }) => ({ attempts, reason })),
+    [{ attempts: 2, reason: "status 400" }],
+  );
+});
+
+for (const [how, onDeliveryFailed] of Object.entries({
+  throws: () => {
+    throw new Error("from the hook");
+  },
+  rejects: () => Promise.reject(new Error("from the hook")),
+})) {
+  test(`if onDeliveryFailed ${how}, that is logged and nothing else happens`, async (t) => {
+    const { api, issuer, device } = await arrange(t, [status(400)], { ...shortDelays, onDeliveryFailed });
+    const other = await signIn(device);
+    await device.post("/sign-out");
+    await issuer.settled();
+    assert.match(issuer.logged.join("\n"), /status 400\n.*onDeliveryFailed.*from the hook/);
+    await other.post("/sign-out");
+    await issuer.settled();
+    assert.equal(api.tokens.length, 2);
+    assert.equal(issuer.logged.length, 2);
+  });
+}
+
+test("onDeliveryFailed is not called after a successful retry", async (t) => {
+  const failures: DeliveryFailure[] = [];
+  const onDeliveryFailed = (failure: DeliveryFailure) => void failures.push(failure);
+  const { api, issuer, device } = await arrange(t, [status(503)], { ...shortDelays, onDeliveryFailed });
+  await device.post("/sign-out");
+  await issuer.settled();
+  assert.equal(api.tokens.length, 2);
+  assert.deepEqual(failures, []);
+});
+
+test("a query in the URL is sent, but not logged or passed on", async (t) => {
+  const { url } = await startApi(t);
+  const failures: DeliveryFailure[] = [];
+  const onDeliveryFailed = (failure: DeliveryFailure) => void failures.push(failure);
   const api = await startApi(t, status(400));
-  const issuer = await startIssuer(t, { plugins: [jwtWithLogout({ logout: { url: `${api.url}?key=confidential` } })] });
+  const issuer = await startIssuer(t, {
+    plugins: [jwtWithLogout({ logout: { url: [url, `${api.url}?key=confidential`], onDeliveryFailed } })],
+  });
   await (await issuer.signUp()).post("/sign-out");
   await issuer.settled();
   assert.deepEqual(api.paths, ["/auth/backchannel-logout?key=confidential"]);
-  assert.doesNotMatch(issuer.logged.join(), /confidential/);
+  assert.equal(failures.length, 1);
+  assert.doesNotMatch(issuer.logged.join() + JSON.stringify(failures), /confidential/);
 });
 
 test("each of several APIs gets the logout token, even if others fail", async (t) => {
@@ -119,24 +168,30 @@ test("ending fifty sessions sends fifty tokens", async (t) => {
   assert.deepEqual(await verifiedSids(api.tokens, issuer.url), sids.toSorted());
 });
 
-test("by default there are five attempts within about twenty seconds, each with a timeout of two seconds", async (t) => {
+for (const [random, expected] of [
+  [0, [0, 250, 1000, 4000, 15_000]],
+  [1, [0, 312.5, 1250, 5000, 18_750]],
+] as const) {
+test(`by default there are five attempts after ${expected.join(", ")} ms, each with a timeout of two seconds`, async (t) => {
   const { issuer, device } = await arrange(t, Array(9).fill(status(503)), {});
   const wait = globalThis.setTimeout;
   const delays: unknown[] = [];
   t.mock.method(globalThis, "setTimeout", (resume: () => void, delay: number) => {
-    if (new Error().stack?.includes("better-auth-logout/dist/delivery.js")) delays.push(delay);
-    return wait(resume, delays.at(-1) === delay ? 0 : delay);
+    if (!new Error().stack?.includes("better-auth-logout/dist/delivery.js")) return wait(resume, delay);
+    delays.push(delay);
+    return wait(resume, 0);
   });
   const timeouts = t.mock.method(AbortSignal, "timeout");
-  t.mock.method(Math, "random", () => 0);
+  t.mock.method(Math, "random", () => random);
   await device.post("/sign-out");
   await issuer.settled();
-  assert.deepEqual(delays, [0, 250, 1000, 4000, 15_000]);
+  assert.deepEqual(delays, expected);
   assert.deepEqual(
     timeouts.mock.calls.map((call) => call.arguments),
     Array(5).fill([2000]),
   );
 });
+}
 
 async function arrange(
   t: TestContext,

@@ -34,7 +34,8 @@ export interface Storage {
 }
 
 export interface IssuerSettings extends Storage {
-  plugins: BetterAuthPlugin[];
+  /** If a function, it is called with the issuer's URL. */
+  plugins: BetterAuthPlugin[] | ((url: string) => Promise<BetterAuthPlugin[]>);
   /** Whether background tasks run in Better Auth's default way. `settled` cannot wait for them then. */
   defaultBackground?: boolean;
   hooks?: NonNullable<BetterAuthOptions["hooks"]>;
@@ -58,6 +59,7 @@ export async function startIssuer(test: Lifetime, settings: IssuerSettings) {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
+  const plugins = typeof settings.plugins === "function" ? await settings.plugins(url) : settings.plugins;
   const database = new Database(":memory:");
   const entries = new KeyValueStore();
   const background = new Set<Promise<unknown>>();
@@ -69,7 +71,7 @@ export async function startIssuer(test: Lifetime, settings: IssuerSettings) {
     database: database as BetterAuthOptions["database"],
     ...(settings.secondary ? { secondaryStorage: entries } : {}),
     session: settings.session ?? {},
-    plugins: [...settings.plugins, admin()],
+    plugins: [...plugins, admin()],
     hooks: settings.hooks ?? {},
     emailAndPassword: {
       enabled: true,

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 
-import { jwt, type JwtOptions } from "better-auth/plugins";
+import { jwt, type Jwk, type JwtOptions } from "better-auth/plugins";
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify, SignJWT, type JWTPayload } from "jose";
 
 import { jwtWithLogout } from "better-auth-logout";
@@ -33,6 +33,51 @@ describe("a logout token", () => {
       assert.deepEqual(decodeProtectedHeader(api.tokens[0] ?? ""), { typ: "logout+jwt", alg, kid: keys[0].kid });
     });
   }
+
+  test("is signed with a new key if the key has expired", async (t) => {
+    const { api, issuer, device } = await arrange(t, { jwks: { rotationInterval: 60 } });
+    await device.claims();
+    const [{ kid }] = (await device.get("/jwks")).keys;
+    issuer.sql(`update "jwks" set "expiresAt" = ?`, new Date(Date.now() - 1000).toISOString());
+    await device.post("/sign-out");
+    await issuer.settled();
+    assert.equal((await verifiedSids(api.tokens, issuer.url)).length, 1);
+    assert.notEqual(decodeProtectedHeader(api.tokens[0] ?? "").kid, kid);
+  });
+
+  test("is signed with a private key that is stored without encryption", async (t) => {
+    const { api, issuer, device } = await arrange(t, { jwks: { disablePrivateKeyEncryption: true } });
+    await device.post("/sign-out");
+    await issuer.settled();
+    assert.equal((await verifiedSids(api.tokens, issuer.url)).length, 1);
+  });
+
+  test("is signed with a key that is stored elsewhere", async (t) => {
+    const keys: Jwk[] = [];
+    const adapter = {
+      getJwks: async () => keys,
+      createJwk: async (key: Omit<Jwk, "id">) => {
+        keys.push({ ...key, id: "the key" });
+        return keys[0]!;
+      },
+    };
+    const { api, issuer, device } = await arrange(t, { adapter });
+    await device.post("/sign-out");
+    await issuer.settled();
+    assert.equal((await verifiedSids(api.tokens, issuer.url)).length, 1);
+    assert.equal(decodeProtectedHeader(api.tokens[0] ?? "").kid, "the key");
+  });
+
+  test("is not sent if jwt.sign leaves out the header, and the error says so", async (t) => {
+    const { api, issuer, device } = await arrange(
+      t,
+      hs256(() => ({ typ: "JWT" })),
+    );
+    await device.post("/sign-out");
+    await issuer.settled();
+    assert.deepEqual(api.tokens, []);
+    assert.match(issuer.logged.join(), /jwt.sign must include its second argument in the token's header/);
+  });
 
   test("is signed with the shared secret if the tokens are", async (t) => {
     const { api, issuer, device } = await arrange(
