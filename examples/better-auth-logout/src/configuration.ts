@@ -1,12 +1,7 @@
 // Configurations in which ended sessions would not be reported are rejected at start-up.
 
 import { BetterAuthError, type AuthContext } from "better-auth";
-import * as plugins from "better-auth/plugins";
 import type { JwtOptions } from "better-auth/plugins";
-
-export function checkVersion() {
-  if (!("signJWT" in plugins)) throw new BetterAuthError("better-auth-logout needs Better Auth 1.4 or later");
-}
 
 export function httpUrls(given: string | string[]): URL[] {
   const urls = [given].flat().map((text) => new URL(text));
@@ -19,7 +14,8 @@ export function httpUrls(given: string | string[]): URL[] {
 }
 
 export function checkConfiguration({ version, options }: AuthContext, { jwt }: JwtOptions) {
-  const { baseURL, database, secondaryStorage, session, plugins = [] } = options;
+  const { baseURL, database, secondaryStorage, plugins = [] } = options;
+  if (!isSupported(version)) throw new BetterAuthError("jwtWithLogout() needs Better Auth 1.4.22 or later");
   if (plugins.filter(({ id }) => id === "jwt").length !== 1) {
     throw new BetterAuthError("jwtWithLogout() replaces jwt(): remove jwt() or the second jwtWithLogout()");
   }
@@ -30,7 +26,10 @@ export function checkConfiguration({ version, options }: AuthContext, { jwt }: J
   if (!database && !secondaryStorage) {
     throw new BetterAuthError("jwtWithLogout() needs sessions in a database or secondaryStorage");
   }
-  if (session?.preserveSessionInDatabase && version.startsWith("1.4.")) {
-    throw new BetterAuthError("jwtWithLogout() needs Better Auth 1.5 or later with preserveSessionInDatabase");
-  }
+}
+
+// Better Auth before 1.4.16 does not tell its version.
+function isSupported(version = "") {
+  const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
+  return major > 1 || minor > 4 || (minor === 4 && patch >= 22);
 }

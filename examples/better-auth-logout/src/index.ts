@@ -5,11 +5,11 @@
 
 import { APIError } from "better-auth";
 import type { AuthContext, BetterAuthPlugin, Session, User } from "better-auth";
-// A named import that is missing in Better Auth 1.3 would fail before `checkVersion` can say why.
+// In older versions, named imports that are missing would fail before `checkConfiguration` can say why.
 import * as plugins from "better-auth/plugins";
 import type { jwt, JwtOptions } from "better-auth/plugins";
 
-import { checkConfiguration, checkVersion, httpUrls } from "./configuration.js";
+import { checkConfiguration, httpUrls } from "./configuration.js";
 import { deliver, type LogoutOptions } from "./delivery.js";
 import { endInSecondaryStorage, watchDeletions } from "./secondary-storage.js";
 import { activeSession, sessionId } from "./session.js";
@@ -31,7 +31,6 @@ export type JwtWithLogout = Omit<JwtPlugin, "init"> & { init: NonNullable<Better
  * /get-session has no `set-auth-jwt` header unless `disableSettingJwtHeader` is false.
  */
 export function jwtWithLogout({ logout, ...options }: JwtWithLogoutOptions): JwtWithLogout {
-  checkVersion();
   const urls = httpUrls(logout.url);
   const settings: JwtOptions = { disableSettingJwtHeader: true, ...options, jwt: { ...options.jwt, definePayload } };
   const plugin: JwtPlugin & BetterAuthPlugin = plugins.jwt(settings);

@@ -13,7 +13,12 @@ export async function activeSession(
 ): Promise<{ session: Session; user: User } | null> {
   const stored = await internalAdapter.findSession(token);
   if (!stored || stored.session.expiresAt <= new Date()) return null;
-  if (stored.session.id || endInSecondaryStorage(options)) return stored;
+  if (endInSecondaryStorage(options)) {
+    // Better Auth 1.4 and 1.5.0 also find sessions that have ended and are only preserved in the database.
+    const hasEnded = options.session?.preserveSessionInDatabase && !(await options.secondaryStorage?.get(token));
+    return hasEnded ? null : stored;
+  }
+  if (stored.session.id) return stored;
   // Better Auth 1.4 copies sessions from the database to `secondaryStorage` without their id.
   const row = await adapter.findOne<Session>({ model: "session", where: [{ field: "token", value: token }] });
   return row && { ...stored, session: { ...stored.session, id: row.id } };

@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { betterAuth, type BetterAuthOptions } from "better-auth";
+import { betterAuth, type AuthContext, type BetterAuthOptions } from "better-auth";
 import { jwt } from "better-auth/plugins";
 import Database from "better-sqlite3";
 
 import { jwtWithLogout } from "better-auth-logout";
-import { KeyValueStore, minor, secret } from "./issuer.js";
+import { minor, secret } from "./issuer.js";
 
 const logout = { url: "https://api.example.com/auth/backchannel-logout" };
 const issuer = "https://login.example.com";
@@ -16,15 +16,12 @@ const issuer = "https://login.example.com";
 const allowedHosts = { allowedHosts: ["*.example.com"] } as unknown as string;
 const needsAllowedHosts = { skip: minor < 5 };
 
-// Better Auth 1.4 continues to accept a session that has ended if its row is preserved.
-test("preserveSessionInDatabase needs Better Auth 1.5", async () => {
-  const secondaryStorage = new KeyValueStore();
-  const session = { storeSessionInDatabase: true, preserveSessionInDatabase: true };
-  const settings = { baseURL: issuer, secondaryStorage, session };
-  await (minor < 5 ? fails(settings, /needs Better Auth 1.5 or later/) : starts(settings));
-});
-
 describe("Better Auth starts", () => {
+  test("with a base URL in the environment", async (t) => {
+    process.env.BETTER_AUTH_URL = issuer;
+    t.after(() => delete process.env.BETTER_AUTH_URL);
+    await starts({});
+  });
   test("with a fixed base URL", () => starts({ baseURL: issuer }));
   test("without a base URL, if issuer and audience are configured", () =>
     starts({ plugins: [jwtWithLogout({ logout, jwt: { issuer, audience: issuer } })] }));
@@ -33,6 +30,24 @@ describe("Better Auth starts", () => {
   test("with several URLs", () =>
     starts({ baseURL: issuer, plugins: [jwtWithLogout({ logout: { url: [logout.url, logout.url] } })] }));
 });
+
+for (const [version, isSupported] of [
+  [undefined, false],
+  ["1.3.34", false],
+  ["1.4.21", false],
+  ["1.4.22", true],
+  ["1.5.0", true],
+  ["1.7.0-rc.4", true],
+  ["1.10.0", true],
+  ["2.0.0", true],
+] as const) {
+  test(`Better Auth ${version ?? "without a version"} is ${isSupported ? "" : "not "}supported`, async () => {
+    const context = await betterAuth({ ...options(), baseURL: issuer }).$context;
+    const plugin = jwtWithLogout({ logout });
+    const started = Promise.resolve().then(() => plugin.init({ ...context, version } as AuthContext));
+    await (isSupported ? started : assert.rejects(started, /needs Better Auth 1.4.22 or later/));
+  });
+}
 
 describe("Better Auth does not start", () => {
   test("without a base URL", () => fails({}, /needs a fixed baseURL, or jwt.issuer and jwt.audience/));

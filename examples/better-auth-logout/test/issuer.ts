@@ -15,17 +15,14 @@ const { version } = JSON.parse(readFileSync("node_modules/better-auth/package.js
 /** The tested minor version of Better Auth 1. */
 export const minor = Number(version.split(".")[1]);
 
-/** Better Auth 1.4 continues to accept such sessions after they have ended. */
-const preserved: Storage = {
-  secondary: true,
-  session: { storeSessionInDatabase: true, preserveSessionInDatabase: true },
-};
-
 export const storages: Record<string, Storage> = {
   "the database": {},
   "secondaryStorage only": { secondary: true },
   "secondaryStorage and the database": { secondary: true, session: { storeSessionInDatabase: true } },
-  ...(minor >= 5 ? { "secondaryStorage, preserved in the database": preserved } : {}),
+  "secondaryStorage, preserved in the database": {
+    secondary: true,
+    session: { storeSessionInDatabase: true, preserveSessionInDatabase: true },
+  },
 };
 
 export interface Storage {
@@ -59,8 +56,14 @@ export async function startIssuer(test: Lifetime, settings: IssuerSettings) {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
+  test.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+
   const plugins = typeof settings.plugins === "function" ? await settings.plugins(url) : settings.plugins;
   const database = new Database(":memory:");
+  test.after(() => void database.close());
   const entries = new KeyValueStore();
   const background = new Set<Promise<unknown>>();
   const logged: string[] = [];
@@ -98,12 +101,6 @@ export async function startIssuer(test: Lifetime, settings: IssuerSettings) {
   await (await auth.$context).runMigrations();
   handler = toNodeHandler(auth);
 
-  test.after(() => {
-    server.close();
-    server.closeAllConnections();
-    database.close();
-  });
-
   return {
     url,
     auth,
@@ -136,7 +133,7 @@ export async function startIssuer(test: Lifetime, settings: IssuerSettings) {
     async deleteUserSessions(userId: string) {
       const { internalAdapter } = await auth.$context;
       const adapter = internalAdapter as unknown as Record<string, (userId: string) => Promise<void>>;
-      await adapter[minor >= 6 ? "deleteUserSessions" : "deleteSessions"]?.(userId);
+      await (adapter.deleteUserSessions ?? adapter.deleteSessions)?.(userId);
     },
 
     /** Signs up a new user, and returns the device. */
