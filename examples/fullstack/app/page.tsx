@@ -11,7 +11,7 @@ export default async function TasksPage({ searchParams }: { searchParams: Promis
   return (
     <>
       <Header email={user.email} current="/" />
-      <Tasks key={shown} apiUrl={apiUrl} userId={user.id} show={shown} />
+      <Tasks key={`${user.id} ${shown}`} apiUrl={apiUrl} userId={user.id} show={shown} />
     </>
   );
 }

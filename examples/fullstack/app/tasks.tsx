@@ -15,7 +15,7 @@ export function Tasks({ apiUrl, userId, show }: { apiUrl: string; userId: string
   return (
     <main>
       <h1>Tasks</h1>
-      <NewTask ready={tasks !== undefined} add={add} />
+      <NewTask add={add} />
       <nav className="filter" aria-label="Which tasks">
         {Object.entries(shows).map(([name, { label }]) => (
           <Link key={name} href={`/?show=${name}`} aria-current={name === show ? "true" : undefined}>
@@ -39,32 +39,25 @@ export function Tasks({ apiUrl, userId, show }: { apiUrl: string; userId: string
   );
 }
 
-function NewTask({ ready, add }: { ready: boolean } & Pick<ReturnType<typeof useTasks>, "add">) {
-  const [title, setTitle] = useState("");
+function NewTask({ add }: Pick<ReturnType<typeof useTasks>, "add">) {
   const [error, setError] = useState<string>();
+  const form = useRef<HTMLFormElement>(null);
 
-  async function submit() {
-    setTitle("");
+  async function submit(title: string) {
     setError(undefined);
     const failure = await add(title);
     if (!failure) return;
     setError(failure.fields.title);
     // Keep text that was typed in the meantime.
-    setTitle((typed) => typed || title);
+    const field = form.current?.elements.namedItem("title");
+    if (field instanceof HTMLInputElement) field.value ||= title;
   }
 
+  // React clears the form, and also submits what was entered before the page was interactive.
   return (
-    <form
-      className="new-task"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void submit();
-      }}
-    >
-      <Field label="New task" error={error} value={title} onChange={setTitle} autoFocus autoComplete="off" />
-      <button className="primary" disabled={!ready}>
-        Add
-      </button>
+    <form className="new-task" ref={form} action={(entered) => void submit(String(entered.get("title")))}>
+      <Field label="New task" name="title" error={error} autoFocus autoComplete="off" />
+      <button className="primary">Add</button>
     </form>
   );
 }

@@ -14,7 +14,8 @@ type Edit = (tasks: Task[]) => Task[];
 export function useTasks(apiUrl: string, userId: string, show: Show) {
   const api = useMemo(() => tasksApi(apiUrl, userId, authorizedFetch(accessTokens, userId)), [apiUrl, userId]);
   const { filter } = shows[show];
-  const [tasks, setTasks] = useState<Task[]>();
+  const [tasks, setTasks] = useState<Task[]>([]);
+  const [isLoaded, setLoaded] = useState(false);
   const [cursor, setCursor] = useState<string | null>(null);
   const [failure, setFailure] = useState<ApiError>();
   const [news, setNews] = useState("");
@@ -25,7 +26,9 @@ export function useTasks(apiUrl: string, userId: string, show: Show) {
       setFailure(undefined);
       try {
         const page = await api.list({ ...filter, limit: PAGE, ...(cursor && { cursor }) });
-        setTasks((tasks = []) => page.items.reduce((all, task) => put(task)(all), cursor ? tasks : []));
+        // A task may have been added in the meantime.
+        setTasks((tasks) => page.items.reduce((all, task) => put(task)(all), tasks));
+        setLoaded(true);
         setCursor(page.next_cursor);
         if (cursor) setNews(`${page.items.length} more tasks`);
       } catch (error) {
@@ -37,27 +40,28 @@ export function useTasks(apiUrl: string, userId: string, show: Show) {
   useEffect(() => void load(), [load]);
 
   async function change(now: Edit, undo: Edit, request: () => Promise<Edit>, done: string, failed: string) {
-    setFailure(undefined);
-    setTasks((tasks = []) => now(tasks));
+    // If the list could not be loaded, the page continues to say so.
+    if (isLoaded) setFailure(undefined);
+    setTasks(now);
     // Requests are sent sequentially, so that the API receives changes in order.
     const response = queue.current.then(request);
     queue.current = response.catch(() => {});
     try {
       const settled = await response;
-      setTasks((tasks = []) => settled(tasks));
+      setTasks(settled);
       setNews(done);
       return undefined;
     } catch (error) {
       const { message, ...more } = ApiError.from(error);
       const failure = new ApiError(`${failed} ${message}`, more);
-      setTasks((tasks = []) => undo(tasks));
+      setTasks(undo);
       if (Object.keys(failure.fields).length === 0) setFailure(failure);
       return failure;
     }
   }
 
   return {
-    tasks: tasks?.filter(({ completed }) => completed === (filter.completed ?? completed)),
+    tasks: isLoaded ? tasks.filter(({ completed }) => completed === (filter.completed ?? completed)) : undefined,
     failure,
     news,
     load: () => load(),

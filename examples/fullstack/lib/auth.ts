@@ -1,7 +1,7 @@
 import { betterAuth } from "better-auth";
+import { jwtWithLogout } from "better-auth-logout";
 import Database from "better-sqlite3";
 
-import { jwtWithLogout } from "./better-auth-logout";
 import { apiUrl, appUrl } from "./settings";
 import { sharedSecret } from "./shared-secret";
 

@@ -4,7 +4,7 @@ import { after, test } from "node:test";
 
 import axe from "axe-core";
 import { decodeJwt } from "jose";
-import type { Page } from "playwright-core";
+import type { Page, Route } from "playwright-core";
 
 import type { Task } from "../lib/tasks-api";
 import { artifacts, closeBrowser, Device, needsBrowser, password, startStack, type Stack } from "./stack";
@@ -141,6 +141,66 @@ test("one API", needsBrowser, async (t) => {
     await page.getByText("Description must be at most 2000 characters long").waitFor();
     await page.keyboard.press("Escape");
     await device.task("Short").waitFor();
+  });
+
+  await t.test("a task can be added while the list is loading", async (t) => {
+    const device = await Device.open(t, stack);
+    const { page } = device;
+    await device.signUp();
+    await device.add("Old");
+    const field = page.getByLabel("New task");
+    const lists: Route[] = [];
+    await page.route(`${apiUrl}/**`, (route) =>
+      route.request().method() === "GET" ? void lists.push(route) : route.continue(),
+    );
+    await page.reload();
+    while (!lists[0]) await page.waitForTimeout(10);
+
+    await field.fill("New");
+    await field.press("Enter");
+    await page.getByText("Added “New”.").waitFor();
+    assert.equal(await field.inputValue(), "");
+    await page.getByText("Loading…").waitFor();
+    // This list was requested before the task was added.
+    const response = await lists[0].fetch();
+    const { items, ...more } = await response.json();
+    await lists[0].fulfill({ response, json: { ...more, items: items.filter(({ title }: Task) => title === "Old") } });
+    await device.task("Old").waitFor();
+    assert.deepEqual(await device.tasks().locator("label").allTextContents(), ["New", "Old"]);
+  });
+
+  await t.test("a task can be added before the page is interactive", async (t) => {
+    const device = await Device.open(t, stack);
+    const { page } = device;
+    await device.signUp();
+    let arrive = () => {};
+    const arrival = new Promise<void>((resolve) => (arrive = resolve));
+    await page.route("**/*.js", async (route) => {
+      await arrival;
+      await route.continue();
+    });
+    await page.reload({ waitUntil: "commit" });
+    const field = page.getByLabel("New task");
+    await field.fill("Early");
+    await field.press("Enter");
+    arrive();
+    await device.task("Early").waitFor();
+    assert.equal(await field.inputValue(), "");
+  });
+
+  await t.test("if the list cannot be loaded, a task can be added and the list be loaded again", async (t) => {
+    const device = await Device.open(t, stack);
+    const { page } = device;
+    await device.signUp();
+    await page.route(`${apiUrl}/**`, (route) => (route.request().method() === "GET" ? route.abort() : route.continue()));
+    await page.reload();
+    await page.getByText("The API cannot be reached").waitFor();
+    await page.getByLabel("New task").fill("Kept");
+    await page.getByLabel("New task").press("Enter");
+    await page.getByText("Added “Kept”.").waitFor();
+    await page.unroute(`${apiUrl}/**`);
+    await page.getByRole("button", { name: "Try again" }).click();
+    await device.task("Kept").waitFor();
   });
 
   await t.test("changes are shown before the API responds, and undone if it rejects them", async (t) => {
