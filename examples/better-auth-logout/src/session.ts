@@ -14,7 +14,7 @@ export async function activeSession(
   const stored = await internalAdapter.findSession(token);
   if (!stored || stored.session.expiresAt <= new Date()) return null;
   if (endInSecondaryStorage(options)) {
-    // Better Auth 1.4 and 1.5.0 also find sessions that have ended and are only preserved in the database.
+    // Before 1.5.6, Better Auth also finds sessions that have ended and are only preserved in the database.
     const hasEnded = options.session?.preserveSessionInDatabase && !(await options.secondaryStorage?.get(token));
     return hasEnded ? null : stored;
   }

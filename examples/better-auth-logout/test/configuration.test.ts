@@ -1,6 +1,7 @@
 // Configurations with which ended sessions would not be reported are rejected at start-up.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
 import { betterAuth, type AuthContext, type BetterAuthOptions } from "better-auth";
@@ -79,6 +80,12 @@ for (const url of [
     );
   });
 }
+
+test("the README names the tested version", () => {
+  const readme = readFileSync("node_modules/better-auth-logout/README.md", "utf8");
+  const { version } = JSON.parse(readFileSync("node_modules/better-auth/package.json", "utf8"));
+  assert.ok(readme.includes(`| 1.${minor} | ${version} |`), version);
+});
 
 test("auth.api has the types of the jwt plugin", async () => {
   const { api } = betterAuth({ ...options(), baseURL: issuer, plugins: [jwtWithLogout({ logout })] });
