@@ -61,15 +61,15 @@ export function jwtWithLogout({ logout, ...options }: JwtWithLogoutOptions): Jwt
 
   async function reportEnd(session: Session) {
     const sid = sessionId(session);
-    for (const url of urls) auth.runInBackground(deliver(auth, logout, url, sid, () => logoutToken(auth, settings, sid)));
+    const sign = () => logoutToken(auth, settings, sid);
+    for (const url of urls) auth.runInBackground(deliver(auth, logout, url, sid, sign));
   }
 
   // Before 1.6.26, Better Auth leaves the sessions of a deleted user in `secondaryStorage`.
   async function endSessions(user: User) {
-    const adapter: { deleteUserSessions?(userId: string): Promise<void>; deleteSessions(userId: never): Promise<void> } =
-      auth.internalAdapter;
-    if (adapter.deleteUserSessions) await adapter.deleteUserSessions(user.id);
-    else await adapter.deleteSessions(user.id as never);
+    // In some of these versions, `deleteSessions` takes a user's id, and there is no `deleteUserSessions`.
+    const adapter = auth.internalAdapter as unknown as Record<string, (userId: string) => Promise<void>>;
+    await (adapter.deleteUserSessions ?? adapter.deleteSessions)?.(user.id);
   }
 }
 

@@ -15,8 +15,8 @@ export async function logoutToken(auth: AuthContext, options: JwtOptions, sid: s
   // No `sub`, so this is never accepted as an access token where `sub` is required.
   const payload = { iat, exp: iat + 120, jti: crypto.randomUUID(), sid, events };
   const sign = options.jwt?.sign;
-  // Better Auth passes a header to `sign` since 1.7.
   if (sign) {
+    // Better Auth passes the header itself only since 1.7.
     const jwt = { ...options.jwt, sign: (claims: JWTPayload) => sign(claims, { typ }) };
     const token = await plugins.signJWT(context, { options: { ...options, jwt }, payload });
     if (decodeProtectedHeader(token).typ === typ) return token;
@@ -26,7 +26,7 @@ export async function logoutToken(auth: AuthContext, options: JwtOptions, sid: s
   return decodeProtectedHeader(token).typ === typ ? token : withType(token, context, options);
 }
 
-// Before 1.7, Better Auth ignores the header. It has chosen or created the key, so the same claims are signed again with it.
+// Before 1.7, Better Auth ignores the header. It has chosen or created the key, so sign the same claims again with it.
 async function withType(token: string, context: GenericEndpointContext, options: JwtOptions): Promise<string> {
   const { alg = "", kid } = decodeProtectedHeader(token);
   const { adapter, secret, secretConfig = secret } = context.context;
@@ -35,8 +35,9 @@ async function withType(token: string, context: GenericEndpointContext, options:
     ? (await options.adapter.getJwks(context))?.find(({ id }) => id === kid)
     : await adapter.findOne<plugins.Jwk>({ model: "jwks", where });
   if (!row) throw new BetterAuthError("the key that signed the logout token is not in jwks");
+  const stored = row.privateKey;
   const isEncrypted = !options.jwks?.disablePrivateKeyEncryption;
-  const jwk = isEncrypted ? await symmetricDecrypt({ key: secretConfig, data: JSON.parse(row.privateKey) }) : row.privateKey;
+  const jwk = isEncrypted ? await symmetricDecrypt({ key: secretConfig, data: JSON.parse(stored) }) : stored;
   const key = await importJWK(JSON.parse(jwk), alg);
   return new SignJWT(decodeJwt(token)).setProtectedHeader({ alg, ...(kid && { kid }), typ }).sign(key);
 }
