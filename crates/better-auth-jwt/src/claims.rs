@@ -1,5 +1,7 @@
 //! The claims of a verified token.
 
+mod user;
+
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use serde::{
@@ -137,18 +139,6 @@ impl Claims {
         self.text("scope").unwrap_or_default().split(' ').filter(|scope| !scope.is_empty())
     }
 
-    /// `role`, the roles in the whole application, which Better Auth's admin plugin joins with commas.
-    ///
-    /// ```
-    /// # use better_auth_jwt::Claims;
-    /// fn is_admin(claims: &Claims) -> bool {
-    ///     claims.roles().any(|role| role == "admin")
-    /// }
-    /// ```
-    pub fn roles(&self) -> impl Iterator<Item = &str> {
-        self.text("role").unwrap_or_default().split(',').map(str::trim).filter(|role| !role.is_empty())
-    }
-
     /// Deserializes a claim by name, with serde_json.
     ///
     /// A missing claim deserializes like `null`: use `Option` for optional claims.
@@ -157,8 +147,7 @@ impl Claims {
     ///
     /// The claim is missing and `T` is not an `Option`, or the claim is not a `T`.
     pub fn get<'de, T: Deserialize<'de>>(&'de self, name: &str) -> Result<T, ClaimError> {
-        let json = self.document.find(name).map_or("null", Value::raw);
-        serde_json::from_str(json).map_err(|_| ClaimError::new(name.to_owned()))
+        serde_json::from_str(self.json(name)).map_err(|_| ClaimError::new(name.to_owned()))
     }
 
     /// Deserializes all claims into one type, with serde_json.
@@ -177,6 +166,11 @@ impl Claims {
 
     fn text(&self, name: &str) -> Option<&str> {
         self.document.find(name)?.as_str()
+    }
+
+    /// The JSON text of a claim. A missing claim is like `null`.
+    fn json(&self, name: &str) -> &str {
+        self.document.find(name).map_or("null", Value::raw)
     }
 
     /// The name of the claim that could not be deserialized. The error's own message may quote the value.

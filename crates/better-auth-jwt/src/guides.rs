@@ -33,6 +33,7 @@ guide!(containers, "guides/containers.md");
 guide!(grpc, "guides/grpc.md");
 guide!(organizations, "guides/organizations.md");
 guide!(revocations, "guides/revocations.md");
+guide!(roles, "guides/roles.md");
 guide!(session_exchange, "guides/session_exchange.md");
 guide!(several_issuers, "guides/several_issuers.md");
 guide!(streams, "guides/streams.md");

@@ -94,7 +94,7 @@ impl<R> JwtAuthLayer<Claims, R> {
     /// }
     ///
     /// let auth = JwtAuthLayer::new(verifier)
-    ///     .require("admin", |claims| claims.roles().any(|role| role == "admin"))
+    ///     .require("admin", |claims| claims.has_role("admin"))
     ///     .claims::<Member>()
     ///     .require("active organization", |member| member.active_organization_id.is_some());
     /// ```
@@ -114,9 +114,11 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// Requires a claim to be equal to this value in the path: 403 if it is missing, another string, or not
     /// a string. May be called several times.
     ///
-    /// A claim says what was true when the token was issued. With Better Auth's organization plugin, for
-    /// example, `definePayload` can add the active organization of the session; the user may have left it
-    /// since. If that matters, look memberships up with [`require_async`](Self::require_async).
+    /// A claim says what was true when the token was issued. The active organization of Better Auth's organization
+    /// plugin says less: Better Auth does not clear it when a user is removed. [`guides::organizations`] shows how
+    /// `definePayload` can check the membership, and how to look it up with [`require_async`](Self::require_async).
+    ///
+    /// [`guides::organizations`]: crate::guides::organizations
     ///
     /// Handlers can read the value from the claims, which contain the same string as the path.
     ///
@@ -169,8 +171,8 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// # use better_auth_jwt::{JwtAuthLayer, test_util::Issuer};
     /// # let verifier = Issuer::new().verifier();
     /// let auth = JwtAuthLayer::new(verifier)
-    ///     .require("verified email", |claims| claims.get("emailVerified").unwrap_or(false))
-    ///     .require("admin", |claims| claims.roles().any(|role| role == "admin"));
+    ///     .require("verified email", |claims| claims.is_email_verified())
+    ///     .require("admin", |claims| claims.has_role("admin"));
     /// ```
     pub fn require(
         self,
@@ -190,7 +192,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// use http::Method;
     ///
     /// let auth = JwtAuthLayer::new(verifier).require_request("editor", |claims, parts| {
-    ///     parts.method == Method::GET || claims.roles().any(|role| role == "editor")
+    ///     parts.method == Method::GET || claims.has_role("editor")
     /// });
     /// ```
     pub fn require_request(

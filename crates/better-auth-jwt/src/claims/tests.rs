@@ -48,6 +48,36 @@ fn roles_are_separated_by_commas() {
 }
 
 #[test]
+fn a_role_is_compared_as_a_whole() {
+    let has_admin = |role: Json| claims(&json!({ "role": role }).to_string()).has_role("admin");
+    assert!(has_admin(json!("admin")) && has_admin(json!("editor, admin")));
+    for role in [json!("admin-trainee"), json!("Admin"), json!(""), json!(null), json!(["admin"]), json!(true)] {
+        assert!(!has_admin(role.clone()), "{role}");
+    }
+}
+
+#[test]
+fn a_flag_of_an_unexpected_type_never_gives_access() {
+    let odd = [json!("true"), json!("false"), json!(""), json!(0), json!(1), json!([]), json!({ "is": true })];
+    let with = |name: &str, value: &Json| claims(&json!({ name: value }).to_string());
+
+    let verified = |value: &Json| with("emailVerified", value).is_email_verified();
+    assert!(verified(&json!(true)) && !verified(&json!(false)) && !verified(&json!(null)));
+    let anonymous = |value: &Json| with("isAnonymous", value).is_anonymous();
+    assert!(anonymous(&json!(true)) && !anonymous(&json!(false)) && !anonymous(&json!(null)));
+    let banned = |value: &Json| with("banned", value).is_banned();
+    assert!(banned(&json!(true)) && !banned(&json!(false)) && !banned(&json!(null)));
+    let impersonated = |value: &Json| with("impersonatedBy", value).is_impersonated();
+    assert!(impersonated(&json!("grace")) && impersonated(&json!(false)) && !impersonated(&json!(null)));
+    for value in &odd {
+        assert!(!verified(value), "{value}");
+        assert!(anonymous(value) && banned(value) && impersonated(value), "{value}");
+    }
+    let empty = claims("{}");
+    assert!(!empty.is_email_verified() && !empty.is_anonymous() && !empty.is_banned() && !empty.is_impersonated());
+}
+
+#[test]
 fn any_other_claim_is_read_by_name() {
     let claims = claims(ADA);
     assert_eq!(claims.get::<String>("role").unwrap(), "admin");

@@ -82,9 +82,7 @@ async fn a_rule_can_depend_on_the_method_and_the_path() {
     let issuer = Issuer::new();
     let org = org_id();
     let layer = JwtAuthLayer::new(issuer.verifier())
-        .require_request("editor", |claims, parts| {
-            parts.method == Method::GET || claims.roles().any(|role| role == "editor")
-        })
+        .require_request("editor", |claims, parts| parts.method == Method::GET || claims.has_role("editor"))
         .require_request("not the archive", move |_, parts| org.extract(parts).is_ok_and(|org| org != "archive"));
     let with_method = |method: Method, path: &str, token: &str| {
         let mut request = request(path, token);
