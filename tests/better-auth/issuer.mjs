@@ -28,6 +28,9 @@
 //   COOKIE_CACHE         compact | jwt | jwe: the cookie cache of this kind; jwks: signed with the plugin's own key pairs
 //   PLUGINS              more plugins, separated by commas: the names of any in better-auth/plugins, for example
 //                        organization,admin. Also oauthProvider, whose resource is https://api.example.com
+//   MEMBERS              1: the token has the claims of organization and admin, and /member-role returns the role of its user
+//                        in an organization
+//   ADMIN                the email address of the user who gets the role "admin" at sign-up
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -88,9 +91,17 @@ const options = {
   telemetry: { enabled: false },
   logger: { level: "error" },
 };
+if (env.ADMIN) {
+  const before = async (user) => (user.email === env.ADMIN ? { data: { role: "admin" } } : undefined);
+  options.databaseHooks = { user: { create: { before } } };
+}
 await (await getMigrations(options)).runMigrations();
 const auth = betterAuth(options);
 handler = toNodeHandler(auth);
+if (env.MEMBERS === "1") {
+  const next = handler;
+  handler = (request, response) => (request.url.startsWith("/member-role?") ? memberRole : next)(request, response);
+}
 
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, stop);
 process.stdin.on("close", stop).on("error", stop).resume();
@@ -123,7 +134,44 @@ function tokens() {
   if (env.AUDIENCE) jwt.audience = env.AUDIENCE;
   if (env.TOKEN_LIFETIME) jwt.expirationTime = env.TOKEN_LIFETIME;
   if (env.SID === "1") jwt.definePayload = ({ user, session }) => ({ email: user.email, name: user.name, sid: session.id });
+  if (env.MEMBERS === "1") jwt.definePayload = claims;
   return env.SIGNING === "hs256" ? sharedSecret(jwt) : keyPairs(jwt);
+}
+
+// This function and the next two are those of the guide about organizations. The membership is looked up, because Better
+// Auth keeps the active organization of a user who has been removed from it.
+async function claims({ user, session }) {
+  const organizationId = session.activeOrganizationId;
+  const member = organizationId && (await findMember(organizationId, user.id));
+  return {
+    sid: session.id,
+    role: user.role,
+    banned: user.banned,
+    emailVerified: user.emailVerified,
+    isAnonymous: user.isAnonymous,
+    impersonatedBy: session.impersonatedBy,
+    activeOrganizationId: member ? organizationId : null,
+  };
+}
+
+async function findMember(organizationId, userId) {
+  const { adapter } = await auth.$context;
+  return adapter.findOne({
+    model: "member",
+    where: [
+      { field: "organizationId", value: organizationId },
+      { field: "userId", value: userId },
+    ],
+  });
+}
+
+async function memberRole(request, response) {
+  const token = (request.headers.authorization ?? "").replace(/^Bearer /i, "");
+  const { payload } = await auth.api.verifyJWT({ body: { token } });
+  if (!payload?.sub) return response.writeHead(401).end();
+  const organizationId = new URL(request.url, address).searchParams.get("organizationId") ?? "";
+  const member = await findMember(organizationId, payload.sub);
+  response.setHeader("content-type", "application/json").end(JSON.stringify({ role: member?.role ?? null }));
 }
 
 function keyPairs(jwt) {

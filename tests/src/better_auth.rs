@@ -200,6 +200,16 @@ impl BetterAuth {
         cookie(&response)
     }
 
+    /// Lets the admin of this cookie act as the user. Returns the cookie of the new session.
+    ///
+    /// # Panics
+    /// If the request fails.
+    pub async fn impersonate(&self, admin: &str, user: &User) -> String {
+        let response = self.post("admin/impersonate-user", admin, &json!({ "userId": user.id })).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        cookie(&response)
+    }
+
     /// A new JWT for the session of this cookie.
     ///
     /// # Panics
@@ -216,6 +226,20 @@ impl BetterAuth {
         self.process.id()
     }
 
+    /// The file of its SQLite database.
+    pub fn database(&self) -> &str {
+        &self.issuer.environment["DATABASE"]
+    }
+
+    /// Sends a request to an endpoint of Better Auth, with this cookie.
+    ///
+    /// # Panics
+    /// If there is no response.
+    pub async fn post(&self, path: &str, cookie: &str, form: &Value) -> ApiResponse {
+        let request = self.client.post(self.endpoint(path));
+        ApiResponse::to(request.header(ORIGIN, self.name()).header(COOKIE, cookie).json(form)).await
+    }
+
     /// Stops the server and waits until it has exited.
     ///
     /// # Panics
@@ -223,11 +247,6 @@ impl BetterAuth {
     pub async fn stop(self) {
         let status = self.process.stop().await;
         assert!(status.success(), "Better Auth exited with {status}");
-    }
-
-    pub(crate) async fn post(&self, path: &str, cookie: &str, form: &Value) -> ApiResponse {
-        let request = self.client.post(self.endpoint(path));
-        ApiResponse::to(request.header(ORIGIN, self.name()).header(COOKIE, cookie).json(form)).await
     }
 
     /// The URL of this path below the base path.
@@ -256,10 +275,12 @@ fn cookie_cache(response: &ApiResponse) -> Option<String> {
     cookie.split(';').next().map(str::to_owned)
 }
 
-/// The session cookie, which is the first that is set, without its attributes.
+/// The session cookie, without its attributes. When an admin impersonates a user, it is removed first and then set.
 fn cookie(response: &ApiResponse) -> String {
-    let cookie = response.headers[SET_COOKIE].to_str().expect("an ASCII cookie");
-    cookie.split(';').next().expect("the cookie before its attributes").to_owned()
+    let mut cookies = response.headers.get_all(SET_COOKIE).iter().map(|cookie| cookie.to_str().expect("ASCII"));
+    let session = cookies.rfind(|cookie| cookie.starts_with("better-auth.session_token="));
+    let session = session.expect("a session cookie");
+    session.split(';').next().expect("the cookie before its attributes").to_owned()
 }
 
 /// The address and the base path, from the line that `issuer.mjs` prints when it is ready.

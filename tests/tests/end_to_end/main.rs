@@ -2,6 +2,7 @@
 
 mod dev;
 mod logout;
+mod organizations;
 mod rejections;
 mod rotation;
 mod session_exchange;
