@@ -1,16 +1,16 @@
 //! Clients that never call `/token`: they send their session cookie or session token.
 
-use std::{net::TcpListener, process::Command, sync::Arc, time::Duration};
+use std::{process::Command, sync::Arc, time::Duration};
 
 use reqwest::{
     Method,
     header::{COOKIE, ORIGIN, RETRY_AFTER},
 };
 use serde_json::{Value, json};
-use system_tests::{ApiResponse, Issuer, Signing, TasksApi, User, node};
+use system_tests::{ApiResponse, Issuer, Signing, User, node};
 use tokio::time::Instant;
 
-use crate::world::{TASKS_API, World, tasks_of};
+use crate::world::{World, tasks_of};
 
 const FORMS: (&str, &str) = ("TASKS_API_SESSION_EXCHANGE", "bearer,cookie");
 
@@ -100,21 +100,14 @@ async fn a_session_that_has_ended_is_rejected_at_once_if_better_auth_sends_logou
     if !node::ready() {
         return;
     }
-    // Both need the other's address: that of the issuer is chosen before it starts.
-    let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
-    let issuer_url = format!("http://127.0.0.1:{port}");
-    let settings = [FORMS, ("TASKS_API_REQUIRE_SID", "true"), ("BETTER_AUTH_URL", &issuer_url)];
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let api = TasksApi::start(TASKS_API, "serve", directory.path(), &settings).await;
-    let logout_url = api.url("/auth/backchannel-logout");
-    let auth = Issuer::new(Signing::KeyPairs).with("PORT", port).with("LOGOUT_URLS", logout_url).start().await;
-    let ada = auth.sign_up("Ada").await;
-    let other_device = auth.sign_in("Ada").await;
+    let world = World::with_logout(Issuer::new(Signing::KeyPairs), &[FORMS]).await;
+    let ada = world.auth.sign_up("Ada").await;
+    let other_device = world.auth.sign_in("Ada").await;
 
-    let send = |cookie: &str| ApiResponse::to(api.request(Method::GET, &tasks_of(&ada)).header(COOKIE, cookie));
+    let send = |cookie: &str| ApiResponse::to(world.api.request(Method::GET, &tasks_of(&ada)).header(COOKIE, cookie));
     assert_eq!(send(&ada.cookie).await.status, 200);
     assert_eq!(send(&other_device).await.status, 200);
-    auth.sign_out(&ada.cookie).await;
+    world.auth.sign_out(&ada.cookie).await;
     let start = Instant::now();
     while send(&ada.cookie).await.status == 200 {
         assert!(start.elapsed() < Duration::from_secs(10), "the session is still accepted");

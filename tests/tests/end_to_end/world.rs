@@ -1,3 +1,5 @@
+use std::net::TcpListener;
+
 use reqwest::Method;
 use serde_json::Value;
 use system_tests::{ApiResponse, BetterAuth, Issuer, Signing, TasksApi, User, node};
@@ -29,6 +31,21 @@ impl World {
         let auth = issuer.start().await;
         let secret = auth.secret().to_owned();
         Self::serve(auth, &[("BETTER_AUTH_SECRET", &secret)]).await
+    }
+
+    /// A server that rejects tokens without a session, and a Better Auth server that sends it logout tokens.
+    pub(crate) async fn with_logout(issuer: Issuer, settings: &[(&str, &str)]) -> Self {
+        // Each needs the other's address: that of Better Auth is chosen before it starts.
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        drop(listener);
+        let url = format!("http://{address}");
+        let environment = [&[("BETTER_AUTH_URL", &*url), ("TASKS_API_REQUIRE_SID", "true")], settings].concat();
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let api = TasksApi::start(TASKS_API, "serve", directory.path(), &environment).await;
+        let logout_url = api.url("/auth/backchannel-logout");
+        let auth = issuer.with("PORT", address.port()).with("LOGOUT_URLS", logout_url).start().await;
+        Self { auth, api, _directory: directory }
     }
 
     /// A server for this Better Auth server.

@@ -40,6 +40,8 @@ rows! {
     JwksPath: "`jwksPath`, and its URL configured in the API",
     SevenDays: "`expirationTime: \"7d\"`",
     Rotation: "A rotated key: its first token and those of the old key 200",
+    Exchange: "Session token or session cookie in place of a JWT, with `SessionExchange`: 201, 200",
+    Logout: "Signing out, with the plugin `better-auth-logout`: 401 for this session's JWTs, 200 for those of others",
     LegacyAccessToken: "OAuth access token, with `Profile::LegacyAccessToken`: 200",
     AccessToken: "OAuth access token, with `Profile::AccessToken` or `BetterAuth::access_tokens`: 200",
     AccessTokenIsNoJwt: "OAuth access token, where only JWTs of `/token` are expected: 401",
