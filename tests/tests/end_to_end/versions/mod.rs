@@ -33,7 +33,7 @@ async fn passed_by(line: &'static str) -> Vec<Row> {
     passed.extend(jwt::rotation(line).await);
     passed.extend(jwt::shared_secret(line).await);
     passed.extend(sessions::exchange(line).await);
-    //LOGOUT
+    passed.extend(sessions::logout(line).await);
     passed.extend(oauth::access_tokens_of_any_version(line).await);
     if ["1.4", "1.5", "1.6"].contains(&line) {
         passed.extend(oauth::id_tokens_of_the_old_plugin(line).await);
