@@ -107,7 +107,7 @@ pub struct User {
     pub cookie: String,
     /// The `token` in the response to a sign-up or sign-in, which is not a JWT.
     pub session_token: String,
-    /// The cookie cache of the session, if it is enabled. Not for APIs either.
+    /// The cookie cache of the session, if it is enabled. APIs reject it.
     pub session_data: Option<String>,
     /// The session token with a signature, from the `set-auth-token` header. Not a JWT either.
     pub signed_session_token: String,

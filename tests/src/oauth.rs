@@ -46,7 +46,7 @@ impl BetterAuth {
         let authorization = ApiResponse::to(authorization).await;
         let location = authorization.headers.get(LOCATION).unwrap_or_else(|| panic!("no redirect: {authorization:?}"));
         let consent_page = self.resolve(location.to_str().expect("an ASCII URL"));
-        // The plugins name the request differently, and so they do the URL in the response.
+        // The plugins use different names for the request, and for the URL in the response.
         let consent = match parameter(&consent_page, "consent_code") {
             Some(code) => json!({ "accept": true, "consent_code": code }),
             None => json!({ "accept": true, "oauth_query": consent_page.query() }),

@@ -92,8 +92,8 @@ impl BetterAuth {
     }
 
     /// Also accepts access tokens that Better Auth's OAuth provider issued for this resource: see
-    /// [`Profile::AccessToken`]. Call it again to accept several resources. Access tokens of Better Auth before 1.7 need
-    /// a verifier of their own, with [`Profile::LegacyAccessToken`], which [`Verifier::or`] adds to this one.
+    /// [`Profile::AccessToken`]. Call it again to accept several resources. For access tokens of Better Auth before 1.7,
+    /// add a verifier with [`Profile::LegacyAccessToken`] by [`Verifier::or`].
     ///
     /// Their `iss` may be the origin with the base path, or any [`issuer`](Self::issuer) set here. All are names of the
     /// same issuer: a logout ends a session for both kinds of tokens. [`Claims::is_access_token`] tells them apart.

@@ -115,7 +115,7 @@ impl<C: FromClaims, R> JwtAuthLayer<C, R> {
     /// a string. May be called several times.
     ///
     /// A claim says what was true when the token was issued. The active organization of Better Auth's organization
-    /// plugin says less: Better Auth does not clear it when a user is removed. [`guides::organizations`] shows how
+    /// plugin does not prove membership: Better Auth does not clear it when a user is removed. [`guides::organizations`] shows how
     /// `definePayload` can check the membership, and how to look it up with [`require_async`](Self::require_async).
     ///
     /// [`guides::organizations`]: crate::guides::organizations

@@ -28,7 +28,7 @@ export function checkConfiguration({ version, options }: AuthContext, { jwt }: J
   }
 }
 
-// Better Auth before 1.4.16 does not tell its version.
+// Better Auth before 1.4.16 has no `version` in its context.
 function isSupported(version = "") {
   const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
   return major > 1 || minor > 4 || (minor === 4 && patch >= 22);

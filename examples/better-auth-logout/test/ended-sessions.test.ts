@@ -81,7 +81,7 @@ const events: Record<string, Event> = {
     await admin.post("/admin/ban-user", { userId: user });
     return sids;
   },
-  async "admin update-user to banned, which ends nothing before 1.6"({ admin, user, sids }) {
+  async "admin update-user to banned, which ends nothing before 1.6.16"({ admin, user, sids }) {
     await admin.post("/admin/update-user", { userId: user, data: { banned: true } });
     return minor >= 6 ? sids : [];
   },

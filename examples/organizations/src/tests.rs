@@ -137,7 +137,7 @@ async fn a_failed_lookup_is_503_and_is_not_cached() {
 }
 
 #[tokio::test]
-async fn the_logo_is_for_those_whose_active_organization_it_is() {
+async fn the_logo_requires_the_active_organization() {
     let setup = setup(HOUR).await;
     for (active, status) in [(json!("acme"), 200), (json!("other"), 403), (json!(null), 403), (json!(["acme"]), 403)] {
         let token = setup.token("grace", json!({ "activeOrganizationId": active }));
@@ -160,7 +160,7 @@ async fn admin_is_for_admins_of_the_application_who_act_as_themselves() {
 }
 
 #[tokio::test]
-async fn the_greeting_needs_no_token_but_no_invalid_one_either() {
+async fn the_greeting_needs_no_token_and_rejects_an_invalid_one() {
     let setup = setup(HOUR).await;
     let ada = setup.token("ada", json!({ "name": "Ada" }));
     for (token, status, greeting) in [("", 200, "Hello!"), (&ada, 200, "Hello, Ada!"), ("invalid", 401, "")] {

@@ -76,7 +76,7 @@ async fn the_active_organization_is_in_new_tokens_of_its_members_only() {
 }
 
 #[tokio::test]
-async fn admin_is_for_admins_who_act_as_themselves_and_a_ban_ends_everything() {
+async fn impersonated_admins_are_rejected_and_a_ban_revokes_all_sessions() {
     let Some(world) = World::new(&[("ADMIN", "grace@example.test")]).await else { return };
     let (bob, grace) = (world.auth.sign_up("Bob").await, world.auth.sign_up("Grace").await);
     let admin = async |token: &str| world.send(Method::GET, "/admin", token).await.as_u16();

@@ -4,8 +4,8 @@ use super::Claims;
 
 /// Conditions on the user, for [`JwtAuthLayer::require`](crate::JwtAuthLayer::require).
 ///
-/// A claim of an unexpected type never gives access: [`is_email_verified`](Self::is_email_verified) is then `false`,
-/// and [`is_anonymous`](Self::is_anonymous), [`is_banned`](Self::is_banned) and
+/// A claim of an unexpected type counts as the restrictive value: [`is_email_verified`](Self::is_email_verified) is then
+/// `false`, and [`is_anonymous`](Self::is_anonymous), [`is_banned`](Self::is_banned) and
 /// [`is_impersonated`](Self::is_impersonated) are `true`.
 ///
 /// With `definePayload`, tokens contain only the claims that it returns. A flag that is absent is `false`, so it must

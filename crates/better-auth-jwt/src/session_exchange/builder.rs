@@ -66,7 +66,7 @@ impl SessionExchangeBuilder {
     /// Browsers attach the cookie to requests of other sites too, so the request's `Origin` must be in this list:
     /// otherwise the response is 403. Without `Origin`, which browsers omit in `GET` requests of the same origin, only
     /// `GET` and `HEAD` are accepted, and not if `Sec-Fetch-Site` is `cross-site`. So a `GET` request must not change
-    /// anything.
+    /// anything. Two session cookies of the same name with different values are rejected with 400.
     ///
     /// The browser sends the cookie only to a service on the same host, or on another subdomain if Better Auth's
     /// `crossSubDomainCookies` is enabled. For requests between origins, your CORS layer must allow credentials.
@@ -91,7 +91,7 @@ impl SessionExchangeBuilder {
     /// Allows plain `http` to other machines, for example inside a container network. Anyone who can read the requests
     /// can then use the sessions.
     ///
-    /// Plain `http` never goes through a proxy, whatever the environment contains.
+    /// Plain `http` never goes through a proxy, whatever the environment contains, unless you set [`client`](Self::client).
     pub fn allow_http(mut self) -> Self {
         self.http.allow_http = true;
         self
@@ -144,14 +144,15 @@ impl SessionExchangeBuilder {
     /// How often sessions may be exchanged that have not been exchanged before: up to `burst` in a row, then one per
     /// `interval`. 100 and 20 ms by default, which is 50 per second.
     ///
-    /// Beyond that, the response is 503. Sessions that have been exchanged before are not limited, unless they were
-    /// dropped from the cache: many requests with made-up sessions do not affect users who are signed in.
+    /// Beyond that, the response is 503. Sessions in the cache are exempt, also when their JWT is outdated, so many requests
+    /// with made-up sessions do not affect users who are active. A burst above 10,000 is reduced to 10,000.
     pub fn new_session_limit(mut self, burst: u32, interval: Duration) -> Self {
         (self.settings.new_session_burst, self.settings.new_session_interval) = (burst, interval);
         self
     }
 
-    /// How many exchanges may run at the same time. 64 by default. Beyond that, the response is 503.
+    /// How many exchanges may run at the same time. 64 by default. Beyond that, the response is 503. Sessions that are not
+    /// in the cache are exchanged only while less than half of them run.
     pub fn max_concurrent(mut self, exchanges: usize) -> Self {
         self.settings.max_concurrent = exchanges;
         self
@@ -173,9 +174,10 @@ impl SessionExchangeBuilder {
     ///
     /// # Errors
     ///
-    /// Neither [`bearer`](Self::bearer) nor [`cookies`](Self::cookies) was called; a URL or an origin is invalid; a URL is
-    /// plain `http` to another machine; the HTTP client cannot be created; a header is invalid, or is `Authorization` or
-    /// `Cookie`; or a limit is zero.
+    /// Neither [`bearer`](Self::bearer) nor [`cookies`](Self::cookies) was called; the list of origins is empty; a URL or an
+    /// origin is invalid; a URL is plain `http` to another machine; the HTTP client cannot be created; a root certificate is
+    /// invalid, or was set together with [`client`](Self::client); a header is invalid, or is `Authorization` or `Cookie`; or
+    /// the timeout or a limit is zero.
     pub fn build(self) -> Result<SessionExchange, ConfigError> {
         let settings = self.settings.validate()?;
         if !self.bearer && self.origins.is_none() {
@@ -183,7 +185,9 @@ impl SessionExchangeBuilder {
         }
         let is_reserved = |name: &str| ["authorization", "cookie"].iter().any(|other| name.eq_ignore_ascii_case(other));
         if let Some((name, _)) = self.http.headers.iter().find(|(name, _)| is_reserved(name)) {
-            return Err(ConfigError::new(format!("the header {name:?} of the session exchange contains the session")));
+            return Err(ConfigError::new(format!(
+                "the header {name:?} cannot be set for the session exchange: it is reserved for the session"
+            )));
         }
         let cookie = match self.origins {
             Some(origins) => Some(SessionCookie { name: self.cookie_name, origins: Origins::new(origins)? }),

@@ -20,7 +20,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Limits {
     pub(super) running: HashMap<SessionHash, Completed>,
     max_concurrent: usize,
-    /// For sessions that have not been exchanged before. Others are not limited, so made-up sessions do not affect them.
+    /// For sessions that are not in the cache.
     new_sessions: RateLimit,
     /// The issuer's rate limit is reached until this time.
     paused_until: Instant,
@@ -43,9 +43,11 @@ impl Limits {
 
     /// Whether an exchange may start. If not, returns the time to wait.
     pub(super) fn admit(&mut self, is_new: bool, now: Instant) -> Result<(), Duration> {
+        // Made-up sessions must not take the slots of sessions that are known to be real.
+        let max_concurrent = if is_new { self.max_concurrent.div_ceil(2) } else { self.max_concurrent };
         let admitted = if self.paused_until > now {
             Err(self.paused_until - now)
-        } else if self.running.len() >= self.max_concurrent {
+        } else if self.running.len() >= max_concurrent {
             Err(RETRY_AFTER)
         } else if is_new {
             self.new_sessions.take(now)

@@ -54,7 +54,7 @@ use crate::{
 /// | returns a JWT | that of the layer for this JWT |
 /// | does not accept the session | 401, and again for 5 seconds without asking |
 /// | cannot be reached, fails, or takes longer than 5 seconds | 503 with `Retry-After` |
-/// | would receive more requests than its [limits](SessionExchangeBuilder::new_session_limit) | 503 with `Retry-After` |
+/// | is not asked, because a [limit](SessionExchangeBuilder::new_session_limit) is reached or it responded with 429 | 503 with `Retry-After` |
 ///
 /// Sessions are kept in memory only as a keyed hash (HMAC-SHA-256 with a random key). They are never logged.
 ///
@@ -73,13 +73,13 @@ pub(crate) enum Exchange {
     Pending(Pin<Box<dyn Future<Output = Result<Arc<str>, Error>> + Send>>),
 }
 
-/// How many sessions have been exchanged since the start, for metrics.
+/// How many exchanges there have been since the start, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExchangeStatus {
-    /// Sessions for which the issuer returned a JWT.
+    /// Exchanges for which the issuer returned a JWT.
     pub exchanged: u64,
-    /// Sessions that the issuer did not accept.
+    /// Exchanges in which the issuer did not accept the session.
     pub rejected: u64,
     /// Exchanges that failed, because the issuer could not be reached, returned an error, or took too long.
     pub failed: u64,
@@ -94,7 +94,7 @@ impl SessionExchange {
         SessionExchangeBuilder::new(url.into())
     }
 
-    /// How many sessions have been exchanged, for metrics.
+    /// How many exchanges there have been, for metrics.
     pub fn status(&self) -> ExchangeStatus {
         self.shared.status()
     }

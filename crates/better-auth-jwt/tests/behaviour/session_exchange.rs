@@ -401,31 +401,36 @@ async fn an_issuer_that_fails_is_503_and_asked_again_after_a_second() {
 }
 
 #[tokio::test]
-async fn while_the_issuer_hangs_only_a_bounded_number_of_requests_waits() {
-    let world = World::with(|exchange| exchange.max_concurrent(10)).await;
-    let world = Arc::new(world);
+async fn while_the_issuer_hangs_a_bounded_number_of_requests_waits_and_half_of_it_is_for_known_sessions() {
+    let world = Arc::new(World::with(|exchange| exchange.max_concurrent(20)).await);
+    assert_eq!(world.send_session(SESSION).await.status(), 200);
+    world.clock.advance(60 * SECOND);
     world.endpoint.act(Act::Hang);
-    let waiting: Vec<_> = (0..10)
-        .map(|number| {
-            let world = world.clone();
-            tokio::spawn(async move { world.send_session(&format!("session-{number}")).await })
-        })
-        .collect();
-    while world.requests().len() < 10 {
-        tokio::task::yield_now().await;
-    }
-    // The others do not wait, and the issuer does not receive them.
+    let send = |session: String| {
+        let world = world.clone();
+        tokio::spawn(async move { world.send_session(&session).await })
+    };
+    let reached = async |count| {
+        while world.requests().len() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut waiting: Vec<_> = (0..10).map(|number| send(format!("session-{number}"))).collect();
+    reached(1 + 10).await;
+    // Others do not wait, and the issuer does not receive them.
     for number in 10..50 {
         let response = world.send_session(&format!("session-{number}")).await;
         assert_eq!(kind(&response), Some(ErrorKind::ExchangeUnavailable));
     }
+    waiting.push(send(SESSION.to_owned()));
+    reached(1 + 10 + 1).await;
     assert!(waiting.iter().all(|request| !request.is_finished()));
     for request in waiting {
         assert_eq!(kind(&request.await.unwrap()), Some(ErrorKind::ExchangeUnavailable));
     }
-    assert_eq!(world.endpoint.connections(), 10);
+    assert_eq!(world.endpoint.connections(), 1 + 10 + 1);
     let ExchangeStatus { failed, limited, .. } = world.status();
-    assert_eq!((failed, limited), (10, 40));
+    assert_eq!((failed, limited), (11, 40));
 }
 
 #[tokio::test]
@@ -460,7 +465,7 @@ async fn made_up_sessions_reach_the_issuer_at_a_bounded_rate_and_do_not_affect_o
 }
 
 #[tokio::test]
-async fn by_default_100_new_sessions_are_exchanged_in_a_row_and_64_at_the_same_time() {
+async fn by_default_100_new_sessions_are_exchanged_in_a_row_and_32_at_the_same_time() {
     let world = World::new().await;
     world.endpoint.act(unauthorized());
     for number in 0..200 {
@@ -474,7 +479,7 @@ async fn by_default_100_new_sessions_are_exchanged_in_a_row_and_64_at_the_same_t
     let requests = requests.iter().map(|session| world.send_session(session));
     let responses = futures_util::future::join_all(requests).await;
     assert!(responses.iter().all(|response| response.status() == 503));
-    assert_eq!((world.status().failed, world.status().limited), (64, 136));
+    assert_eq!((world.status().failed, world.status().limited), (32, 168));
 }
 
 #[tokio::test]
@@ -567,8 +572,8 @@ fn invalid_configurations_are_rejected() {
         (builder().cookies(["https://app.example.com:443"]), "is not an origin"),
         (builder().cookies(["https://*.example.com"]), "is not an origin"),
         (builder().cookies(["null"]), "is not an origin"),
-        (builder().bearer().header("Cookie", "a=b"), "contains the session"),
-        (builder().bearer().header("authorization", "x"), "contains the session"),
+        (builder().bearer().header("Cookie", "a=b"), "reserved for the session"),
+        (builder().bearer().header("authorization", "x"), "reserved for the session"),
         (builder().bearer().header("x", "\n"), "token URL"),
         (builder().bearer().timeout(Duration::ZERO), "timeout is zero"),
         (builder().bearer().max_concurrent(0), "is zero"),

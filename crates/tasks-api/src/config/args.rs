@@ -40,7 +40,7 @@ pub(crate) struct AuthArgs {
     /// JWKS URL [default: derived from BETTER_AUTH_URL]
     #[arg(long, env, value_name = "URL")]
     pub(super) better_auth_jwks_url: Option<String>,
-    /// Reach the Better Auth server over plain http on other hosts than loopback, for instance in a container network
+    /// Allow plain http to a Better Auth server that is not on loopback, for instance in a container network
     #[arg(long, env, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub(super) better_auth_allow_http: Option<String>,
     /// Algorithm of RSA keys without `alg`, for instance RS256 [default: such keys are not used]

@@ -57,7 +57,7 @@ fn current(state: &AppState) -> Registry {
 }
 
 fn add_session_exchange(registry: &Registry, status: ExchangeStatus) {
-    let exchanges = Opts::new("auth_session_exchanges_total", "Sessions exchanged for tokens, by result.");
+    let exchanges = Opts::new("auth_session_exchanges_total", "Exchanges of sessions for tokens, by result.");
     let exchanges = register(registry, IntCounterVec::new(exchanges, &["result"]));
     let results = [
         ("ok", status.exchanged),

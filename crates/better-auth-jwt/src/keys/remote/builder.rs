@@ -57,7 +57,7 @@ impl RemoteKeySetBuilder {
     /// Allows plain `http` to other machines, for example inside a container network. Anyone who can respond in the
     /// endpoint's place can then forge tokens.
     ///
-    /// Plain `http` never goes through a proxy, whatever the environment contains.
+    /// Plain `http` never goes through a proxy, whatever the environment contains, unless you set [`client`](Self::client).
     #[cfg(feature = "jwks-reqwest")]
     pub fn allow_http(mut self) -> Self {
         self.http.allow_http = true;
