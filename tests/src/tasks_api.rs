@@ -29,6 +29,8 @@ impl TasksApi {
         server.arg(command).current_dir(directory);
         server.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path))).env("NO_COLOR", "1");
         // No load balancer sends requests while it stops.
+        // If a test fails, its output says why requests were rejected.
+        server.env("RUST_LOG", "info,better_auth_jwt=debug");
         server.env("TASKS_API_LISTEN", &address).env("TASKS_API_DRAIN_DELAY", "0s").envs(environment.iter().copied());
         let mut process = Process::start("tasks-api", &mut server);
         process.line(|line| line.contains(&address).then_some(())).await;

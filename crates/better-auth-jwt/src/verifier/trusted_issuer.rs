@@ -82,17 +82,18 @@ pub(super) fn verify_with_each<'v, T>(
         // that issuer (RFC 8725, section 3.8).
         _ => Some(claimed_issuer(token)?),
     };
-    let candidates = || {
-        candidates().filter(|(_, issuer)| match &claimed_issuer {
-            Some(claimed) => issuer.rules.accepts_issuer(claimed.as_deref()),
-            None => true,
-        })
-    };
+    let candidates = candidates().filter(|(_, issuer)| match &claimed_issuer {
+        Some(claimed) => issuer.rules.accepts_issuer(claimed.as_deref()),
+        None => true,
+    });
 
-    let (mut invalid_claims, mut rejection) = (None, None);
-    for (index, issuer) in candidates() {
+    let (mut invalid_claims, mut rejection, mut without_key) = (None, None, Vec::new());
+    for (index, issuer) in candidates {
         let generation = issuer.keys.generation();
-        let Some(key) = issuer.keys.find(header) else { continue };
+        let Some(key) = issuer.keys.find(header) else {
+            without_key.push(issuer);
+            continue;
+        };
         match token.verify(header, &key) {
             Ok(payload) => match check(VerifiedBy { index, issuer, generation }, payload) {
                 Ok(verified) => return Ok(verified),
@@ -111,7 +112,8 @@ pub(super) fn verify_with_each<'v, T>(
         return Err(error.into());
     }
     let mut pending = Vec::new();
-    for (_, issuer) in candidates().filter(|(_, issuer)| issuer.keys.find(header).is_none()) {
+    // The key may have arrived since it was looked up. `refresh` then says so.
+    for issuer in without_key {
         match issuer.refresh(header) {
             Failure::Pending(keys) => pending.push(keys),
             // An issuer whose keys are unavailable might accept the token, so this overrides another issuer's

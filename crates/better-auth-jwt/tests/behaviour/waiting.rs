@@ -550,6 +550,36 @@ async fn a_request_does_not_wait_forever_for_a_key_source_that_never_finishes() 
     assert_eq!(refreshes.load(Ordering::SeqCst), 3);
 }
 
+/// A key source whose key arrives directly after the first lookup, from a fetch that another request has started.
+struct ArrivesInBetween {
+    keys: KeySet,
+    lookups: AtomicUsize,
+}
+
+impl KeySource for ArrivesInBetween {
+    fn supports(&self, _: Algorithm) -> bool {
+        true
+    }
+
+    fn find(&self, header: &Header) -> Option<Arc<Key>> {
+        let is_first = self.lookups.fetch_add(1, Ordering::SeqCst) == 0;
+        if is_first { None } else { self.keys.find(header) }
+    }
+
+    fn refresh(&self, _: &Header) -> Refresh {
+        Refresh::Pending(Box::pin(async {}))
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_arrives_directly_after_it_was_looked_up_is_used() {
+    let issuer = Issuer::new();
+    let keys = ArrivesInBetween { keys: KeySet::from_json(issuer.jwks()).unwrap(), lookups: AtomicUsize::new(0) };
+    let verifier = Verifier::builder(keys).issuer(issuer.origin()).audience(issuer.origin()).unwrap();
+    let response = send(&JwtAuthLayer::new(verifier), request("/", &bearer(&issuer.token("ada")))).await;
+    assert_eq!((response.status().as_u16(), response.extensions().get::<ErrorKind>()), (200, None));
+}
+
 /// Returns a key of another algorithm than the token has.
 struct Careless(KeySet);
 
