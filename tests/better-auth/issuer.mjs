@@ -149,7 +149,7 @@ async function claims({ user, session }) {
     banned: user.banned,
     emailVerified: user.emailVerified,
     isAnonymous: user.isAnonymous,
-    impersonatedBy: session.impersonatedBy,
+    impersonatedBy: session.impersonatedBy ?? null,
     activeOrganizationId: member ? organizationId : null,
   };
 }

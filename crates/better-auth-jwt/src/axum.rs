@@ -91,7 +91,8 @@ impl IntoResponse for AuthenticatedRejection {
 /// inside `nest`. A request without such a parameter, or with two of the same name, is rejected.
 ///
 /// Prefer `route_layer` to `layer`: `layer` also runs for paths without a route, which then get 401 instead
-/// of 404. On a `MethodRouter`, `layer` also runs for unsupported methods, which then get 401 instead of 405.
+/// of 404. Unsupported methods get 405 only with `MethodRouter::route_layer`: in the other positions, the layer
+/// also runs for them, and they get 401.
 ///
 /// ```
 /// use axum::{Router, routing::get};

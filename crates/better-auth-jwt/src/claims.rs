@@ -147,7 +147,7 @@ impl Claims {
     ///
     /// The claim is missing and `T` is not an `Option`, or the claim is not a `T`.
     pub fn get<'de, T: Deserialize<'de>>(&'de self, name: &str) -> Result<T, ClaimError> {
-        serde_json::from_str(self.json(name)).map_err(|_| ClaimError::new(name.to_owned()))
+        serde_json::from_str(self.json(name).unwrap_or("null")).map_err(|_| ClaimError::new(name.to_owned()))
     }
 
     /// Deserializes all claims into one type, with serde_json.
@@ -168,9 +168,9 @@ impl Claims {
         self.document.find(name)?.as_str()
     }
 
-    /// The JSON text of a claim. A missing claim is like `null`.
-    fn json(&self, name: &str) -> &str {
-        self.document.find(name).map_or("null", Value::raw)
+    /// The JSON text of a claim.
+    fn json(&self, name: &str) -> Option<&str> {
+        self.document.find(name).map(Value::raw)
     }
 
     /// The name of the claim that could not be deserialized. The error's own message may quote the value.

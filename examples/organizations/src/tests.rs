@@ -149,9 +149,10 @@ async fn the_logo_requires_the_active_organization() {
 async fn admin_is_for_admins_of_the_application_who_act_as_themselves() {
     let setup = setup(HOUR).await;
     for (claims, status) in [
-        (json!({ "role": "user,admin" }), 200),
+        // Without the claim, nothing says that the admin is not impersonated.
+        (json!({ "role": "user,admin" }), 403),
         (json!({ "role": "user,admin", "impersonatedBy": null }), 200),
-        (json!({ "role": "user" }), 403),
+        (json!({ "role": "user", "impersonatedBy": null }), 403),
         (json!({}), 403),
         (json!({ "role": "admin", "impersonatedBy": "grace" }), 403),
     ] {

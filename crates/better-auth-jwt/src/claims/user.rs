@@ -4,12 +4,12 @@ use super::Claims;
 
 /// Conditions on the user, for [`JwtAuthLayer::require`](crate::JwtAuthLayer::require).
 ///
-/// A claim of an unexpected type counts as the restrictive value: [`is_email_verified`](Self::is_email_verified) is then
-/// `false`, and [`is_anonymous`](Self::is_anonymous), [`is_banned`](Self::is_banned) and
-/// [`is_impersonated`](Self::is_impersonated) are `true`.
+/// A claim that is absent or has an unexpected type counts as the restrictive value:
+/// [`is_email_verified`](Self::is_email_verified) is then `false`, and [`is_anonymous`](Self::is_anonymous),
+/// [`is_banned`](Self::is_banned) and [`is_impersonated`](Self::is_impersonated) are `true`.
 ///
-/// With `definePayload`, tokens contain only the claims that it returns. A flag that is absent is `false`, so it must
-/// return each flag that you check. [`guides::roles`](crate::guides::roles) is a complete example.
+/// With `definePayload`, tokens contain only the claims that it returns, so it must return each one that you check, with
+/// `?? null` where the value may be undefined. [`guides::roles`](crate::guides::roles) is a complete example.
 impl Claims {
     /// `role`, the roles in the whole application, which Better Auth's admin plugin joins with commas.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
@@ -29,12 +29,12 @@ impl Claims {
 
     /// Whether the user has confirmed the email address: whether `emailVerified` is `true`.
     pub fn is_email_verified(&self) -> bool {
-        self.json("emailVerified") == "true"
+        self.json("emailVerified") == Some("true")
     }
 
     /// Whether the user has no account yet (`isAnonymous`, of Better Auth's anonymous plugin).
     pub fn is_anonymous(&self) -> bool {
-        !matches!(self.json("isAnonymous"), "null" | "false")
+        !matches!(self.json("isAnonymous"), Some("null" | "false"))
     }
 
     /// Whether the user is banned (`banned`, of Better Auth's admin plugin).
@@ -43,14 +43,14 @@ impl Claims {
     /// `true` only if something else changed the database, and older tokens are valid until they expire, unless the
     /// layer checks [sessions](crate::JwtAuthLayer::sessions).
     pub fn is_banned(&self) -> bool {
-        !matches!(self.json("banned"), "null" | "false")
+        !matches!(self.json("banned"), Some("null" | "false"))
     }
 
     /// Whether an admin acts as this user (`impersonatedBy`, of Better Auth's admin plugin).
     ///
-    /// Tokens contain the claim only if `definePayload` adds `session.impersonatedBy`, the id of the admin. To read it,
-    /// use `claims.get::<Option<&str>>("impersonatedBy")`.
+    /// Tokens contain the claim only if `definePayload` adds `session.impersonatedBy ?? null`, the id of the admin. To read
+    /// it, use `claims.get::<Option<&str>>("impersonatedBy")`.
     pub fn is_impersonated(&self) -> bool {
-        self.json("impersonatedBy") != "null"
+        self.json("impersonatedBy") != Some("null")
     }
 }

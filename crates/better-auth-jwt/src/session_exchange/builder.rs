@@ -60,13 +60,13 @@ impl SessionExchangeBuilder {
         self
     }
 
-    /// Accepts Better Auth's session cookie in requests without a token, from these origins, such as
-    /// `https://app.example.com`.
+    /// Accepts Better Auth's session cookie in requests without a bearer token, from these origins: scheme, host and port,
+    /// such as `https://app.example.com` or `http://localhost:3000`.
     ///
     /// Browsers attach the cookie to requests of other sites too, so the request's `Origin` must be in this list:
     /// otherwise the response is 403. Without `Origin`, which browsers omit in `GET` requests of the same origin, only
-    /// `GET` and `HEAD` are accepted, and not if `Sec-Fetch-Site` is `cross-site`. So a `GET` request must not change
-    /// anything. Two session cookies of the same name with different values are rejected with 400.
+    /// `GET` and `HEAD` are accepted, and not if `Sec-Fetch-Site` is `cross-site`; `same-site` is accepted. So a `GET`
+    /// request must not change anything. Two session cookies of the same name with different values are rejected with 400.
     ///
     /// The browser sends the cookie only to a service on the same host, or on another subdomain if Better Auth's
     /// `crossSubDomainCookies` is enabled. For requests between origins, your CORS layer must allow credentials.

@@ -126,6 +126,17 @@ async fn unmatched_paths_fail_closed_with_layer_and_are_404_with_route_layer() {
 }
 
 #[tokio::test]
+async fn unsupported_methods_are_405_with_route_layer_on_a_method_router_and_401_otherwise() {
+    let issuer = Issuer::new();
+    for (name, app) in apps(&issuer) {
+        let request = Request::delete("/api/ada/tasks/1").body(Body::empty()).unwrap();
+        let response = app.oneshot(request).await.unwrap();
+        let expected = if name == "MethodRouter::route_layer" { 405 } else { 401 };
+        assert_eq!(response.status(), expected, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_route_without_the_parameter_or_with_two_of_them_fails_closed() {
     let issuer = Issuer::new();
     let token = bearer(&issuer.token("ada"));
