@@ -41,6 +41,9 @@ use crate::{
 /// # Ok::<(), better_auth_jwt::ConfigError>(())
 /// ```
 ///
+/// To give groups of routes different rules, clone a layer and add rules to the clones, which share the cache of verified
+/// tokens.
+///
 /// The inner service must be `Clone`, as axum's and tonic's are; wrap other services in `tower::buffer`.
 /// Errors are those of the inner service: rejected requests get a response, not an error.
 ///
