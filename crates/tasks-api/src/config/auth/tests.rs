@@ -46,7 +46,7 @@ fn overrides_replace_values_derived_from_the_url() {
     let auth = parse(&[
         "--better-auth-url=https://app.example.com",
         "--better-auth-jwks-url=http://auth.internal:3000/api/auth/jwks",
-        "--better-auth-jwks-allow-http",
+        "--better-auth-allow-http",
         "--better-auth-audience=tasks,notes",
     ])
     .unwrap();
