@@ -68,7 +68,7 @@ impl Limits {
         };
         *count += 1;
         if let Some(RequestError::RateLimited(wait)) = error {
-            self.paused_until = now + *wait;
+            self.paused_until = self.paused_until.max(now + *wait);
         }
         let fails = error.is_some_and(|error| !matches!(error, RequestError::Rejected));
         std::mem::replace(&mut self.is_failing, fails)

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{ACCEPT, ACCEPT_ENCODING, COOKIE},
+    header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, COOKIE},
 };
 use serde::Deserialize;
 
@@ -59,6 +59,8 @@ async fn request(endpoint: &HttpEndpoint, session: Credential) -> Result<String,
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    // The response is for this session only. A shared cache that ignores that must not return or store it.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
     headers.insert(session.name, session.value);
     let response = endpoint.get(headers, MAX_BODY).await?;
     match response.status {

@@ -48,14 +48,15 @@ impl Shared {
 
     /// The result of this session's last exchange, the exchange of it that is running, or a new one.
     pub(super) fn next_step(&self, session: &SessionHash) -> Step {
-        if let Some(result) = self.results.recent(session, self.now()) {
+        // The clock may be the user's, so it is read without the lock.
+        let now = self.now();
+        if let Some(result) = self.results.recent(session, now) {
             return Step::Ready(result);
         }
         let mut limits = self.limits();
         if let Some(completed) = limits.running.get(session) {
             return Step::Join(completed.clone());
         }
-        let now = self.now();
         // It may have completed before the lock was acquired.
         if let Some(result) = self.results.recent(session, now) {
             return Step::Ready(result);

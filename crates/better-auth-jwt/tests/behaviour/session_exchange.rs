@@ -108,6 +108,7 @@ async fn a_session_token_is_exchanged_once_for_the_claims_of_its_user() {
         let authorization = format!("authorization: bearer {}\r\n", session.to_lowercase());
         assert!(requests[0].contains(&authorization), "{requests:?}");
         assert!(!requests[0].contains("cookie:"), "{requests:?}");
+        assert!(requests[0].contains("cache-control: no-cache, no-store\r\n"), "{requests:?}");
         assert_eq!(world.status().exchanged, 1);
     }
 }
