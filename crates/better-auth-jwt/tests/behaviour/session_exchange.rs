@@ -483,6 +483,18 @@ async fn by_default_100_new_sessions_are_exchanged_in_a_row_and_32_at_the_same_t
     assert_eq!((world.status().failed, world.status().limited), (32, 168));
 }
 
+#[tokio::test(start_paused = true)]
+async fn by_default_a_request_waits_for_an_issuer_that_hangs_for_five_seconds() {
+    let endpoint = Endpoint::start(Act::Hang).await;
+    let exchange = SessionExchange::builder(endpoint.url.replace("/api/auth/jwks", "")).bearer().build().unwrap();
+    let layer = JwtAuthLayer::new(Issuer::new().verifier()).exchange_sessions(exchange);
+    let start = tokio::time::Instant::now();
+    let response = send(&layer, request("/", &bearer(SESSION))).await;
+    assert_eq!(kind(&response), Some(ErrorKind::ExchangeUnavailable));
+    let waited = start.elapsed();
+    assert!((5 * SECOND..6 * SECOND).contains(&waited), "{waited:?}");
+}
+
 #[tokio::test]
 async fn the_issuers_rate_limit_is_respected() {
     for (header, seconds) in [
