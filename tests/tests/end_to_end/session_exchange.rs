@@ -191,9 +191,9 @@ async fn a_flood_of_made_up_sessions_is_limited_and_does_not_affect_users_who_ar
         client.await.expect("only 401 and 503");
     }
     let allowed = 100 + start.elapsed().as_millis() as u64 / 20;
-    let (rejected, limited) = (exchanges(&world, "rejected").await, exchanges(&world, "limited").await);
-    assert!(rejected <= allowed, "{rejected} requests reached Better Auth, {allowed} are allowed");
-    assert_eq!((rejected + limited, exchanges(&world, "failed").await), (2000, 0));
+    let reached = exchanges(&world, "rejected").await + exchanges(&world, "failed").await;
+    assert!(reached <= allowed, "{reached} requests reached Better Auth, {allowed} are allowed");
+    assert_eq!(reached + exchanges(&world, "limited").await, 2000);
 }
 
 #[tokio::test]
