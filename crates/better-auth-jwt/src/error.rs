@@ -343,7 +343,7 @@ impl ErrorKind {
             ),
             Self::InvalidSession => (
                 "invalid_session",
-                "the issuer did not accept the session; it has ended or was made up, or Better Auth lacks the plugin bearer()",
+                "the issuer did not accept the session; it has ended or never existed, or Better Auth lacks the plugin bearer()",
             ),
             Self::MissingSession => {
                 ("missing_session", "the token has no session id; with Better Auth, definePayload adds it as `sid`")

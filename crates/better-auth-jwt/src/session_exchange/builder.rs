@@ -190,7 +190,7 @@ impl SessionExchangeBuilder {
             )));
         }
         let cookie = match self.origins {
-            Some(origins) => Some(SessionCookie { name: self.cookie_name, origins: Origins::new(origins)? }),
+            Some(origins) => Some(SessionCookie::new(&self.cookie_name, Origins::new(origins)?)),
             None => None,
         };
         let token_url = match self.token_url {

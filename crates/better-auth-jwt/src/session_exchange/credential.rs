@@ -1,7 +1,5 @@
 //! The session in a request.
 
-use std::borrow::Cow;
-
 use http::{
     HeaderName, HeaderValue,
     header::{AUTHORIZATION, COOKIE},
@@ -27,8 +25,8 @@ pub(super) struct Credentials {
 /// The session cookie, and who may send it.
 #[derive(Clone)]
 pub(super) struct SessionCookie {
-    pub(super) name: Cow<'static, str>,
-    pub(super) origins: Origins,
+    names: [Box<str>; 2],
+    origins: Origins,
 }
 
 /// A session, as the header that Better Auth expects it in.
@@ -51,9 +49,13 @@ impl Credentials {
 }
 
 impl SessionCookie {
+    /// Better Auth adds the prefix if its base URL is https.
+    pub(super) fn new(name: &str, origins: Origins) -> Self {
+        Self { names: [format!("__Secure-{name}").into(), name.into()], origins }
+    }
+
     fn find(&self, parts: &Parts) -> Result<Option<Credential>, ErrorKind> {
-        // Better Auth adds the prefix if its base URL is https.
-        for name in [&*format!("__Secure-{}", self.name), &*self.name] {
+        for name in &self.names {
             let value = match token_source::cookie(&parts.headers, name) {
                 Ok(value) => value,
                 Err(ErrorKind::MissingToken) => continue,

@@ -115,10 +115,10 @@ impl SessionExchange {
     }
 }
 
-/// The JWT of a session, or why there is none.
+/// The JWT of a session, or the reason for a refusal.
 type ExchangeResult = Result<Arc<str>, Refusal>;
 
-/// Why there is no JWT for a session.
+/// The reason why a session was not exchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     /// The issuer does not accept the session.

@@ -11,9 +11,9 @@ use crate::token_cache::TokenCache;
 /// The maximum size of the refusals: about a thousand.
 const REFUSALS_SIZE: usize = 256 * 1024;
 
-/// A JWT that has expired on arrival is used for this time all the same, so that its session is not exchanged for every
-/// request.
-const MIN_CACHE_TIME: Duration = Duration::from_secs(1);
+/// How long a JWT that has expired on arrival is kept, so that its session is not exchanged for every request. The
+/// verifier rejects it.
+const EXPIRED_CACHE_TIME: Duration = Duration::from_secs(1);
 
 /// A keyed hash of a session. The session itself is a credential, so it is not kept.
 pub(super) type SessionHash = [u8; 32];
@@ -36,8 +36,9 @@ pub(super) struct IssuedToken {
 #[derive(Clone)]
 struct CachedToken {
     token: Arc<str>,
+    /// The session must be exchanged again at either of these times.
+    outdated_at: Instant,
     expires_at: u64,
-    cached_at: Instant,
 }
 
 #[derive(Clone, Copy)]
@@ -65,12 +66,11 @@ impl Results {
 
     /// The result of this session's last exchange, if it is recent enough.
     pub(super) fn recent(&self, session: &SessionHash, now: Now) -> Option<ExchangeResult> {
-        if let Some(cached) = self.tokens.get(session) {
-            let age = now.instant.saturating_duration_since(cached.cached_at);
-            let is_expired = now.unix_time >= cached.expires_at;
-            if age < if is_expired { MIN_CACHE_TIME.min(self.cache_time) } else { self.cache_time } {
-                return Some(Ok(cached.token));
-            }
+        if let Some(cached) = self.tokens.get(session)
+            && now.instant < cached.outdated_at
+            && now.unix_time < cached.expires_at
+        {
+            return Some(Ok(cached.token));
         }
         let cached = self.refusals.get(session)?;
         let left = cached.until.checked_duration_since(now.instant).filter(|left| !left.is_zero())?;
@@ -86,9 +86,14 @@ impl Results {
     }
 
     pub(super) fn insert_token(&self, session: &SessionHash, issued: &IssuedToken, now: Now) {
-        let IssuedToken { token, expires_at } = issued;
-        let cached = CachedToken { token: token.clone(), expires_at: *expires_at, cached_at: now.instant };
-        self.tokens.insert(session, cached, token.len(), now.unix_time);
+        let token = issued.token.clone();
+        let cached = if now.unix_time < issued.expires_at {
+            CachedToken { token, outdated_at: now.instant + self.cache_time, expires_at: issued.expires_at }
+        } else {
+            let outdated_at = now.instant + EXPIRED_CACHE_TIME.min(self.cache_time);
+            CachedToken { token, outdated_at, expires_at: u64::MAX }
+        };
+        self.tokens.insert(session, cached, issued.token.len(), now.unix_time);
     }
 
     pub(super) fn insert_refusal(&self, session: &SessionHash, refusal: Refusal, now: Now) {

@@ -308,6 +308,19 @@ async fn a_jwt_is_not_used_beyond_its_expiration() {
 }
 
 #[tokio::test]
+async fn a_jwt_that_expires_within_a_second_is_not_used_beyond_its_expiration_either() {
+    let world = World::new().await;
+    let mut claims = world.issuer.claims("ada");
+    claims["exp"] = json!(claims["iat"].as_u64().unwrap() + 1);
+    world.endpoint.act(token(&world.issuer.sign(&claims)));
+    for requests in [1, 2] {
+        world.clock.advance(SECOND / 2);
+        assert_eq!(world.send_session(SESSION).await.status(), 200);
+        assert_eq!(world.requests().len(), requests);
+    }
+}
+
+#[tokio::test]
 async fn an_expired_jwt_does_not_cause_an_exchange_for_every_request() {
     let world = World::new().await;
     let mut claims = world.issuer.claims("ada");
